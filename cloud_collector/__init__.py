@@ -1,0 +1,1 @@
+"""The collector: intake → store → usage → activity → rating → billing → invoice."""

@@ -1,0 +1,1 @@
+"""What is due, what is booked, runs and numbers."""

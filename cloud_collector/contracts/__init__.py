@@ -1,0 +1,1 @@
+"""The catalog, its terms, and periods."""

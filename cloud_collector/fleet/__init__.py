@@ -1,0 +1,1 @@
+"""Gateways, their keys, epochs and holes."""

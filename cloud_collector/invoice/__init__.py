@@ -1,0 +1,1 @@
+"""The document: what a customer reads."""

@@ -1,0 +1,98 @@
+"""The store: a Database with named queries and forward-only migrations.
+
+Queries live in `queries/{common,sqlite,postgres}/*.sql`, each under a line `-- name: the_name`; an
+engine's own file wins over the common one. Rooms call them by name and never spell SQL.
+"""
+
+import re
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from functools import cache
+from importlib import resources
+from typing import Final
+
+from shared.effects.database import Database, Parameters, Row
+from shared.errors import DatabaseFailed
+
+_NAME: Final = re.compile(r"^-- name: ([a-z0-9_]+)\s*$", re.MULTILINE)
+
+
+class Store:
+    """One connection to the collector's database, already migrated."""
+
+    def __init__(self, database: Database, *, engine: str = "sqlite") -> None:
+        self._database = database
+        self._queries = named_queries(engine)
+        migrate(database)
+
+    def rows(self, name: str, *parameters: object) -> list[Row]:
+        """All rows of the named query."""
+        return self._database.execute(self._queries[name], parameters)
+
+    def row(self, name: str, *parameters: object) -> Row | None:
+        """The first row of the named query, or None."""
+        found = self._database.execute(self._queries[name], parameters)
+        return found[0] if found else None
+
+    def run(self, name: str, *parameters: object) -> None:
+        """Run the named statement."""
+        self._database.execute(self._queries[name], parameters)
+
+    def run_many(self, name: str, rows: Iterable[Parameters]) -> None:
+        """Run the named statement for each row."""
+        self._database.executemany(self._queries[name], rows)
+
+    def atomic(self) -> AbstractContextManager[None]:
+        """A transaction: durable when the block ends, rolled back when it raises. Does not nest."""
+        return self._database.atomic()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._database.close()
+
+
+@cache
+def named_queries(engine: str) -> dict[str, str]:
+    """Every named query of an engine; a name that stands twice in one folder is a broken build."""
+    found: dict[str, str] = {}
+    for folder in ("common", engine):
+        here: dict[str, str] = {}
+        root = resources.files("cloud_collector.store").joinpath("queries", folder)
+        files = sorted((file for file in root.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
+        for file in files:
+            parts = _NAME.split(file.read_text(encoding="utf-8"))
+            for name, sql in zip(parts[1::2], parts[2::2], strict=True):
+                if name in here:
+                    raise DatabaseFailed(f"the query {name} stands twice in queries/{folder}")
+                here[name] = sql.strip().rstrip(";")
+        found |= here
+    return found
+
+
+@cache
+def migrations() -> tuple[tuple[int, tuple[str, ...]], ...]:
+    """Every migration as (version, statements), in order; statements are parted by a line `--;`."""
+    root = resources.files("cloud_collector.store").joinpath("migrations")
+    files = sorted((file for file in root.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
+    return tuple(
+        (int(file.name[:3]), tuple(s.strip() for s in file.read_text(encoding="utf-8").split("\n--;\n") if s.strip()))
+        for file in files
+    )
+
+
+def migrate(database: Database) -> None:
+    """Bring the schema forward, one transaction a version; refuses a schema newer than this program."""
+    database.execute("create table if not exists migration (version integer primary key)")
+    done = {version for (version,) in database.execute("select version from migration")}
+    newest = max((version for version, _ in migrations()), default=0)
+    if done and max(done) > newest:
+        raise DatabaseFailed(
+            f"the store has schema {max(done)}, this program knows {newest}: start a newer version of it"
+        )
+    for version, statements in migrations():
+        if version in done:
+            continue
+        with database.atomic():
+            for statement in statements:
+                database.execute(statement)
+            database.execute("insert into migration (version) values (?)", (version,))

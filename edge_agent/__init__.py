@@ -1,0 +1,1 @@
+"""The agent on the gateway: source → meter → spool → seal → uplink."""

@@ -1,0 +1,1 @@
+"""What both sides speak: lines, reports, receipts, keys, topics, bounds."""

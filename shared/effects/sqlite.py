@@ -1,0 +1,84 @@
+"""Database on the standard library's sqlite3: WAL, synchronous=FULL, one holder, plain errors (P2)."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from shared.effects.database import Parameters, Row
+from shared.errors import DatabaseBusy, DatabaseCorrupt, DatabaseError, DatabaseFailed, DatabaseFull
+
+
+class SqliteDatabase:
+    """One connection to one file.
+
+    `exclusive` keeps every other process off the file for as long as it is open; without it, others
+    may read beside this one writer.
+    """
+
+    def __init__(self, path: Path | str, *, exclusive: bool = False, read_only: bool = False) -> None:
+        self._path = path
+        try:
+            target = f"file:{Path(path).absolute()}?mode=ro" if read_only else str(path)
+            self._connection = sqlite3.connect(
+                target, isolation_level=None, check_same_thread=False, timeout=5.0, uri=read_only
+            )
+            if exclusive:
+                # Before the first access, or WAL would already have shared its index.
+                self._connection.execute("pragma locking_mode=exclusive")
+            if not read_only:
+                self._connection.execute("pragma journal_mode=wal")
+                # P2: NORMAL loses acknowledged commits on a power cut.
+                self._connection.execute("pragma synchronous=full")
+                self._connection.execute("pragma foreign_keys=on")
+            if exclusive:
+                self._connection.execute("begin immediate")
+                self._connection.execute("commit")
+        except sqlite3.Error as error:
+            raise _translated(error, path) from error
+
+    def execute(self, sql: str, parameters: Parameters = ()) -> list[Row]:
+        """Run one statement, return all its rows; raises DatabaseError."""
+        try:
+            return self._connection.execute(sql, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise _translated(error, self._path) from error
+
+    def executemany(self, sql: str, rows: Iterable[Parameters]) -> None:
+        """Run one statement for each row; raises DatabaseError."""
+        try:
+            self._connection.executemany(sql, rows)
+        except sqlite3.Error as error:
+            raise _translated(error, self._path) from error
+
+    @contextmanager
+    def atomic(self) -> Iterator[None]:
+        """A transaction: durable when the block ends, rolled back when it raises. Does not nest."""
+        self.execute("begin immediate")
+        try:
+            yield
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("rollback")
+            raise
+        self.execute("commit")
+
+    def close(self) -> None:
+        """Close the connection; an open transaction is rolled back."""
+        self._connection.close()
+
+
+def _translated(error: sqlite3.Error, path: Path | str) -> DatabaseError:
+    code = getattr(error, "sqlite_errorcode", None)
+    primary = None if code is None else code & 0xFF
+    match primary:
+        case sqlite3.SQLITE_FULL:
+            return DatabaseFull(f"there is no room left for {path}: free some, then start again")
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return DatabaseBusy(f"another process holds {path}: stop it first")
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+            return DatabaseCorrupt(f"{path} is damaged: {error}")
+        case sqlite3.SQLITE_CONSTRAINT:
+            return DatabaseFailed(f"{path} refuses a row: {error}")
+        case _:
+            return DatabaseFailed(f"{path}: {error}")

@@ -1,0 +1,140 @@
+"""One sealed line, `TAG|BODY|SIGNATURE`: sealed, parsed, hashed, verified (P10).
+
+Source: docs/reference/wire.md, section 1. The received bytes are what is verified, hashed and
+stored; nobody re-serialises a body to verify it.
+"""
+
+import hashlib
+import json
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+
+from shared.errors import InvalidRecord, Refused
+from shared.key import PublicKey, SigningKey
+from shared.limits import INVOICE_BYTES_MAX, LINE_BYTES_MAX
+
+TAGS: Final = ("MS1", "MR1", "MC1", "MA1", "MI1", "MK1")
+SIGNATURE_CHARS: Final = 86
+HASH_PATTERN: Final = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]", re.ASCII)
+# Every tag but MI1 forbids the backslash; `|` parts the sections, so no body holds it.
+_PLAIN: Final = re.compile(rb"(MS1|MR1|MC1|MA1|MK1)\|(\{[ !-\[\]-{}~]*\})\|([A-Za-z0-9_-]{85}[AQgw])")
+_INVOICE: Final = re.compile(rb"(MI1)\|(\{[ -{}~]*\})\|([A-Za-z0-9_-]{85}[AQgw])")
+
+Body = dict[str, Any]
+"""A parsed body: strings, integers, booleans, nulls, lists and objects, never a float."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line whose shape is sound; nothing in it is trusted until its signature is verified."""
+
+    tag: str
+    raw: bytes
+
+    @property
+    def signed(self) -> bytes:
+        """The bytes that the signature covers."""
+        return self.raw[: -(SIGNATURE_CHARS + 1)]
+
+    @property
+    def body(self) -> bytes:
+        """The body's bytes."""
+        return self.raw[4 : -(SIGNATURE_CHARS + 1)]
+
+    @property
+    def signature(self) -> bytes:
+        """The 64 bytes of the signature."""
+        return urlsafe_b64decode(self.raw[-SIGNATURE_CHARS:] + b"==")
+
+    @property
+    def hash(self) -> str:
+        """The hash that names the whole line."""
+        return hash_of(self.raw)
+
+    def verified_by(self, key: PublicKey) -> bool:
+        """Whether the signature is this key's."""
+        return key.verifies(self.signed, self.signature)
+
+
+def parse(raw: bytes) -> Line | Refused:
+    """Check a line's shape alone: size, tag, alphabet, the one allowed spelling of its signature."""
+    if raw.startswith(b"MI1|"):
+        if len(raw) > INVOICE_BYTES_MAX:
+            return Refused(f"the line has {len(raw)} bytes, more than {INVOICE_BYTES_MAX}")
+        match = _INVOICE.fullmatch(raw)
+    else:
+        if len(raw) > LINE_BYTES_MAX:
+            return Refused(f"the line has {len(raw)} bytes, more than {LINE_BYTES_MAX}")
+        match = _PLAIN.fullmatch(raw)
+    if match is None:
+        return Refused(_why(raw))
+    return Line(tag=match[1].decode(), raw=raw)
+
+
+def read_body(line: Line) -> Body | Refused:
+    """Parse a verified line's body: one JSON object, no duplicate key, no float, one spelling."""
+    text = line.body.decode("ascii")
+    try:
+        body = json.loads(text, object_pairs_hook=_unique, parse_float=_no_float, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        return Refused(f"the body is no acceptable JSON: {error}")
+    # A blank or a signed zero may be another spelling of the same value: then the writer decides.
+    suspicious = line.tag == "MI1" or " " in text or "-0" in text
+    if suspicious and write_body(line.tag, body) != text:
+        return Refused("the body is not in its one spelling: compact separators, plain integers")
+    return body if isinstance(body, dict) else Refused("the body is no JSON object")
+
+
+def write_body(tag: str, body: Mapping[str, Any]) -> str:
+    """Spell a body: compact separators, ASCII; in MI1 also `|` as an escape."""
+    text = json.dumps(body, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return text.replace("|", "\\u007c") if tag == "MI1" else text
+
+
+def seal(tag: str, body: Mapping[str, Any], key: SigningKey) -> bytes:
+    """Sign a body; raises InvalidRecord where the result would not be a line."""
+    signed = f"{tag}|{write_body(tag, body)}".encode("ascii")
+    raw = signed + b"|" + urlsafe_b64encode(key.sign(signed)).rstrip(b"=")
+    match parse(raw):
+        case Refused(reason):
+            raise InvalidRecord(reason)
+        case line:
+            return line.raw
+
+
+def hash_of(raw: bytes) -> str:
+    """SHA-256 of a whole line, base64url without padding, 43 characters."""
+    return urlsafe_b64encode(hashlib.sha256(raw).digest()).rstrip(b"=").decode()
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> Body:
+    body = dict(pairs)
+    if len(body) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice!r} stands twice")
+    return body
+
+
+def _no_float(text: str) -> NoReturn:
+    raise ValueError(f"{text[:40]} is no integer")
+
+
+def _no_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no integer")
+
+
+def _why(raw: bytes) -> str:
+    if raw[:3].decode("ascii", "replace") not in TAGS or raw[3:4] != b"|":
+        return "the line does not begin with a known tag and |"
+    if raw.endswith((b"\n", b"\r")):
+        return "the line ends with a line break, which belongs to no line"
+    if raw.count(b"|") != 2:
+        return f"the line has {raw.count(b'|') + 1} sections, not three"
+    signature = raw.rpartition(b"|")[2]
+    if not re.fullmatch(rb"[A-Za-z0-9_-]{85}[AQgw]", signature):
+        return "the signature is not 86 characters of base64url in their one spelling"
+    return "the body is no JSON object of printable ASCII without escapes"
