@@ -1,0 +1,25 @@
+"""Link on a real MQTT broker."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerSettings:
+    """Where the MQTT broker is and how to be let in."""
+
+    host: str = "localhost"
+    port: int = 8883
+    username: str | None = None
+    """The name at the broker; without it, the gateway's id."""
+    password_file: Path | None = None
+    """A file that holds the password alone."""
+    tls: bool = True
+    ca_file: Path | None = None
+    """The certificate authority (PEM) to trust; without it, the system's own."""
+    cert_file: Path | None = None
+    """This side's certificate (PEM), where the broker asks for one."""
+    key_file: Path | None = None
+    """The private key (PEM) of `cert_file`."""
+    keepalive_seconds: int = 60
+    """Silence after which the broker holds the session for dead."""
