@@ -1,0 +1,41 @@
+"""Every bound of the agent, in one place, each with its unit (P9). The wire's own are in `shared.limits`."""
+
+from typing import Final
+
+SPOOL_EPOCHS_MAX: Final = 64
+"""Epochs with lines still to be sent; each is a lost spool or a restored image, so many mean a broken device."""
+SPOOL_DAMAGED_FILES_MAX: Final = 8
+"""Damaged spools kept aside for people; the oldest goes when a ninth comes."""
+SPOOL_CHECK_LINES: Final = 256
+"""Lines read at a time when the spool is checked or salvaged."""
+SALVAGE_ROWS_STEP_MAX: Final = 65_536
+"""How far salvage leaps over unreadable rows at most."""
+
+UPLINK_BACKLOG_LINES: Final = 31
+"""Of the window of 32 lines in flight, those for the backlog from the oldest; one place is for the newest."""
+UPLINK_SETTLED_RECEIPTS: Final = 3
+"""A line of a contradicted epoch rests after so many sendings, each followed by a receipt at or beyond it."""
+RESEND_SECONDS_MIN: Final = 5.0
+"""The backoff's first bound for a line without a receipt; doubled each time, drawn evenly below (full jitter)."""
+RESEND_SECONDS_MAX: Final = 900.0
+RECONNECT_SECONDS_MIN: Final = 1.0
+"""The backoff's first bound between sessions."""
+RECONNECT_SECONDS_MAX: Final = 300.0
+RECONNECT_STABLE_SECONDS: Final = 180.0
+"""A session of this length sets the backoff between sessions back."""
+DRAIN_DELAY_SECONDS_MAX: Final = 30.0
+"""After an outage a gateway waits up to so long before it drains, so that a fleet does not come back as one."""
+OUTAGE_SECONDS_MIN: Final = 60.0
+"""What is shorter is no outage and needs no delay."""
+HEALTH_SECONDS: Final = 60.0
+PUBLISH_SECONDS_MAX: Final = 30.0
+"""A broker that takes longer to acknowledge has lost the session."""
+
+BACKLOG_LINES_MAX: Final = 2_048
+"""Unreceipted lines at which a source of historic readings is no longer asked for more."""
+READ_SECONDS_MAX: Final = 30.0
+"""A source that takes longer to answer is down for this round."""
+READINGS_CHUNK_MAX: Final = 512
+"""Readings that are metered and committed at a time."""
+SEAL_CHECK_SECONDS: Final = 1.0
+"""How often the agent looks whether a window ended."""
