@@ -11,7 +11,7 @@ from edge_agent.sources.exec import ExecSettings
 from edge_agent.sources.netdev import NetdevSettings
 from edge_agent.sources.proc import ProcSettings
 from edge_agent.sources.replay import ReplaySettings
-from shared.effects.mqtt import BrokerSettings
+from shared.effects.broker import BrokerSettings
 from shared.topic import PREFIX
 
 SourceSettings = NetdevSettings | ReplaySettings | ProcSettings | ExecSettings
