@@ -1,0 +1,120 @@
+"""The append-only folder of issued invoices, outside the database (P16, P22).
+
+An invoice is in it, synced, before anyone is handed a copy; so a database restored from an older
+backup cannot give a number out a second time.
+"""
+
+import os
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import quote, unquote
+
+from shared.errors import MetersealError
+
+SUFFIX = ".ms"
+
+
+class ArchiveConflict(MetersealError):
+    """The folder of issued invoices holds other bytes under this number."""
+
+
+class ArchiveFailed(MetersealError):
+    """The folder of issued invoices cannot be written."""
+
+
+class Archive(Protocol):
+    """Sealed lines of issued invoices by number; what is in it stays."""
+
+    def put(self, number: str, line: bytes) -> None:
+        """Durable when it returns; the same bytes again are no change; other bytes raise ArchiveConflict."""
+
+    def get(self, number: str) -> bytes | None:
+        """The line of this number, or None."""
+
+    def numbers(self) -> frozenset[str]:
+        """Every number in the archive."""
+
+
+class FolderArchive:
+    """One file an invoice, written beside, synced, linked to its name, the folder synced."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def put(self, number: str, line: bytes) -> None:
+        """Durable when it returns; the same bytes again are no change; other bytes raise ArchiveConflict."""
+        path = self._path(number)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            if not path.exists():
+                self._write(path, line)
+            elif path.read_bytes() != line:
+                raise ArchiveConflict(f"{path} holds another invoice {number}: nothing was overwritten")
+            _sync_folder(self._folder)
+        except OSError as error:
+            raise ArchiveFailed(f"{path} cannot be written: {error.strerror}") from error
+
+    def get(self, number: str) -> bytes | None:
+        """The line of this number, or None."""
+        try:
+            return self._path(number).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def numbers(self) -> frozenset[str]:
+        """Every number in the archive."""
+        if not self._folder.exists():
+            return frozenset()
+        return frozenset(_number(path) for path in self._folder.iterdir() if path.name.endswith(SUFFIX))
+
+    def _path(self, number: str) -> Path:
+        return self._folder / f"{quote(number, safe='')}{SUFFIX}"
+
+    def _write(self, path: Path, line: bytes) -> None:
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        beside.unlink(missing_ok=True)
+        with beside.open("wb") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.chmod(0o444)
+        try:
+            # A link, unlike a rename, never replaces what another run has put there meanwhile.
+            os.link(beside, path)
+        except FileExistsError:
+            if path.read_bytes() != line:
+                raise ArchiveConflict(f"{path} holds another invoice: nothing was overwritten") from None
+        finally:
+            beside.unlink()
+
+
+class MemoryArchive:
+    """The same promises for as long as the object lives: for tests and the simulator's disk."""
+
+    def __init__(self) -> None:
+        self.lines: dict[str, bytes] = {}
+
+    def put(self, number: str, line: bytes) -> None:
+        """Kept when it returns; the same bytes again are no change; other bytes raise ArchiveConflict."""
+        if self.lines.setdefault(number, line) != line:
+            raise ArchiveConflict(f"the archive holds another invoice {number}: nothing was overwritten")
+
+    def get(self, number: str) -> bytes | None:
+        """The line of this number, or None."""
+        return self.lines.get(number)
+
+    def numbers(self) -> frozenset[str]:
+        """Every number in the archive."""
+        return frozenset(self.lines)
+
+
+def _number(path: Path) -> str:
+    return unquote(path.name.removesuffix(SUFFIX))
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
