@@ -33,6 +33,9 @@ SERIAL_CHARS_MAX: Final = 64
 AGENT_CHARS_MAX: Final = 64
 SOURCE_CHARS_MAX: Final = 32
 WHY_CHARS_MAX: Final = 256
+"""What an answer to a command says in words."""
+ORIGIN_CHARS_MAX: Final = 128
+"""The name of a checkpoint log."""
 GATEWAY_LOGS_MAX: Final = 64
 
 SUMMARY_COVERS_MAX: Final = 64

@@ -6,10 +6,21 @@ Source: docs/reference/wire.md, section 4.
 from dataclasses import dataclass
 
 from shared.errors import InvalidRecord, Refused
+from shared.grammar import (
+    GATEWAY_PATTERN,
+    HASH_PATTERN,
+    HEX8_PATTERN,
+    KEY_ID_PATTERN,
+    NAME_PATTERN,
+    listed,
+    require,
+    require_integer,
+    require_keys,
+    require_match,
+)
 from shared.key import SigningKey
-from shared.limits import INTEGER_MAX, RECEIPT_ASIDE_MAX, RECEIPT_MISSING_MAX
-from shared.line import HASH_PATTERN, Line, read_body, seal
-from shared.report import GATEWAY_PATTERN, HEX8_PATTERN, KEY_ID_PATTERN, NAME_PATTERN
+from shared.limits import RECEIPT_ASIDE_MAX, RECEIPT_MISSING_MAX
+from shared.line import Line, read_body, seal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,32 +42,25 @@ class Receipt:
     at: int
 
     def __post_init__(self) -> None:
-        for pattern, value, place in (
-            (GATEWAY_PATTERN, self.gateway, "gateway"),
-            (NAME_PATTERN, self.log, "log"),
-            (KEY_ID_PATTERN, self.key, "key"),
-            (HEX8_PATTERN, self.epoch, "epoch"),
-        ):
-            if type(value) is not str or not pattern.fullmatch(value):
-                raise InvalidRecord(f"{place} is {str(value)[:48]!r}, which does not fit {pattern.pattern}")
-        _integer(self.through, "through", 0)
-        if self.through == 0 and self.head != "":
-            raise InvalidRecord("head must be empty where through is 0")
-        if self.through > 0 and (type(self.head) is not str or not HASH_PATTERN.fullmatch(self.head)):
-            raise InvalidRecord("head is no hash of a line")
-        if len(self.missing) > RECEIPT_MISSING_MAX:
-            raise InvalidRecord(f"missing has more than {RECEIPT_MISSING_MAX} ranges")
+        require_match(GATEWAY_PATTERN, self.gateway, "gateway")
+        require_match(NAME_PATTERN, self.log, "log")
+        require_match(KEY_ID_PATTERN, self.key, "key")
+        require_match(HEX8_PATTERN, self.epoch, "epoch")
+        require_integer(self.through, "through", 0)
+        if self.through == 0:
+            require(self.head == "", "head must be empty where through is 0")
+        else:
+            require_match(HASH_PATTERN, self.head, "head")
+        require(len(self.missing) <= RECEIPT_MISSING_MAX, f"missing has more than {RECEIPT_MISSING_MAX} ranges")
         last = self.through
         for first, end in self.missing:
-            _integer(first, "missing first", last + 1)
-            _integer(end, "missing last", first)
+            require_integer(first, "missing first", last + 1)
+            require_integer(end, "missing last", first)
             last = end
-        if len(self.aside) > RECEIPT_ASIDE_MAX:
-            raise InvalidRecord(f"aside has more than {RECEIPT_ASIDE_MAX} hashes")
+        require(len(self.aside) <= RECEIPT_ASIDE_MAX, f"aside has more than {RECEIPT_ASIDE_MAX} hashes")
         for name in self.aside:
-            if type(name) is not str or not HASH_PATTERN.fullmatch(name):
-                raise InvalidRecord("aside holds what is no hash of a line")
-        _integer(self.at, "at", 0)
+            require_match(HASH_PATTERN, name, "aside")
+        require_integer(self.at, "at", 0)
 
 
 def seal_receipt(receipt: Receipt, key: SigningKey) -> bytes:
@@ -84,20 +88,11 @@ def read_receipt(line: Line) -> Receipt | Refused:
     body = read_body(line)
     if isinstance(body, Refused):
         return body
-    names = set(Receipt.__slots__)
-    if body.keys() != names:
-        return Refused(f"a receipt's keys are {', '.join(Receipt.__slots__)}")
-    missing, aside = body["missing"], body["aside"]
-    if type(missing) is not list or type(aside) is not list:
-        return Refused("missing and aside must be lists")
-    if not all(type(hole) is list and len(hole) == 2 for hole in missing):
-        return Refused("missing must hold pairs")
     try:
-        return Receipt(**(body | {"missing": tuple((a, b) for a, b in missing), "aside": tuple(aside)}))
+        require_keys(body, frozenset(Receipt.__slots__))
+        missing, aside = body["missing"], body["aside"]
+        require(type(missing) is list and type(aside) is list, "missing and aside must be lists")
+        holes = [listed(hole, "a range of missing", 2) for hole in missing]
+        return Receipt(**(body | {"missing": tuple((a, b) for a, b in holes), "aside": tuple(aside)}))
     except InvalidRecord as error:
         return Refused(str(error))
-
-
-def _integer(value: object, place: str, least: int) -> None:
-    if type(value) is not int or not least <= value <= INTEGER_MAX:
-        raise InvalidRecord(f"{place} is {str(value)[:48]}, not an integer from {least}")

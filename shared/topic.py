@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Final
 
 from shared.errors import InvalidRecord
-from shared.report import GATEWAY_PATTERN
+from shared.grammar import GATEWAY_PATTERN
 
 PREFIX: Final = "meterseal/v1"
 SHARE: Final = "$share/collectors/"
@@ -23,6 +23,9 @@ class Leaf(StrEnum):
     ALERT = "alert"
 
 
+_LEAVES: Final = frozenset(leaf.value for leaf in Leaf)
+
+
 def topic_of(gateway: str, leaf: Leaf, prefix: str = PREFIX) -> str:
     """The topic of a gateway's leaf; raises InvalidRecord for what is no gateway id."""
     if not GATEWAY_PATTERN.fullmatch(gateway):
@@ -37,8 +40,8 @@ def filter_of(leaf: Leaf, prefix: str = PREFIX, *, shared: bool = False) -> str:
 
 def gateway_of(topic: str, prefix: str = PREFIX) -> str | None:
     """The gateway that a topic names, or None where the topic is not of this grammar."""
-    head, _, _ = topic.rpartition("/")
+    head, _, leaf = topic.rpartition("/")
     gateway = head.removeprefix(prefix + "/")
-    if head == gateway or not GATEWAY_PATTERN.fullmatch(gateway):
+    if leaf not in _LEAVES or head == gateway or not GATEWAY_PATTERN.fullmatch(gateway):
         return None
     return gateway
