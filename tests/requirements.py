@@ -1,0 +1,42 @@
+"""Components that a machine may lack: tests that need one are skipped and listed, or fail where it is required.
+
+`METERSEAL_REQUIRE=mosquitto,openssl` turns each of these skips into a failure.
+"""
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable
+from typing import Final
+
+import pytest
+
+MARK: Final = "component absent: "
+"""How a skip for a missing component begins; `tests/conftest.py` lists them at the end of the run."""
+_PLACES: Final = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", "/sbin"))
+
+
+def _command(name: str) -> Callable[[], bool]:
+    return lambda: shutil.which(name, path=_PLACES) is not None
+
+
+def _module(name: str) -> Callable[[], bool]:
+    return lambda: importlib.util.find_spec(name) is not None
+
+
+COMPONENTS: Final[dict[str, Callable[[], bool]]] = {
+    "amqtt": _module("amqtt"),
+    "chromium": _command("chromium"),
+    "mosquitto": _command("mosquitto"),
+    "mosquitto_passwd": _command("mosquitto_passwd"),
+    "openssl": _command("openssl"),
+}
+
+
+def require(component: str) -> str:
+    """The component's path or name; skips the test where it is absent, fails it where it must not be."""
+    if not COMPONENTS[component]():
+        if component in os.environ.get("METERSEAL_REQUIRE", "").replace(" ", "").split(","):
+            pytest.fail(f"METERSEAL_REQUIRE names {component}, which this machine does not have", pytrace=False)
+        pytest.skip(f"{MARK}{component}")
+    return shutil.which(component, path=_PLACES) or component
