@@ -1,0 +1,99 @@
+"""Money and printed numbers: exact fractions in, rounded once, decimal strings out.
+
+Exponents: ISO 4217, list one. Every code that is not named here has two decimals.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from fractions import Fraction
+from typing import Final
+
+EXACT_PLACES: Final = 10
+"""Decimals of `exact`, and of any printed number that no finite decimal spells."""
+
+_NO_DECIMALS: Final = frozenset("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split())
+_THREE_DECIMALS: Final = frozenset("BHD IQD JOD KWD LYD OMR TND".split())
+_FOUR_DECIMALS: Final = frozenset("CLF UYW".split())
+_TWO_DECIMALS: Final = frozenset(
+    (
+        "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE "
+        "CHF CHW CNY COP COU CRC CUC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD "
+        "HNL HRK HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP "
+        "MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR "
+        "SDG SEK SGD SHP SLE SLL SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD USN UYU UZS VED "
+        "VES WST XCD XCG YER ZAR ZMW ZWG ZWL"
+    ).split()
+)
+CURRENCIES: Final = _NO_DECIMALS | _TWO_DECIMALS | _THREE_DECIMALS | _FOUR_DECIMALS
+
+
+class Rounding(StrEnum):
+    """What becomes of exactly one half."""
+
+    HALF_UP = "half_up"
+    """Away from zero."""
+    HALF_EVEN = "half_even"
+
+
+def exponent_of(currency: str) -> int:
+    """The decimals of a currency's amounts."""
+    if currency in _NO_DECIMALS:
+        return 0
+    if currency in _THREE_DECIMALS:
+        return 3
+    return 4 if currency in _FOUR_DECIMALS else 2
+
+
+def rounded(value: Fraction, places: int, rounding: Rounding) -> Decimal:
+    """The nearest decimal with `places` decimals, exactly; a half goes where `rounding` says."""
+    scaled = abs(value) * 10**places
+    whole, rest = divmod(scaled.numerator, scaled.denominator)
+    if 2 * rest > scaled.denominator or (
+        2 * rest == scaled.denominator and (rounding is Rounding.HALF_UP or whole % 2 == 1)
+    ):
+        whole += 1
+    digits = tuple(int(digit) for digit in str(whole))
+    return Decimal((1 if value < 0 and whole else 0, digits, -places))
+
+
+def plain(value: Fraction) -> str:
+    """A number as people write it: no exponent, no zeros at the end; all its decimals where they are finite."""
+    places = _finite_places(value.denominator)
+    text = format(rounded(value, EXACT_PLACES if places is None else places, Rounding.HALF_UP), "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return text
+
+
+def as_written(value: Decimal) -> str:
+    """A catalog's number with the zeros that its author wrote: 0.30 stays 0.30."""
+    return format(value, "f")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Currency:
+    """In which money a contract is billed, and how it is rounded."""
+
+    code: str
+    rounding: Rounding
+
+    def amount(self, value: Fraction) -> Decimal:
+        """Rounded once to the currency's exponent (P17)."""
+        return rounded(value, exponent_of(self.code), self.rounding)
+
+    def exact(self, value: Fraction) -> Decimal:
+        """With ten decimals, as printed beside the amount."""
+        return rounded(value, EXACT_PLACES, self.rounding)
+
+
+def _finite_places(denominator: int) -> int | None:
+    """How many decimals spell 1/denominator exactly; None where none do."""
+    twos = fives = 0
+    while denominator % 2 == 0:
+        denominator //= 2
+        twos += 1
+    while denominator % 5 == 0:
+        denominator //= 5
+        fives += 1
+    return max(twos, fives) if denominator == 1 else None
