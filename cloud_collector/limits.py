@@ -1,0 +1,24 @@
+"""Every bound of the collector, in one place, each with its unit (P9). The wire's own are in `shared.limits`."""
+
+from typing import Final
+
+BATCH_MESSAGES_MAX: Final = 256
+"""Messages in one transaction."""
+QUEUE_MESSAGES_MAX: Final = 512
+"""Messages received and not yet committed; beyond it the collector stops receiving, and the broker waits."""
+ASIDE_LINES_MAX: Final = 1_024
+"""Lines kept aside for each chain; what comes beyond is refused."""
+UNMATCHED_ROWS_MAX: Final = 1_000
+"""Kinds of unmatched messages that are kept, the newest; each has its count and one sample."""
+SAMPLE_BYTES_MAX: Final = 4_096
+"""What is kept of an unmatched or refused message."""
+GATEWAY_KEYS_MAX: Final = 16
+"""Keys enrolled for one gateway."""
+PUBLISH_AT_ONCE_MAX: Final = 32
+"""Receipts on their way to the broker at the same time."""
+BUSY_RETRIES_MAX: Final = 60
+"""How often a batch waits for another process to let go of the database, a second each time."""
+CACHED_CHANNELS_MAX: Final = 200_000
+"""Register ends kept in memory; beyond it the cache starts anew."""
+LATE_WALK_ROWS: Final = 512
+"""Rows that are read at once when a late line changes what follows it."""

@@ -1,0 +1,66 @@
+"""What the collector may be told, as plain values with their defaults and units; read from TOML by `config`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cloud_collector.limits import BATCH_MESSAGES_MAX
+from shared.errors import InvalidRecord
+from shared.topic import PREFIX
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerSettings:
+    """Where the broker is and how the collector proves who it is."""
+
+    host: str = "localhost"
+    port: int = 1883
+    identifier: str = "collector"
+    """The client id: the broker keeps the session's queue under it."""
+    username: str | None = None
+    password_file: Path | None = None
+    tls: bool = False
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    keepalive_seconds: int = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectorSettings:
+    """Everything that `Collector` needs besides its effects and its key."""
+
+    prefix: str = PREFIX
+    shared_subscription: bool = False
+    """Several collectors take turns on `$share/collectors/…`."""
+    batch_messages: int = BATCH_MESSAGES_MAX
+    """Messages in one transaction, at most."""
+    batch_milliseconds: int = 50
+    """How long a batch waits for more."""
+    clock_skew_seconds: int = 300
+    """A line that ends later than this after its receipt is moved back to it (P13)."""
+    holes_seconds: int = 60
+    """Receipts of logs with holes are published again after this time."""
+    tick_seconds: int = 10
+    """How often `run` calls `Collector.tick`."""
+    reconnect_seconds_min: float = 1.0
+    reconnect_seconds_max: float = 60.0
+    """Bounds of the exponential backoff, before full jitter."""
+    rates_max: Mapping[str, int] = field(default_factory=dict)
+    """Integer units a second, by UCUM unit, above which usage between two epochs is not believed."""
+    store_path: Path = Path("/var/lib/meterseal/collector.db")
+    key_file: Path = Path("/var/lib/meterseal/receipt-key.pem")
+    """The operator's receipt key (PEM, PKCS #8)."""
+    broker: BrokerSettings = field(default_factory=BrokerSettings)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.batch_messages <= BATCH_MESSAGES_MAX:
+            raise InvalidRecord(f"batch_messages is {self.batch_messages}, not from 1 to {BATCH_MESSAGES_MAX}")
+        if not 0 < self.reconnect_seconds_min <= self.reconnect_seconds_max:
+            raise InvalidRecord("reconnect_seconds_min must be above 0 and not above reconnect_seconds_max")
+        for name in ("batch_milliseconds", "clock_skew_seconds"):
+            if getattr(self, name) < 0:
+                raise InvalidRecord(f"{name} must not be negative")
+        for name in ("holes_seconds", "tick_seconds"):
+            if getattr(self, name) < 1:
+                raise InvalidRecord(f"{name} must be at least 1")
