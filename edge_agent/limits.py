@@ -2,14 +2,19 @@
 
 from typing import Final
 
-SPOOL_EPOCHS_MAX: Final = 64
-"""Epochs with lines still to be sent; each is a lost spool or a restored image, so many mean a broken device."""
+SPOOL_CHAINS_MAX: Final = 256
+"""Chains of former epochs without a line that are remembered; beyond, the first are dropped."""
+SPOOL_FORGET_LINES: Final = 256
+"""Receipted lines deleted at a time when room is needed."""
 SPOOL_DAMAGED_FILES_MAX: Final = 8
 """Damaged spools kept aside for people; the oldest goes when a ninth comes."""
 SPOOL_CHECK_LINES: Final = 256
 """Lines read at a time when the spool is checked or salvaged."""
 SALVAGE_ROWS_STEP_MAX: Final = 65_536
 """How far salvage leaps over unreadable rows at most."""
+
+SALVAGE_FAILURES_MAX: Final = 1_000
+"""Unreadable places after which salvage takes the rest as lost."""
 
 UPLINK_BACKLOG_LINES: Final = 31
 """Of the window of 32 lines in flight, those for the backlog from the oldest; one place is for the newest."""

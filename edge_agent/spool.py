@@ -1,26 +1,358 @@
-"""The spool: what was metered and sealed and is not yet known to be safe elsewhere (P2, P7)."""
+"""The spool: what was metered and sealed and is not yet known to be safe elsewhere (P2, P7).
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+One SQLite file, held by one agent. A commit stores the open windows; sealing inserts lines, stores
+the windows without what was sealed and advances the chains, in one transaction; only then may a line
+be published. Memory follows the disk: it changes after a transaction ended, never before. Any
+DatabaseError ends the process, and recovery is at start.
 
-from edge_agent.disk import Disk as Disk
-from edge_agent.disk import FileDisk as FileDisk
-from shared.errors import MetersealError
+    MetersealError
+    └── SpoolFull      the bound is reached and nothing more may be forgotten: exit code 75
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from enum import StrEnum
+from random import Random
+from typing import Any, Final
+
+from edge_agent import tables
+from edge_agent.disk import Disk, FileDisk
+from edge_agent.limits import SPOOL_CHAINS_MAX, SPOOL_FORGET_LINES
+from edge_agent.receipts import Chain, Heard, HeardAs, follow, judge, successor
+from edge_agent.salvage import Salvaged, salvage
+from edge_agent.sealed import Place, SealedLine, Unsealed
+from edge_agent.statements import statements
+from shared.effects.database import Database
+from shared.errors import DatabaseCorrupt, DatabaseError, DatabaseFailed, MetersealError
+from shared.key import SigningKey
+from shared.limits import RECEIPTED_KEEP_SECONDS
 from shared.receipt import Receipt
+from shared.report import Birth, Header, seal_report
+
+__all__ = ["Disk", "FileDisk", "Origin", "Spool", "SpoolFull"]
+
+_LOG: Final = logging.getLogger(__name__)
+_LINE_OVERHEAD_BYTES: Final = 512
+"""What a line takes beside its raw bytes: columns, index entries, page heads."""
 
 
 class SpoolFull(MetersealError):
     """The spool is full of lines that the collector has not confirmed: bring the link up or raise spool_bytes_max."""
 
 
-@dataclass(frozen=True, slots=True)
-class SpoolLine:
-    """A sealed line at its position; `raw` is what is sent."""
+class Origin(StrEnum):
+    """Where an opened spool comes from."""
 
-    log: str
-    epoch: str
-    seq: int
-    hash: str
-    raw: bytes
-    kind: str
+    KEPT = "kept"
+    NEW = "new"
+    """There was none: this gateway's first, or the last one is lost without a trace."""
+    SALVAGED = "salvaged"
+    """The last one was damaged; what was readable in it is here."""
+
+
+class Spool:
+    """The open spool of one gateway."""
+
+    def __init__(self, database: Database, *, key: SigningKey, bytes_max: int, origin: Origin = Origin.KEPT) -> None:
+        self._database = database
+        self._key = key
+        self._bytes_max = bytes_max
+        self._sql = statements()
+        loaded = tables.load(database)
+        self.origin: Final = origin
+        self.gateway: Final = loaded.gateway
+        self._epoch = loaded.epoch
+        self._chains = {(chain.log, chain.epoch): chain for chain in loaded.chains}
+        self._heard = loaded.heard
+        self._waiting_count = self._counted()
+        self._page_bytes = int(database.execute(self._sql["page_size"])[0][0])
+
+    @classmethod
+    def open(cls, disk: Disk, *, gateway: str, key: SigningKey, random: Random, bytes_max: int) -> "Spool":
+        """Open, check, and where needed create or salvage the spool; raises DatabaseError.
+
+        A cut at any moment of it is harmless: as long as the new spool is not created, the next
+        start salvages the damaged one again.
+        """
+        database, moved_aside = _opened(disk)
+        origin = Origin.KEPT
+        if not tables.created(database):
+            files = _salvaged(disk, gateway, key)
+            lines = [line for found in files for line in found.lines]
+            origin = Origin.SALVAGED if moved_aside else Origin.NEW
+            ends = _ends(lines)
+            epoch = _drawn_epoch(random, {chain.epoch for chain in ends.values()})
+            # Files of earlier accidents may lie about, whose last lines have a successor already: only what
+            # was put away just now is surely the epoch before. Without it, null follows the current one.
+            latest = {chain.log: chain for chain in _ends(files[-1].lines).values()} if moved_aside and files else {}
+            heirs = [replace(successor(chain), epoch=epoch) for chain in latest.values()]
+            tables.create(database, gateway=gateway, epoch=epoch, chains=[*ends.values(), *heirs], lines=lines)
+        spool = cls(database, key=key, bytes_max=bytes_max, origin=origin)
+        if spool.gateway != gateway:
+            database.close()
+            raise DatabaseFailed(f"the spool belongs to the gateway {spool.gateway}, not to {gateway}: name another")
+        return spool
+
+    @property
+    def epoch(self) -> str:
+        """The current epoch: 8 hex digits."""
+        return self._epoch
+
+    @property
+    def contradicted(self) -> bool:
+        """Whether a receipt has shown the current epoch to be a fork: `begin_epoch` is due."""
+        return any(chain.contradicted for chain in self._chains.values() if chain.epoch == self._epoch)
+
+    @property
+    def waiting_count(self) -> int:
+        """Lines that are still to be sent, or sent and not confirmed."""
+        return self._waiting_count
+
+    @property
+    def last_receipt_at(self) -> int | None:
+        """The highest `at` of all receipts, in the collector's milliseconds."""
+        return max(self._heard.values(), default=None)
+
+    @property
+    def bytes_max(self) -> int:
+        """The bound on `bytes_used`."""
+        return self._bytes_max
+
+    @property
+    def bytes_used(self) -> int:
+        """What the spool's pages take that are not free."""
+        pages, free = (int(self._database.execute(self._sql[name])[0][0]) for name in ("page_count", "freelist_count"))
+        return (pages - free) * self._page_bytes
+
+    def chain(self, log: str, epoch: str | None = None) -> Chain | None:
+        """Where a log stands in an epoch, by default the current one."""
+        return self._chains.get((log, epoch or self._epoch))
+
+    def snapshot(self) -> Any:
+        """The snapshot last committed, or None; raises DatabaseCorrupt."""
+        return tables.load_snapshot(self._database)
+
+    def commit(self, snapshot: Any) -> None:
+        """Store the open windows durably; raises DatabaseError."""
+        with self._database.atomic():
+            self._put_snapshot(snapshot)
+
+    def seal(self, unsealed: Sequence[Unsealed], snapshot: Any) -> list[SealedLine]:
+        """Seal lines and store the windows without them, in one transaction; raises SpoolFull, DatabaseError."""
+        return self._seal(unsealed, snapshot, self._epoch, self._chains)
+
+    def begin_epoch(self, unsealed: Sequence[Unsealed], snapshot: Any, *, random: Random) -> list[SealedLine]:
+        """Begin a new epoch in all logs with these births, in one transaction; raises SpoolFull, DatabaseError.
+
+        Nothing is renumbered; the old lines go on being sent under their epoch.
+        """
+        epoch = _drawn_epoch(random, {chain.epoch for chain in self._chains.values()})
+        here = [chain for chain in self._chains.values() if chain.epoch == self._epoch]
+        forked = self.contradicted
+        heirs = [replace(successor(chain, forked=forked), epoch=epoch) for chain in here]
+        chains = self._chains | {(chain.log, epoch): chain for chain in heirs}
+        return self._seal(unsealed, snapshot, epoch, chains)
+
+    def receive(self, receipt: Receipt) -> Heard:
+        """Follow a verified receipt of this gateway; what it confirms may be forgotten one day (P7)."""
+        log, epoch, through = receipt.log, receipt.epoch, receipt.through
+        chain = self._chains.get((log, epoch))
+        own = self._value("line_hash", log, epoch, through)
+        meaning = judge(chain, receipt, heard_at=self._heard.get(log, -1), own_hash=own)
+        if meaning is HeardAs.STALE:
+            return Heard(meaning=meaning)
+        confirmed = reopened = aside = 0
+        after = chain
+        with self._database.atomic():
+            self._run("set_heard", log, receipt.at)
+            if chain is not None:
+                after = follow(chain, receipt, meaning)
+                if meaning is HeardAs.CONFIRMED:
+                    confirmed = self._changed("confirm", receipt.at, log, epoch, min(chain.through, through), through)
+                if meaning in (HeardAs.CONFIRMED, HeardAs.UNPROVEN):
+                    # A restored collector has lost what lies above: it is sent again from there (P22).
+                    reopened = self._changed("unconfirm", log, epoch, through)
+                for name in receipt.aside:
+                    aside += self._changed("set_aside", receipt.at, log, epoch, name)
+                if after != chain:
+                    self._run("put_chain", *tables.chain_row(after))
+        self._heard[log] = receipt.at
+        if after is not None:
+            self._chains[log, epoch] = after
+        if confirmed or reopened or aside:
+            self._waiting_count = self._counted()
+        return Heard(meaning=meaning, confirmed_lines=confirmed, reopened_lines=reopened, aside_lines=aside)
+
+    def waiting(self, limit: int) -> list[Place]:
+        """The oldest places that wait for a receipt."""
+        return [Place(*row) for row in self._database.execute(self._sql["waiting"], (limit,))]
+
+    def waiting_within(self, log: str, epoch: str, first: int, last: int, limit: int) -> list[Place]:
+        """The waiting places of a range that the collector asks for."""
+        rows = self._database.execute(self._sql["waiting_within"], (log, epoch, first, last, limit))
+        return [Place(*row) for row in rows]
+
+    def waiting_newest(self) -> Place | None:
+        """The newest place that waits for a receipt."""
+        rows = self._database.execute(self._sql["waiting_newest"])
+        return Place(*rows[0]) if rows else None
+
+    def waiting_oldest_sealed_at(self) -> int | None:
+        """When the oldest waiting line was sealed, by its own clock."""
+        rows = self._database.execute(self._sql["waiting_oldest_sealed_at"])
+        return int(rows[0][0]) if rows else None
+
+    def raw(self, place: Place) -> bytes | None:
+        """The line's bytes, or None where it is no longer held."""
+        rows = self._database.execute(self._sql["line_raw"], (place.log, place.epoch, place.seq))
+        return bytes(rows[0][0]) if rows else None
+
+    def rest(self, places: Iterable[Place]) -> None:
+        """Send these no more unless they are asked for: the collector needs nothing at their positions."""
+        with self._database.atomic():
+            for place in places:
+                self._run("rest", place.log, place.epoch, place.seq)
+        self._waiting_count = self._counted()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._database.close()
+
+    def _seal(
+        self,
+        unsealed: Sequence[Unsealed],
+        snapshot: Any,
+        epoch: str,
+        chains: dict[tuple[str, str], Chain],
+    ) -> list[SealedLine]:
+        after = dict(chains)
+        lines = [self._sealed(item, epoch, after) for item in unsealed]
+        with self._database.atomic():
+            self._make_room(sum(len(line.raw) + _LINE_OVERHEAD_BYTES for line in lines))
+            self._database.executemany(self._sql["put_line"], [tables.line_row(line) for line in lines])
+            # P2: the register's next start, the chain's head and the line go to disk together or not at all.
+            self._database.executemany(
+                self._sql["put_chain"],
+                [tables.chain_row(chain) for key, chain in after.items() if chain != self._chains.get(key)],
+            )
+            self._put_snapshot(snapshot)
+            if epoch != self._epoch:
+                self._run("set_identity", self.gateway, epoch)
+                self._drop_chains(epoch, after)
+        self._epoch, self._chains = epoch, after
+        self._waiting_count += len(lines)
+        return lines
+
+    def _sealed(self, item: Unsealed, epoch: str, chains: dict[tuple[str, str], Chain]) -> SealedLine:
+        chain = chains.get((item.log, epoch)) or Chain(log=item.log, epoch=epoch)
+        header = Header(
+            gateway=self.gateway,
+            log=item.log,
+            key=self._key.public.id,
+            epoch=epoch,
+            seq=chain.seq + 1,
+            prev=chain.head,
+            boot=item.boot,
+            clock=item.clock,
+            sealed_at=item.sealed_at,
+        )
+        report = item.report(header)
+        if isinstance(report, Birth):
+            report = replace(report, previous=chain.last or chain.previous)
+        assert header.seq > 1 or isinstance(report, Birth), "seq 1 of each log is a birth"
+        line = SealedLine.of(report, seal_report(report, self._key))
+        chains[item.log, epoch] = replace(chain, seq=header.seq, head=line.hash)
+        return line
+
+    def _put_snapshot(self, snapshot: Any) -> None:
+        self._run("put_snapshot", *tables.pack_snapshot(snapshot))
+
+    def _make_room(self, needed_bytes: int) -> None:
+        keep_after = (self.last_receipt_at or 0) - RECEIPTED_KEEP_SECONDS * 1_000
+        while self.bytes_used + needed_bytes > self._bytes_max:
+            forgettable = self._database.execute(
+                self._sql["forgettable"], (keep_after, self._epoch, SPOOL_FORGET_LINES)
+            )
+            if not forgettable:
+                raise SpoolFull
+            self._database.executemany(self._sql["forget"], forgettable)
+
+    def _drop_chains(self, epoch: str, chains: dict[tuple[str, str], Chain]) -> None:
+        empty = self._database.execute(self._sql["chains_without_lines"], (epoch,))
+        for log, old in empty[: max(0, len(chains) - SPOOL_CHAINS_MAX)]:
+            self._run("drop_chain", log, old)
+            del chains[log, old]
+
+    def _run(self, name: str, *parameters: object) -> None:
+        self._database.execute(self._sql[name], parameters)
+
+    def _value(self, name: str, *parameters: object) -> Any:
+        rows = self._database.execute(self._sql[name], parameters)
+        return rows[0][0] if rows else None
+
+    def _changed(self, name: str, *parameters: object) -> int:
+        self._run(name, *parameters)
+        return int(self._value("changed"))
+
+    def _counted(self) -> int:
+        return int(self._value("waiting_count"))
+
+
+def _opened(disk: Disk) -> tuple[Database, bool]:
+    """The database, sound or empty, and whether a damaged one was put away for it."""
+    try:
+        database = disk.open()
+    except DatabaseCorrupt as error:
+        return _replaced(disk, error), True
+    try:
+        tables.check(database)
+    except DatabaseCorrupt as error:
+        database.close()
+        return _replaced(disk, error), True
+    return database, False
+
+
+def _replaced(disk: Disk, error: DatabaseCorrupt) -> Database:
+    _LOG.error('event=spool_damaged why="%s"', error)
+    disk.move_aside()
+    return disk.open()
+
+
+def _salvaged(disk: Disk, gateway: str, key: SigningKey) -> list[Salvaged]:
+    files = [_salvaged_from(opener, gateway, key) for opener in disk.damaged()]
+    _LOG.warning(
+        "event=spool_created salvaged_lines=%d unreadable_rows=%d",
+        sum(len(found.lines) for found in files),
+        sum(found.unreadable for found in files),
+    )
+    return files
+
+
+def _salvaged_from(opener: Callable[[], Database], gateway: str, key: SigningKey) -> Salvaged:
+    try:
+        database = opener()
+    except DatabaseError as error:
+        _LOG.warning('event=salvage_failed why="%s"', error)
+        return Salvaged()
+    try:
+        return salvage(database, gateway=gateway, key=key.public)
+    finally:
+        database.close()
+
+
+def _ends(lines: Sequence[SealedLine]) -> dict[tuple[str, str], Chain]:
+    """Each chain's last line, in the order in which they were sealed: a log's last entry is its last epoch."""
+    ends: dict[tuple[str, str], Chain] = {}
+    for line in lines:
+        place = line.place
+        before = ends.pop((place.log, place.epoch), None)
+        here = Chain(log=place.log, epoch=place.epoch, seq=place.seq, head=line.hash)
+        ends[place.log, place.epoch] = before if before is not None and before.seq > here.seq else here
+    return ends
+
+
+def _drawn_epoch(random: Random, taken: set[str]) -> str:
+    while (epoch := f"{random.getrandbits(32):08x}") in taken:
+        pass
+    return epoch

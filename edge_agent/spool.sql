@@ -1,0 +1,174 @@
+-- The spool's tables and every statement that the agent runs on them.
+-- Times of receipts are the collector's milliseconds (`at` of MR1), so that no wall clock of the
+-- gateway decides what is forgotten. `id` rises in the order of sealing.
+
+-- name: create_identity
+create table identity (
+    one integer primary key check (one = 1),
+    gateway text not null,
+    epoch text not null
+)
+
+-- name: create_chain
+create table chain (
+    log text not null,
+    epoch text not null,
+    seq integer not null,
+    head text not null,
+    through integer not null default 0,
+    through_head text not null default '',
+    previous text,
+    rival text,
+    primary key (log, epoch)
+) without rowid
+
+-- name: create_heard
+create table heard (
+    log text primary key,
+    at integer not null
+) without rowid
+
+-- name: create_line
+create table line (
+    id integer primary key,
+    log text not null,
+    epoch text not null,
+    seq integer not null,
+    hash text not null,
+    kind text not null,
+    sealed_at integer not null,
+    receipted_at integer,
+    aside integer not null default 0,
+    rested integer not null default 0,
+    raw blob not null,
+    unique (log, epoch, seq)
+)
+
+-- name: create_line_waiting
+create index line_waiting on line (id) where receipted_at is null and rested = 0
+
+-- name: create_snapshot
+create table snapshot (
+    one integer primary key check (one = 1),
+    check_sum integer not null,
+    packed blob not null
+)
+
+-- name: set_identity
+insert into identity (one, gateway, epoch) values (1, ?, ?)
+on conflict (one) do update set epoch = excluded.epoch
+
+-- name: identity
+select gateway, epoch from identity
+
+-- name: put_chain
+insert into chain (log, epoch, seq, head, through, through_head, previous, rival)
+values (?, ?, ?, ?, ?, ?, ?, ?)
+on conflict (log, epoch) do update set
+    seq = excluded.seq, head = excluded.head, through = excluded.through,
+    through_head = excluded.through_head, previous = excluded.previous, rival = excluded.rival
+
+-- name: chains
+select log, epoch, seq, head, through, through_head, previous, rival from chain order by log, epoch
+
+-- name: drop_chain
+delete from chain where log = ? and epoch = ?
+
+-- name: chains_without_lines
+select chain.log, chain.epoch from chain
+where chain.epoch <> ?
+and not exists (select 1 from line where line.log = chain.log and line.epoch = chain.epoch)
+order by chain.log, chain.epoch
+
+-- name: set_heard
+insert into heard (log, at) values (?, ?) on conflict (log) do update set at = excluded.at
+
+-- name: heard
+select log, at from heard order by log
+
+-- name: put_snapshot
+insert into snapshot (one, check_sum, packed) values (1, ?, ?)
+on conflict (one) do update set check_sum = excluded.check_sum, packed = excluded.packed
+
+-- name: snapshot
+select check_sum, packed from snapshot
+
+-- name: put_line
+insert into line (log, epoch, seq, hash, kind, sealed_at, raw) values (?, ?, ?, ?, ?, ?, ?)
+
+-- name: put_salvaged_line
+insert or ignore into line (log, epoch, seq, hash, kind, sealed_at, raw) values (?, ?, ?, ?, ?, ?, ?)
+
+-- name: line_raw
+select raw from line where log = ? and epoch = ? and seq = ?
+
+-- name: line_hash
+select hash from line where log = ? and epoch = ? and seq = ?
+
+-- name: lines_after
+select id, log, epoch, seq, hash, raw from line where id > ? order by id limit ?
+
+-- name: waiting
+select log, epoch, seq from line where receipted_at is null and rested = 0 order by id limit ?
+
+-- name: waiting_within
+select log, epoch, seq from line
+where log = ? and epoch = ? and seq between ? and ? and receipted_at is null and rested = 0
+order by seq limit ?
+
+-- name: waiting_newest
+select log, epoch, seq from line where receipted_at is null and rested = 0 order by id desc limit 1
+
+-- name: waiting_count
+select count(*) from line where receipted_at is null and rested = 0
+
+-- name: waiting_oldest_sealed_at
+select sealed_at from line where receipted_at is null and rested = 0 order by id limit 1
+
+-- name: confirm
+update line set receipted_at = ?
+where log = ? and epoch = ? and seq > ? and seq <= ? and receipted_at is null
+
+-- name: unconfirm
+update line set receipted_at = null, rested = 0
+where log = ? and epoch = ? and seq > ? and receipted_at is not null and aside = 0
+
+-- name: set_aside
+update line set receipted_at = ?, aside = 1
+where log = ? and epoch = ? and hash = ? and receipted_at is null
+
+-- name: rest
+update line set rested = 1 where log = ? and epoch = ? and seq = ? and receipted_at is null
+
+-- name: forgettable
+select id from line
+where receipted_at is not null and receipted_at <= ?
+and not (epoch = ? and kind in ('birth', 'clock', 'exchange', 'rotate'))
+order by id limit ?
+
+-- name: forget
+delete from line where id = ?
+
+-- name: changed
+select changes()
+
+-- name: page_count
+pragma page_count
+
+-- name: page_size
+pragma page_size
+
+-- name: freelist_count
+pragma freelist_count
+
+-- name: quick_check
+pragma quick_check
+
+-- name: tables
+select name from sqlite_master where type = 'table' order by name
+
+-- name: version
+pragma user_version
+
+-- name: set_version
+pragma user_version = 1

@@ -1,0 +1,160 @@
+"""The spool's tables: created in one transaction, checked whenever a spool is opened, loaded."""
+
+import json
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from edge_agent.limits import SPOOL_CHECK_LINES
+from edge_agent.receipts import Chain
+from edge_agent.sealed import SealedLine
+from edge_agent.statements import statements
+from shared.effects.database import Database, Row
+from shared.errors import DatabaseCorrupt, DatabaseFailed
+from shared.line import hash_of
+from shared.report import Position
+
+VERSION: Final = 1
+_CREATES: Final = (
+    "create_identity",
+    "create_chain",
+    "create_heard",
+    "create_line",
+    "create_line_waiting",
+    "create_snapshot",
+    "set_version",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """What a spool's tables say, lines apart."""
+
+    gateway: str
+    epoch: str
+    chains: tuple[Chain, ...]
+    heard: dict[str, int]
+
+
+def created(database: Database) -> bool:
+    """Whether the spool's tables exist; raises DatabaseFailed for a spool of a newer program."""
+    sql = statements()
+    version = int(database.execute(sql["version"])[0][0])
+    if version > VERSION:
+        raise DatabaseFailed(f"the spool has form {version}, this program knows {VERSION}: start a newer version of it")
+    return version == VERSION
+
+
+def create(
+    database: Database, *, gateway: str, epoch: str, chains: Iterable[Chain], lines: Iterable[SealedLine]
+) -> None:
+    """Create a spool with what was salvaged, all in one transaction: a cut before its end leaves an empty file."""
+    sql = statements()
+    with database.atomic():
+        for name in _CREATES:
+            database.execute(sql[name])
+        database.execute(sql["set_identity"], (gateway, epoch))
+        database.executemany(sql["put_chain"], [chain_row(chain) for chain in chains])
+        database.executemany(sql["put_salvaged_line"], [line_row(line) for line in lines])
+
+
+def check(database: Database) -> None:
+    """Nothing if every page, line, chain and the snapshot are sound; raises DatabaseCorrupt."""
+    sql = statements()
+    verdict = database.execute(sql["quick_check"])
+    if verdict != [("ok",)]:
+        raise DatabaseCorrupt(f"the spool is damaged: {str(verdict[0][0])[:200]}")
+    if not created(database):
+        if database.execute(sql["tables"]):
+            raise DatabaseCorrupt("the spool is damaged: it has tables and no version")
+        return
+    heads: dict[tuple[str, str], tuple[int, str]] = {}
+    for _, log, epoch, seq, name, raw in _lines(database):
+        if hash_of(raw) != name:
+            raise DatabaseCorrupt(f"the spool is damaged: line {seq} of {log} in epoch {epoch} is not what was sealed")
+        heads[log, epoch] = max(heads.get((log, epoch), (0, "")), (seq, name))
+    loaded = load(database)
+    for chain in loaded.chains:
+        seq, name = heads.get((chain.log, chain.epoch), (0, ""))
+        if seq > chain.seq or (seq == chain.seq and name != chain.head):
+            raise DatabaseCorrupt(f"the spool is damaged: {chain.log} in epoch {chain.epoch} ends elsewhere")
+    load_snapshot(database)
+
+
+def load(database: Database) -> Loaded:
+    """Read everything but lines and snapshot; raises DatabaseCorrupt."""
+    sql = statements()
+    identity = database.execute(sql["identity"])
+    if not identity:
+        raise DatabaseCorrupt("the spool is damaged: it does not say whose it is")
+    gateway, epoch = identity[0]
+    chains = tuple(_chain(row) for row in database.execute(sql["chains"]))
+    heard = {str(log): int(at) for log, at in database.execute(sql["heard"])}
+    return Loaded(gateway=gateway, epoch=epoch, chains=chains, heard=heard)
+
+
+def pack_snapshot(snapshot: Any) -> tuple[int, bytes]:
+    """A snapshot as it is stored: small, because flash wears out, and with a check sum."""
+    packed = zlib.compress(json.dumps(snapshot, separators=(",", ":"), allow_nan=False).encode(), 6)
+    return zlib.crc32(packed), packed
+
+
+def load_snapshot(database: Database) -> Any:
+    """The stored snapshot, or None where there is none; raises DatabaseCorrupt."""
+    rows = database.execute(statements()["snapshot"])
+    if not rows:
+        return None
+    check_sum, packed = rows[0]
+    if not isinstance(packed, bytes) or zlib.crc32(packed) != check_sum:
+        raise DatabaseCorrupt("the spool is damaged: its snapshot is not what was committed")
+    return json.loads(zlib.decompress(packed))
+
+
+def chain_row(chain: Chain) -> Row:
+    """A chain as its row."""
+    return (
+        chain.log,
+        chain.epoch,
+        chain.seq,
+        chain.head,
+        chain.through,
+        chain.through_head,
+        _position_text(chain.previous),
+        _position_text(chain.rival),
+    )
+
+
+def line_row(line: SealedLine) -> Row:
+    """A line as its row."""
+    place = line.place
+    return (place.log, place.epoch, place.seq, line.hash, line.kind, line.sealed_at, line.raw)
+
+
+def _chain(row: Row) -> Chain:
+    log, epoch, seq, head, through, through_head, previous, rival = row
+    return Chain(
+        log=log,
+        epoch=epoch,
+        seq=seq,
+        head=head,
+        through=through,
+        through_head=through_head,
+        previous=_position(previous),
+        rival=_position(rival),
+    )
+
+
+def _position_text(position: Position | None) -> str | None:
+    return None if position is None else json.dumps(list(position))
+
+
+def _position(text: str | None) -> Position | None:
+    return None if text is None else Position(*json.loads(text))
+
+
+def _lines(database: Database) -> Iterator[Row]:
+    at = 0
+    while rows := database.execute(statements()["lines_after"], (at, SPOOL_CHECK_LINES)):
+        yield from rows
+        at = rows[-1][0]
