@@ -1,0 +1,53 @@
+"""Which revision of the catalog speaks for a billing period: plans from its start, contracts from today.
+
+New plan terms apply from the next period boundary on; who is billed, from when until when and with
+which devices, is always what the newest revision says, also for a period that is rated again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from cloud_collector.contracts.catalog import Catalog
+from cloud_collector.contracts.terms import Stretch, Terms, terms_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """A catalog as it was applied, numbered from 1; its plans rate what begins at `effective_at` or later."""
+
+    number: int
+    effective_at: int
+    """Unix seconds."""
+    catalog: Catalog
+
+
+def plans_revision(revisions: Sequence[Revision], contract: str, period_start: int) -> Revision:
+    """The newest revision in effect at a period's start that knows the contract, else the first that does."""
+    knowing = [revision for revision in revisions if contract in revision.catalog.contracts]
+    in_effect = [revision for revision in knowing if revision.effective_at <= period_start]
+    return in_effect[-1] if in_effect else knowing[0]
+
+
+def terms_in_force(plans: Catalog, newest: Catalog, contract: str) -> Terms:
+    """A contract's terms: prices and rules of `plans`; account, dates and devices of `newest`."""
+    now = terms_of(newest, contract)
+    if plans is newest:
+        return now
+    then = terms_of(plans, contract)
+    return replace(
+        then,
+        account=now.account,
+        catalog_hash=now.catalog_hash,
+        start=now.start,
+        end=now.end,
+        devices=now.devices,
+        stretches=tuple(_kept(then.stretches, stretch) for stretch in now.stretches),
+        meters={**now.meters, **then.meters},
+    )
+
+
+def _kept(known: Sequence[Stretch], stretch: Stretch) -> Stretch:
+    """The stretch as it was known, where it was; its dates are the contract's."""
+    same = [each for each in known if (each.start, each.plan) == (stretch.start, stretch.plan)]
+    alike = same or [each for each in known if each.plan == stretch.plan]
+    return replace(alike[0], start=stretch.start) if alike else stretch
