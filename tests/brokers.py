@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+import socket
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from shared.effects.broker import BrokerSettings
-from shared.effects.link import Link
-from shared.effects.mqtt import MqttLink
+from shared.effects.link import Link, Session, Will
+from shared.effects.mqtt import MqttLink, _MqttSession, _Wire
 from tests.processes import Process, free_port, mosquitto, wait_for_port
 
 
@@ -45,7 +46,9 @@ async def amqtt_broker(plugins: Mapping[str, Any] | None = None) -> AsyncIterato
     broker = Broker(
         {
             "listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{port}"}},
-            "plugins": dict(plugins or {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": False}}),
+            "plugins": dict(
+                plugins or {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": False}}
+            ),
         }
     )
     await broker.start()
@@ -57,7 +60,7 @@ async def amqtt_broker(plugins: Mapping[str, Any] | None = None) -> AsyncIterato
 
 
 class Mosquitto:
-    """Mosquitto as a process; a client is cut by a second one that takes over its name and breaks off."""
+    """Mosquitto as a process; a client is cut by aborting its own socket, so that no farewell is sent."""
 
     healthy_redelivery = True
     shares = True
@@ -65,18 +68,48 @@ class Mosquitto:
     def __init__(self, port: int, process: Process) -> None:
         self.port = port
         self.process = process
+        self._wires: dict[str, _Wire] = {}
 
     def link(self, name: str, **settings: Any) -> Link:
         """A link under a client name."""
         defaults: dict[str, Any] = {"host": "127.0.0.1", "port": self.port, "tls": False}
-        return MqttLink(BrokerSettings(**(defaults | settings)), name)
+        return _Watched(MqttLink(BrokerSettings(**(defaults | settings)), name), self._wires, name)
+
+    async def cut(self, name: str) -> None:
+        """End a client's connection without a farewell: both ends see the socket close."""
+        sock = self._wires[name]._paho.socket()
+        assert isinstance(sock, socket.socket)
+        sock.shutdown(socket.SHUT_RDWR)
+
+    def restart(self) -> None:
+        """Start the process again, on its own store."""
+        self.process.start()
+        wait_for_port(self.port)
+
+
+class _Watched:
+    """A link whose connection underneath is known by its client's name."""
+
+    def __init__(self, link: MqttLink, wires: dict[str, _Wire], name: str) -> None:
+        self._link, self._wires, self._name = link, wires, name
+
+    @contextlib.asynccontextmanager
+    async def session(self, *, will: Will | None = None) -> AsyncIterator[Session]:
+        """Connect."""
+        async with self._link.session(will=will) as session:
+            assert isinstance(session, _MqttSession)
+            self._wires[self._name] = session._wire
+            yield session
 
 
 @contextlib.contextmanager
-def mosquitto_broker(folder: Path, lines: Sequence[str] = ()) -> Any:
+def mosquitto_broker(folder: Path, lines: Sequence[str] = (), *, anonymous: bool = True) -> Iterator[Mosquitto]:
     """A broker with its own configuration on a free port; ended by pid."""
     port = free_port()
     process = mosquitto(folder, port, extra="\n".join(lines) + "\n")
+    if not anonymous:
+        config = folder / "mosquitto.conf"
+        config.write_text(config.read_text(encoding="ascii").replace("allow_anonymous true\n", ""), encoding="ascii")
     process.start()
     try:
         wait_for_port(port)

@@ -100,7 +100,7 @@ class Process:
 
     def _read(self, child: subprocess.Popen[bytes]) -> None:
         assert child.stdout is not None
-        with self.log.open("ab") as log:
+        with child.stdout, self.log.open("ab") as log:
             for raw in child.stdout:
                 match = EVENT.search(raw.decode("utf-8", "replace"))
                 if match is not None:

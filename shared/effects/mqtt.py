@@ -9,6 +9,7 @@ Source: MQTT 3.1.1, sections 3.1 to 3.9 and 4.4.
 import asyncio
 import contextlib
 import functools
+import logging
 import socket
 import ssl
 from collections import deque
@@ -35,6 +36,8 @@ CONNECT_SECONDS_MAX: Final = 15.0
 ANSWER_SECONDS_MAX: Final = 30.0
 """How long a broker may take to answer a subscription."""
 
+_LOG: Final = logging.getLogger("meterseal.mqtt")
+_LOG.setLevel(logging.CRITICAL)  # What paho logs is said better by the one sentence of a LinkError.
 _NO_CHECK_TIME: Final = 0x200000
 """OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which the ssl module does not name."""
 
@@ -84,6 +87,7 @@ class MqttLink:
             keepalive=settings.keepalive_seconds,
             timeout=CONNECT_SECONDS_MAX,
             max_inflight_messages=PUBLISH_INFLIGHT_MAX,
+            logger=_LOG,
             tls_context=self._tls() if settings.tls else None,
             will=None if will is None else aiomqtt.Will(will.topic, will.payload, qos=1, retain=True),
         )
@@ -102,6 +106,7 @@ class MqttLink:
             context = ssl.create_default_context(cafile=settings.ca_file)
         except (OSError, ssl.SSLError) as error:
             raise LinkRefused(f"the CA file {settings.ca_file} cannot be used: {_plain(error)}") from error
+        context.sslsocket_class = _TidySocket
         try:
             if settings.cert_file is not None:
                 context.load_cert_chain(settings.cert_file, settings.key_file)
@@ -138,6 +143,8 @@ class MqttLink:
                     f"TLS with the broker at {self._where} failed ({_plain(cause)}): "
                     "is this its TLS port, and does it accept this client's certificate?"
                 )
+            case ConnectionResetError() if self._settings.tls:
+                return f"the broker at {self._where} broke off the TLS handshake: is this its TLS port?"
             case ConnectionRefusedError():
                 return f"nothing listens at {self._where}: the connection was refused"
             case TimeoutError():
@@ -170,12 +177,21 @@ class MqttLink:
             case 136 | 3:
                 return f"the broker at {self._where} is not available for sessions now"
             case _ if isinstance(error, _Ended):
-                return (
-                    f"the broker at {self._where} closed the connection before it answered: "
-                    f"is TLS {'on' if self._settings.tls else 'off'} right for this port?"
-                )
+                ask = "does it accept this client's certificate?" if self._settings.tls else "is this its TLS port?"
+                return f"the broker at {self._where} closed the connection before it answered: {ask}"
             case _:
                 return f"the broker at {self._where} did not let this client in: {error}"
+
+
+class _TidySocket(ssl.SSLSocket):
+    """Closes itself when the handshake fails; paho would leave that to the garbage collector."""
+
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 (the ssl module's signature)
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
 
 
 class _Ended(aiomqtt.MqttError):
@@ -284,6 +300,9 @@ class _Wire:
             connected.set_exception(ended)
 
     def _on_socket_open(self, client: paho.Client, userdata: Any, sock: Any) -> None:
+        if self.ended is not None:
+            # On the connecting thread, after a cancellation: a late CONNECT would take over the next session.
+            raise ConnectionAbortedError(self.ended)
         self._outer._on_socket_open(client, userdata, sock)  # noqa: SLF001
         # After aiomqtt's own reader, which this one replaces: it reads one packet a turn of the loop.
         self._loop.call_soon_threadsafe(self._loop.add_reader, sock.fileno(), self._read)

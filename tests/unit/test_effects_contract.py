@@ -6,7 +6,7 @@ The suite of Link is a class without tests of its own kind: Mosquitto runs it in
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,7 +19,7 @@ import pytest
 from shared.effects.clock import Clock, SystemClock
 from shared.effects.link import Link, Message, Session, Will
 from shared.effects.memory import MemoryBroker, MemoryLink, SimpleClock, matches
-from shared.effects.mqtt import MqttLink, _Wire
+from shared.effects.mqtt import _Wire
 from shared.effects.sqlite import SqliteDatabase
 from shared.effects.workers import InlineWorkers, ThreadWorkers, Workers
 from shared.errors import (
@@ -139,24 +139,24 @@ class LinkContract:
             await watch.subscribe("t/+/state")
             async with broker.link("polite").session(will=Will("t/polite/state", b"dead")):
                 pass
-            with pytest.raises(LinkLost):
-                async with broker.link("broken").session(will=Will("t/broken/state", b"dead")) as broken:
-                    await broker.cut("broken")
+            async with broker.link("broken").session(will=Will("t/broken/state", b"dead")) as broken:
+                await broker.cut("broken")
+                with pytest.raises(LinkLost):
                     await asyncio.wait_for(broken.receive(), PATIENCE)
             (message,) = await received(watch, 1)
             assert (message.topic, message.payload) == ("t/broken/state", b"dead")
             await silence(watch)
 
     async def test_a_broken_session_says_so_to_everyone_who_waits(self, broker: Broker) -> None:
-        with pytest.raises(LinkLost):
-            async with broker.link("a").session() as a:
-                waiting = asyncio.ensure_future(a.receive())
-                await asyncio.sleep(0)
-                await broker.cut("a")
-                with pytest.raises(LinkLost):
-                    await asyncio.wait_for(waiting, PATIENCE)
-                with pytest.raises(LinkLost):
-                    await asyncio.wait_for(a.subscribe("t/x"), PATIENCE)
+        async with broker.link("a").session() as a:
+            waiting = asyncio.ensure_future(a.receive())
+            await asyncio.sleep(0)
+            await broker.cut("a")
+            with pytest.raises(LinkLost):
+                await asyncio.wait_for(waiting, PATIENCE)
+            with pytest.raises(LinkLost):
+                await asyncio.wait_for(a.subscribe("t/x"), PATIENCE)
+            with pytest.raises(LinkLost):
                 await asyncio.wait_for(a.publish("t/x", b""), PATIENCE)
 
     async def test_a_second_client_of_the_same_name_takes_over(self, broker: Broker) -> None:
@@ -430,9 +430,13 @@ class TestDatabase:
     def test_a_transaction_that_raises_leaves_nothing(
         self, database: SqliteDatabase, error: type[BaseException]
     ) -> None:
-        with pytest.raises(error), database.atomic():
-            database.execute("insert into t values (1, 'x')")
-            raise error
+        def insert_and_fail() -> None:
+            with database.atomic():
+                database.execute("insert into t values (1, 'x')")
+                raise error
+
+        with pytest.raises(error):
+            insert_and_fail()
         assert database.execute("select * from t") == []
         with database.atomic():
             database.execute("insert into t values (1, 'x')")
@@ -507,8 +511,9 @@ class TestDatabase:
         SqliteDatabase(tmp_path / "x.db", exclusive=True).close()
 
     def test_reading_only_cannot_write(self, database: SqliteDatabase, tmp_path: Path) -> None:
+        database.execute("insert into t values (1, 'x')")
         reader = SqliteDatabase(tmp_path / "x.db", read_only=True)
-        assert reader.execute("select * from t") == []
+        assert reader.execute("select * from t") == [(1, "x")]
         with pytest.raises(DatabaseFailed, match="readonly"):
-            reader.execute("insert into t values (1, 'x')")
+            reader.execute("insert into t values (2, 'y')")
         reader.close()
