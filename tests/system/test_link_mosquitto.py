@@ -45,7 +45,7 @@ class TestMqttLinkOnMosquitto(LinkContract):
         with mosquitto_broker(folder) as broker:
             yield broker
 
-    async def test_a_killed_broker_ends_sessions_and_keeps_what_it_persisted(
+    async def test_a_killed_broker_comes_back_with_what_it_persisted(
         self, broker: Mosquitto, folder: Path
     ) -> None:
         """P8: the same names go on after a restart."""
