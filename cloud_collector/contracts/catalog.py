@@ -162,7 +162,8 @@ class ActivationRule:
     """When a device starts to be billed."""
 
     rule: StartRule = StartRule.IMMEDIATE
-    date: date | None = None
+    on: date | None = None
+    """The local date of the rule `date`."""
     any: tuple[Threshold, ...] = ()
     all: tuple[Threshold, ...] = ()
     combine: Per = Per.DEVICE

@@ -1,7 +1,7 @@
 """The terms of one contract: what its plan, account, overrides and operator say together."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from cloud_collector.contracts.catalog import (
@@ -92,4 +92,7 @@ def terms_of(catalog: Catalog, contract: str) -> Terms:
 
 
 def _taxes(taxes: tuple[Tax, ...], account_tax: Tax | None) -> tuple[Tax, ...]:
-    return taxes if account_tax is None else (account_tax,)
+    if account_tax is None:
+        return taxes
+    name = account_tax.name or (taxes[0].name if taxes else "Tax")
+    return (replace(account_tax, name=name),)
