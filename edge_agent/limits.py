@@ -18,11 +18,17 @@ SALVAGE_FAILURES_MAX: Final = 1_000
 
 UPLINK_BACKLOG_LINES: Final = 31
 """Of the window of 32 lines in flight, those for the backlog from the oldest; one place is for the newest."""
-UPLINK_SETTLED_RECEIPTS: Final = 3
+UPLINK_FLIGHTS_MAX: Final = 256
+"""Lines whose sendings are remembered; beyond, only those in the window."""
+UPLINK_RESTING_SENDINGS: Final = 2
 """A line of a contradicted epoch rests after so many sendings, each followed by a receipt at or beyond it."""
 RESEND_SECONDS_MIN: Final = 5.0
 """The backoff's first bound for a line without a receipt; doubled each time, drawn evenly below (full jitter)."""
 RESEND_SECONDS_MAX: Final = 900.0
+RESEND_DOUBLINGS_MAX: Final = 10
+"""So that the backoff's arithmetic stays small however long an outage lasts."""
+RESEND_AFTER_RECONNECT_SECONDS_MAX: Final = 60.0
+"""A new session brings every resend forward to within this time: the last one may have lost them."""
 RECONNECT_SECONDS_MIN: Final = 1.0
 """The backoff's first bound between sessions."""
 RECONNECT_SECONDS_MAX: Final = 300.0

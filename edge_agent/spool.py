@@ -173,6 +173,8 @@ class Spool:
                 if meaning in (HeardAs.CONFIRMED, HeardAs.UNPROVEN):
                     # A restored collector has lost what lies above: it is sent again from there (P22).
                     reopened = self._changed("unconfirm", log, epoch, through)
+                if chain.contradicted:
+                    reopened += self._changed("unrest", log, epoch, through)
                 for name in receipt.aside:
                     aside += self._changed("set_aside", receipt.at, log, epoch, name)
                 if after != chain:

@@ -130,8 +130,11 @@ update line set receipted_at = ?
 where log = ? and epoch = ? and seq > ? and seq <= ? and receipted_at is null
 
 -- name: unconfirm
-update line set receipted_at = null, rested = 0
+update line set receipted_at = null
 where log = ? and epoch = ? and seq > ? and receipted_at is not null and aside = 0
+
+-- name: unrest
+update line set rested = 0 where log = ? and epoch = ? and seq > ? and rested = 1
 
 -- name: set_aside
 update line set receipted_at = ?, aside = 1
