@@ -276,6 +276,8 @@ class Account:
     country: str | None = None
     address: tuple[str, ...] = ()
     vat_id: str | None = None
+    locale: str | None = None
+    """How it reads numbers and dates, such as `fi_FI`."""
     tax: Tax | None = None
 
 

@@ -32,11 +32,12 @@ OPERATOR_KEYS: Final = (
 )
 METER_KEYS: Final = (["unit", "aggregate"], ["demand"])
 ACCOUNT_KEYS: Final = (
-    "name email currency timezone country address vat_id tax".split(),
-    ["locale", "data"],
+    "name email currency timezone country address vat_id locale tax".split(),
+    ["data"],
 )
 SUPPORTED_AGGREGATES: Final = frozenset({Aggregate.SUM})
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_LOCALE: Final = re.compile(r"[a-z]{2,3}(_[A-Z]{2})?")
 _TOML_LINE: Final = re.compile(r"\(at line ([0-9]+)")
 
 
@@ -157,5 +158,13 @@ def _account(node: Node) -> Account:
         country=fields.get("country", country),
         address=fields.default("address", texts, ()),
         vat_id=fields.get("vat_id", text),
+        locale=fields.get("locale", _locale),
         tax=fields.get("tax", lambda tax: read_tax(tax, name="")),
     )
+
+
+def _locale(node: Node) -> str:
+    name = text(node)
+    if _LOCALE.fullmatch(name) is None:
+        node.refuse(f'"{name}" is no locale: write a language and a country, such as fi_FI')
+    return name

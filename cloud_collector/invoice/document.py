@@ -219,7 +219,7 @@ def _account(account: Account) -> Body:
         "address": list(account.address),
         "country": account.country,
         "vat_id": account.vat_id,
-        "locale": getattr(account, "locale", None),
+        "locale": account.locale,
     }
 
 
