@@ -46,8 +46,8 @@ create table booking (
     period_start integer not null, -- the billing period that was rated, not always the invoice's own
     charge text not null,
     kind text not null,
-    device text, -- null: the contract's
-    part text, -- the charge's window
+    device text not null, -- empty: the contract's
+    part text not null, -- the charge's window, or empty
     segment_start integer not null,
     line text not null, -- the invoice line as printed, as JSON
     primary key (invoice, place)
