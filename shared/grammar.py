@@ -31,7 +31,7 @@ def require(holds: bool, reason: str) -> None:  # noqa: FBT001 - an assertion in
 def require_match(pattern: re.Pattern[str], value: object, place: str) -> None:
     """The value is text that fits the pattern from end to end."""
     if type(value) is not str or pattern.fullmatch(value) is None:
-        raise InvalidRecord(f"{place} is {shown(value)!r}, which does not fit {pattern.pattern}")
+        raise InvalidRecord(f"{place} is {shown(value)}, which does not fit {pattern.pattern}")
 
 
 def require_plain(value: object, place: str, chars_max: int) -> None:
@@ -54,7 +54,7 @@ def one_of(kind: type[_Name], value: object, place: str) -> _Name:
     """The member of `kind` that the text names."""
     member = kind._value2member_map_.get(value) if type(value) is str else None
     if member is None:
-        raise InvalidRecord(f"{place} is {shown(value)!r}, not one of {', '.join(kind)}")
+        raise InvalidRecord(f"{place} is {shown(value)}, not one of {', '.join(kind)}")
     return member  # type: ignore[return-value]
 
 
@@ -78,4 +78,6 @@ def require_keys(body: dict[str, Any], keys: frozenset[str], place: str = "the b
 def shown(value: object) -> str:
     """At most 48 characters of an untrusted value, for a reason that people read."""
     # A long list is not spelled out: untrusted values cost no more than they are worth.
-    return type(value).__name__ if isinstance(value, (list, dict)) else str(value)[:48]
+    if isinstance(value, str):
+        return repr(value[:48])
+    return "a list or an object" if isinstance(value, (list, dict)) else str(value)[:48]

@@ -83,8 +83,15 @@ def read_body(line: Line) -> Body | Refused:
     deep, text = _may_be_deeper(raw, depth_max), raw.decode("ascii")
     try:
         body = _DECODER.decode(text)
-    except (ValueError, RecursionError) as error:
-        return Refused(f"the body is no acceptable JSON: {str(error)[:160]}")
+    except RecursionError:
+        return Refused(f"the body is nested deeper than {depth_max}")
+    except json.JSONDecodeError as error:
+        return Refused(f"the body is no acceptable JSON: {error}")
+    except InvalidRecord as error:
+        return Refused(f"the body is no acceptable JSON: {error}")
+    except ValueError:
+        # Python reads no integer of thousands of digits.
+        return Refused("the body is no acceptable JSON: an integer is far too long")
     if not isinstance(body, dict):
         return Refused("the body is no JSON object")
     if deep and _is_deeper(body, depth_max):
@@ -128,21 +135,20 @@ def _unique(pairs: list[tuple[str, Any]]) -> Body:
     if len(body) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {twice!r} stands twice")
+        raise InvalidRecord(f"the key {twice!r} stands twice")
     return body
 
 
+_BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def _may_be_deeper(text: bytes, depth_max: int) -> bool:
     # Brackets alone, and pairs taken off from the inside: all of it in C, for every line of a batch.
-    brackets = text.translate(None, _NO_BRACKETS)
+    brackets = text.translate(_BRACKETS, _NO_BRACKETS)
     for _ in range(depth_max):
-        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
-        if not brackets:
-            return False
-    return True
+        brackets = brackets.replace(b"[]", b"")
+    return bool(brackets)
 
 
 def _is_deeper(value: object, depth_max: int) -> bool:
@@ -162,11 +168,11 @@ def _encodes(body: Body) -> bool:
 
 
 def _no_float(text: str) -> NoReturn:
-    raise ValueError(f"{text[:40]} is no integer")
+    raise InvalidRecord(f"{text[:40]} is no integer")
 
 
 def _no_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no integer")
+    raise InvalidRecord(f"{text} is no integer")
 
 
 # Made once: a decoder with hooks costs more to build than a usage line to parse.

@@ -93,7 +93,7 @@ def prove_consistency(leaves: Sequence[bytes], size: int) -> list[bytes]:
 def consistent(old_root: bytes, old_size: int, root: bytes, size: int, path: Sequence[bytes]) -> bool:
     """Whether the path proves that the newer tree only grew from the older (section 2.1.4.2)."""
     if old_size == size:
-        return old_root == root and not path
+        return size > 0 and old_root == root and not path
     if not 0 < old_size < size or not _are_hashes(old_root, root, *path):
         return False
     # An older tree that is a whole power of two is itself a node of the newer one, and left out.

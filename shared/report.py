@@ -20,6 +20,7 @@ from shared.grammar import (
     one_of,
     require_keys,
     require_match,
+    shown,
 )
 from shared.key import SigningKey
 from shared.kinds import (
@@ -151,7 +152,7 @@ def _read(body: Body) -> Report:
     kind = body.get("kind")
     reader = _READERS.get(kind) if isinstance(kind, str) else None
     if reader is None:
-        raise InvalidRecord(f"the kind {str(kind)[:32]!r} is unknown")
+        raise InvalidRecord(f"the kind {shown(kind)} is unknown")
     keys, read_kind = reader
     require_keys(body, keys)
     header = Header(
