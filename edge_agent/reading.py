@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from shared.errors import InvalidRecord, MetersealError
 from shared.limits import EXPONENT_MAX, INTEGER_MAX
@@ -109,3 +109,14 @@ class Source(Protocol):
 
     async def close(self) -> None:
         """Let go of what the source holds."""
+
+
+@runtime_checkable
+class HistoricSource(Source, Protocol):
+    """A source of readings that carry their own time; the agent asks only while the backlog has room."""
+
+    caught_up: bool
+    """Whether everything up to now has been delivered."""
+
+    def resume(self, utc: int) -> None:
+        """Deliver only what was read after this Unix second: the rest is metered already."""

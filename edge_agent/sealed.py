@@ -1,18 +1,18 @@
-"""Lines before and after they are sealed: what the metering hands over, and what the spool holds."""
+"""Sealed lines at their places, and how what metering hands over becomes the record that is sealed."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from edge_agent.sealable import BirthContent, ClockContent, GapContent, Sealable, UsageContent
 from shared.line import hash_of
 from shared.report import (
     Birth,
-    Clock,
     ClockLine,
     Exchange,
     Forgotten,
     Gap,
     Header,
+    Position,
     Report,
     Rotate,
     Summary,
@@ -64,14 +64,28 @@ class SealedLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unsealed:
-    """What is to be sealed next in a log; `report` makes the record once the position is known.
+class Author:
+    """Who seals, as births state it: the program's name and version, the configuration's hash."""
 
-    A birth's `previous` is the spool's to fill in: only the spool knows the line before.
-    """
+    agent: str
+    config: str
 
-    log: str
-    boot: str
-    clock: Clock
-    sealed_at: int
-    report: Callable[[Header], Report]
+
+def report_of(sealable: Sealable, header: Header, *, author: Author, previous: Position | None) -> Report:
+    """The record of what is to be sealed at the header's position; `previous` is for births."""
+    match sealable.content:
+        case BirthContent(cause=cause, channels=channels):
+            return Birth(
+                header=header,
+                agent=author.agent,
+                config=author.config,
+                cause=cause,
+                previous=previous,
+                channels=channels,
+            )
+        case UsageContent(start=start, step=step, count=count, rows=rows):
+            return Usage(header=header, start=start, step=step, count=count, rows=rows)
+        case GapContent(rows=gaps):
+            return Gap(header=header, rows=gaps)
+        case ClockContent(offset=offset):
+            return ClockLine(header=header, offset=offset)

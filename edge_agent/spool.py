@@ -21,7 +21,8 @@ from edge_agent.disk import Disk, FileDisk
 from edge_agent.limits import SPOOL_CHAINS_MAX, SPOOL_FORGET_LINES
 from edge_agent.receipts import Chain, Heard, HeardAs, follow, judge, successor
 from edge_agent.salvage import Salvaged, salvage
-from edge_agent.sealed import Place, SealedLine, Unsealed
+from edge_agent.sealable import Sealable
+from edge_agent.sealed import Author, Place, SealedLine, report_of
 from edge_agent.statements import statements
 from shared.effects.database import Database
 from shared.errors import DatabaseCorrupt, DatabaseError, DatabaseFailed, MetersealError
@@ -54,8 +55,11 @@ class Origin(StrEnum):
 class Spool:
     """The open spool of one gateway."""
 
-    def __init__(self, database: Database, *, key: SigningKey, bytes_max: int, origin: Origin = Origin.KEPT) -> None:
+    def __init__(
+        self, database: Database, *, key: SigningKey, author: Author, bytes_max: int, origin: Origin = Origin.KEPT
+    ) -> None:
         self._database = database
+        self._author = author
         self._key = key
         self._bytes_max = bytes_max
         self._sql = statements()
@@ -69,7 +73,9 @@ class Spool:
         self._page_bytes = int(database.execute(self._sql["page_size"])[0][0])
 
     @classmethod
-    def open(cls, disk: Disk, *, gateway: str, key: SigningKey, random: Random, bytes_max: int) -> "Spool":
+    def open(
+        cls, disk: Disk, *, gateway: str, key: SigningKey, author: Author, random: Random, bytes_max: int
+    ) -> "Spool":
         """Open, check, and where needed create or salvage the spool; raises DatabaseError.
 
         A cut at any moment of it is harmless: as long as the new spool is not created, the next
@@ -88,7 +94,7 @@ class Spool:
             latest = {chain.log: chain for chain in _ends(files[-1].lines).values()} if moved_aside and files else {}
             heirs = [replace(successor(chain), epoch=epoch) for chain in latest.values()]
             tables.create(database, gateway=gateway, epoch=epoch, chains=[*ends.values(), *heirs], lines=lines)
-        spool = cls(database, key=key, bytes_max=bytes_max, origin=origin)
+        spool = cls(database, key=key, author=author, bytes_max=bytes_max, origin=origin)
         if spool.gateway != gateway:
             database.close()
             raise DatabaseFailed(f"the spool belongs to the gateway {spool.gateway}, not to {gateway}: name another")
@@ -138,11 +144,11 @@ class Spool:
         with self._database.atomic():
             self._put_snapshot(snapshot)
 
-    def seal(self, unsealed: Sequence[Unsealed], snapshot: Any) -> list[SealedLine]:
+    def seal(self, sealables: Sequence[Sealable], snapshot: Any) -> list[SealedLine]:
         """Seal lines and store the windows without them, in one transaction; raises SpoolFull, DatabaseError."""
-        return self._seal(unsealed, snapshot, self._epoch, self._chains)
+        return self._seal(sealables, snapshot, self._epoch, self._chains)
 
-    def begin_epoch(self, unsealed: Sequence[Unsealed], snapshot: Any, *, random: Random) -> list[SealedLine]:
+    def begin_epoch(self, sealables: Sequence[Sealable], snapshot: Any, *, random: Random) -> list[SealedLine]:
         """Begin a new epoch in all logs with these births, in one transaction; raises SpoolFull, DatabaseError.
 
         Nothing is renumbered; the old lines go on being sent under their epoch.
@@ -152,7 +158,7 @@ class Spool:
         forked = self.contradicted
         heirs = [replace(successor(chain, forked=forked), epoch=epoch) for chain in here]
         chains = self._chains | {(chain.log, epoch): chain for chain in heirs}
-        return self._seal(unsealed, snapshot, epoch, chains)
+        return self._seal(sealables, snapshot, epoch, chains)
 
     def receive(self, receipt: Receipt) -> Heard:
         """Follow a verified receipt of this gateway; what it confirms may be forgotten one day (P7)."""
@@ -223,13 +229,13 @@ class Spool:
 
     def _seal(
         self,
-        unsealed: Sequence[Unsealed],
+        sealables: Sequence[Sealable],
         snapshot: Any,
         epoch: str,
         chains: dict[tuple[str, str], Chain],
     ) -> list[SealedLine]:
         after = dict(chains)
-        lines = [self._sealed(item, epoch, after) for item in unsealed]
+        lines = [self._sealed(item, epoch, after) for item in sealables]
         with self._database.atomic():
             self._make_room(sum(len(line.raw) + _LINE_OVERHEAD_BYTES for line in lines))
             self._database.executemany(self._sql["put_line"], [tables.line_row(line) for line in lines])
@@ -246,7 +252,7 @@ class Spool:
         self._waiting_count += len(lines)
         return lines
 
-    def _sealed(self, item: Unsealed, epoch: str, chains: dict[tuple[str, str], Chain]) -> SealedLine:
+    def _sealed(self, item: Sealable, epoch: str, chains: dict[tuple[str, str], Chain]) -> SealedLine:
         chain = chains.get((item.log, epoch)) or Chain(log=item.log, epoch=epoch)
         header = Header(
             gateway=self.gateway,
@@ -259,9 +265,7 @@ class Spool:
             clock=item.clock,
             sealed_at=item.sealed_at,
         )
-        report = item.report(header)
-        if isinstance(report, Birth):
-            report = replace(report, previous=chain.last or chain.previous)
+        report = report_of(item, header, author=self._author, previous=chain.last or chain.previous)
         assert header.seq > 1 or isinstance(report, Birth), "seq 1 of each log is a birth"
         line = SealedLine.of(report, seal_report(report, self._key))
         chains[item.log, epoch] = replace(chain, seq=header.seq, head=line.hash)
