@@ -1,0 +1,138 @@
+"""The reports of a bundle, each checked: form, signature by a trusted key, chain, and that none is absent (P10, P11)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from cloud_collector.proof.bundle import GatewayKey, LogName
+from cloud_collector.proof.evidence import Needed, missing_from
+from cloud_collector.proof.findings import Finding, Stage
+from cloud_collector.proof.trust import Trust
+from shared.errors import Refused
+from shared.key import PublicKey
+from shared.line import Line, parse
+from shared.report import Report, Rotate, read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A report of the bundle that can be read, genuine or not."""
+
+    place: str
+    line: Line
+    report: Report
+    genuine: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """Every report that can be read, and everything that is wrong with the lines."""
+
+    held: tuple[Held, ...]
+    findings: tuple[Finding, ...]
+
+
+def check_reports(
+    files: Mapping[LogName, Sequence[bytes]], keys: Sequence[GatewayKey], trust: Trust, wanted: Needed
+) -> Checked:
+    """Check every row of every file of lines."""
+    known = {(row.gateway, row.key.id): row.key for row in keys}
+    held: list[Held] = []
+    findings: list[Finding] = []
+    for name, rows in sorted(files.items()):
+        log_held, log_findings = _check_log(name, rows, known)
+        held += log_held
+        findings += log_findings
+    findings += _untrusted(held, known, trust)
+    positions = []
+    for each in held:
+        head = each.report.header
+        positions.append((head.gateway, head.log, head.epoch, head.seq))
+        if not wanted.allows(each.report):
+            findings.append(_finding(each.place, "the invoice does not rest on this report: it does not belong here"))
+    for gateway, log, epoch, (first, last) in missing_from(wanted, positions):
+        which = f"report {first}" if first == last else f"reports {first} to {last}"
+        findings.append(_finding(_file(gateway, log), f"{which} of epoch {epoch}, which had been received, is missing"))
+    return Checked(held=tuple(held), findings=tuple(findings))
+
+
+def _check_log(
+    name: LogName, rows: Sequence[bytes], known: Mapping[tuple[str, str], PublicKey]
+) -> tuple[list[Held], list[Finding]]:
+    held: list[Held] = []
+    findings: list[Finding] = []
+    for number, raw in enumerate(rows, start=1):
+        place = f"{_file(*name)} row {number}"
+        found = _read(place, name, raw, known)
+        if isinstance(found, Finding):
+            findings.append(found)
+            continue
+        if not found.genuine:
+            findings.append(_finding(place, f"{_said(found)} was changed after the gateway signed it"))
+        findings += _linked(held[-1] if held else None, found)
+        held.append(found)
+    return held, findings
+
+
+def _read(place: str, name: LogName, raw: bytes, known: Mapping[tuple[str, str], PublicKey]) -> Held | Finding:
+    line = parse(raw)
+    if isinstance(line, Refused):
+        return _finding(place, f"this row is no sealed line: {line.reason}")
+    report = read(line)
+    if isinstance(report, Refused):
+        return _finding(place, f"this line is no report: {report.reason}")
+    head = report.header
+    if (head.gateway, head.log) != name:
+        return _finding(place, f"this report is of {head.gateway} {head.log}: it stands in another log's file")
+    key = known.get((head.gateway, head.key))
+    if key is None:
+        return _finding(place, f"{_name(report)} names the key {head.key}, which keys.json does not have")
+    return Held(place=place, line=line, report=report, genuine=line.verified_by(key))
+
+
+def _linked(before: Held | None, after: Held) -> Iterator[Finding]:
+    """The chain between two rows of a file; a changed report is named once, not again by its neighbour."""
+    if before is None:
+        return
+    old, new = before.report.header, after.report.header
+    if (old.epoch, old.seq) >= (new.epoch, new.seq):
+        yield _finding(after.place, f"{_name(after.report)} does not stand in its order")
+    elif old.epoch == new.epoch and old.seq + 1 == new.seq and new.prev != before.line.hash:
+        if before.genuine and after.genuine:
+            sentence = f"{_name(after.report)} follows another report {old.seq} than the one that stands here"
+            yield _finding(after.place, sentence)
+
+
+def _untrusted(held: Sequence[Held], known: Mapping[tuple[str, str], PublicKey], trust: Trust) -> Iterator[Finding]:
+    """Keys that sign reports here and are neither named by the reader nor introduced by a trusted key."""
+    trusted = {name for name, key in known.items() if trust.covers(key)}
+    rotations = [each for each in held if each.genuine and isinstance(each.report, Rotate)]
+    for each in rotations * len(rotations):
+        head = each.report.header
+        if isinstance(each.report, Rotate) and (head.gateway, head.key) in trusted:
+            trusted.add((head.gateway, PublicKey.from_text(each.report.next).id))
+    used = {(each.report.header.gateway, each.report.header.key) for each in held}
+    for gateway, key_id in sorted(used - trusted):
+        key = known[gateway, key_id]
+        yield Finding(
+            stage=Stage.KEYS,
+            place=f"gateway {gateway}",
+            sentence=f"its key is not one that you trust: {key.words} ({key.sha256}). Compare these words with the "
+            "gateway's label or screen, then name them with --trust",
+        )
+
+
+def _said(held: Held) -> str:
+    return f"{_name(held.report)} of {held.report.header.gateway}"
+
+
+def _name(report: Report) -> str:
+    head = report.header
+    return f"report {head.seq} of epoch {head.epoch}"
+
+
+def _file(gateway: str, log: str) -> str:
+    return f"lines/{gateway}.{log}.ms"
+
+
+def _finding(place: str, sentence: str) -> Finding:
+    return Finding(stage=Stage.LINES, place=place, sentence=sentence)
