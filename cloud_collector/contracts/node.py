@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from cloud_collector.contracts.catalog import Duration, DurationUnit
 from cloud_collector.contracts.money import CURRENCIES
-from cloud_collector.contracts.places import Path
 from shared.errors import MetersealError
+from shared.places import Path
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 _Read = TypeVar("_Read")

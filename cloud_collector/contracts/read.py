@@ -20,9 +20,9 @@ from cloud_collector.contracts.node import (
     timezone,
     whole,
 )
-from cloud_collector.contracts.places import places
 from cloud_collector.contracts.read_contract import check_devices, read_contract
 from cloud_collector.contracts.read_plan import read_plan, read_tax
+from shared.places import places
 
 CATALOG_BYTES_MAX: Final = 16 * 1024 * 1024
 SECTIONS: Final = ["operator", "meters", "plans", "accounts", "contracts"]
