@@ -1,14 +1,41 @@
-"""The agent: wiring, tasks and shutdown; no rule lives here."""
+"""The agent: wiring, tasks and shutdown; no rule lives here.
 
+At start: the spool is opened or salvaged, metering restored, the window left open sealed, births
+sealed. Then sources are polled, each in a task of its own, what is due is sealed, the rest committed
+every `commit_seconds`, and the uplink sends. Nothing relies on an orderly end: a power cut is one.
+"""
+
+import asyncio
+import json
+import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 from edge_agent.disk import Disk
-from edge_agent.reading import Source
+from edge_agent.limits import (
+    BACKLOG_LINES_MAX,
+    BACKLOG_WAIT_SECONDS,
+    KEEPER_SECONDS_MIN,
+    READ_SECONDS_MAX,
+    READINGS_CHUNK_MAX,
+    STOP_SECONDS_MAX,
+)
+from edge_agent.loss import declare_loss
+from edge_agent.metering import Metering
+from edge_agent.reading import HistoricSource, Reading, Source, SourceDown
+from edge_agent.sealed import Author
 from edge_agent.settings import AgentSettings
+from edge_agent.spool import Spool
+from edge_agent.timekeeping import Tick
+from edge_agent.uplink import Uplink
 from shared.effects.clock import Clock
 from shared.effects.link import Link
 from shared.key import PublicKey, SigningKey
+from shared.line import hash_of
+
+_LOG: Final = logging.getLogger(__name__)
+AGENT: Final = "meterseal 0.1.0"
 
 
 class Agent:
@@ -25,11 +52,226 @@ class Agent:
         link: Link,
         disk: Disk,
         random: random.Random,
+        memory_bytes: Callable[[], int] | None = None,
     ) -> None:
         self._settings = settings
+        self._key = key
+        self._receipt_keys = tuple(receipt_keys)
+        self._sources = tuple(sources)
+        self._specs = tuple(spec for source in self._sources for spec in source.channels)
+        self._clock = clock
+        self._link = link
+        self._disk = disk
+        self._random = random
+        self._memory_bytes = memory_bytes
+        self._down: set[str] = set()
+        self._stopping = asyncio.Event()
+        self._finished = asyncio.Event()
+        self._committed_ms = 0
+        self._spool: Spool
+        self._metering: Metering
+        self._uplink: Uplink
 
     async def run(self) -> None:
         """Meter, seal and send until `stop`; raises DatabaseError, SpoolFull when the disk fails or is full."""
+        self._open()
+        tasks: list[asyncio.Task[None]] = []
+        try:
+            async with asyncio.TaskGroup() as group:
+                sending = group.create_task(self._uplink.run())
+                tasks += [group.create_task(self._poll(source)) for source in self._sources]
+                tasks.append(group.create_task(self._keep()))
+                group.create_task(self._end_when_asked(tasks, sending))
+        except BaseExceptionGroup as failures:
+            # One failure ends the agent; what else fell in the same moment followed from it.
+            raise failures.exceptions[0] from None
+        finally:
+            self._spool.close()
+            self._finished.set()
 
     async def stop(self) -> None:
         """Ask `run` to commit, say farewell and return; returns when it has."""
+        self._stopping.set()
+        await self._finished.wait()
+
+    def _open(self) -> None:
+        settings = self._settings
+        self._spool = Spool.open(
+            self._disk,
+            gateway=settings.gateway,
+            key=self._key,
+            author=Author(agent=AGENT, config=_config_hash(settings, self._sources)),
+            random=self._random,
+            bytes_max=settings.spool_bytes_max,
+        )
+        tick = self._tick()
+        snapshot = self._spool.snapshot()
+        step, count = settings.step_seconds, settings.interval_count
+        if snapshot is None:
+            self._metering = Metering(self._specs, step=step, count=count, tick=tick)
+        else:
+            self._metering = Metering.restore(snapshot, self._specs, step=step, count=count, tick=tick)
+        self._uplink = Uplink(
+            spool=self._spool,
+            receipt_keys=self._receipt_keys,
+            clock=self._clock,
+            link=self._link,
+            random=self._random,
+            on_contradicted=self._begin_epoch,
+            health=self._health,
+            prefix=settings.prefix,
+        )
+        if self._spool.contradicted:
+            self._begin_epoch()
+        else:
+            lost = declare_loss(self._spool.last_usage, self._specs, tick) if snapshot is None else []
+            self._spool.seal([*self._metering.due(tick), *lost], self._metering.snapshot())
+        self._committed_ms = tick.boot_ms
+        self._resume_historic()
+        _LOG.info(
+            "event=agent_started gateway=%s epoch=%s origin=%s waiting_lines=%d",
+            settings.gateway,
+            self._spool.epoch,
+            self._spool.origin,
+            self._spool.waiting_count,
+        )
+
+    def _resume_historic(self) -> None:
+        for source in self._sources:
+            if isinstance(source, HistoricSource):
+                known = [self._metering.resume_at(log) for log in sorted({spec.log for spec in source.channels})]
+                if known and (utc := min((at for at in known if at is not None), default=None)) is not None:
+                    source.resume(utc)
+
+    async def _poll(self, source: Source) -> None:
+        historic = source if isinstance(source, HistoricSource) else None
+        caught_up = False
+        while True:
+            began_ms = self._clock.boot_ms()
+            if historic is not None:
+                await self._room_for_history()
+            await self._read(source)
+            if historic is None or historic.caught_up:
+                if historic is not None and not caught_up:
+                    caught_up = True
+                    self._end_history(source)
+                spent = (self._clock.boot_ms() - began_ms) / 1_000
+                await self._clock.sleep(max(0.0, source.poll_seconds - spent))
+
+    async def _room_for_history(self) -> None:
+        """P9: history waits while the collector has much to confirm."""
+        while self._spool.waiting_count >= BACKLOG_LINES_MAX:
+            await self._clock.sleep(BACKLOG_WAIT_SECONDS)
+        await asyncio.sleep(0)
+
+    async def _read(self, source: Source) -> None:
+        try:
+            async with asyncio.timeout(READ_SECONDS_MAX):
+                readings = await source.read()
+        except (SourceDown, TimeoutError) as error:
+            self._source_failed(source, str(error) or f"no answer within {READ_SECONDS_MAX:.0f} seconds")
+            return
+        except Exception as error:  # noqa: BLE001 - a source may break in any way and must not stop the others.
+            _LOG.exception("event=source_broken source=%s", source.name)
+            self._source_failed(source, f"{type(error).__name__}: {error}")
+            return
+        if source.name in self._down:
+            self._down.discard(source.name)
+            _LOG.info("event=source_up source=%s", source.name)
+        for at in range(0, max(1, len(readings)), READINGS_CHUNK_MAX):
+            self._observe(source, readings[at : at + READINGS_CHUNK_MAX])
+
+    def _observe(self, source: Source, readings: Sequence[Reading]) -> None:
+        refused = self._metering.observe(readings, self._tick())
+        for reading in refused[:1]:
+            _LOG.warning(
+                "event=readings_refused source=%s count=%d first=%s.%s",
+                source.name,
+                len(refused),
+                reading.device,
+                reading.meter,
+            )
+        if not self._seal_due() and any(reading.utc is not None for reading in readings):
+            self._commit()
+
+    def _source_failed(self, source: Source, why: str) -> None:
+        self._metering.source_failed(source.channels, self._tick())
+        if source.name not in self._down:
+            self._down.add(source.name)
+            _LOG.warning('event=source_down source=%s why="%s"', source.name, why)
+        self._seal_due()
+
+    def _end_history(self, source: Source) -> None:
+        for log in sorted({spec.log for spec in source.channels}):
+            self._metering.caught_up(log)
+        _LOG.info("event=caught_up source=%s", source.name)
+        self._seal_due()
+
+    async def _keep(self) -> None:
+        """Seal every window when it ends, and commit in between."""
+        commit_ms = self._settings.commit_seconds * 1_000
+        while True:
+            now_ms = self._clock.boot_ms()
+            until_ms = min(self._metering.next_due_ms(), self._committed_ms + commit_ms)
+            await self._clock.sleep(max(KEEPER_SECONDS_MIN, (until_ms - now_ms) / 1_000))
+            sealed = self._seal_due()
+            if not sealed and self._clock.boot_ms() >= self._committed_ms + commit_ms:
+                self._commit()
+
+    def _seal_due(self) -> bool:
+        due = self._metering.due(self._tick())
+        if due:
+            self._spool.seal(due, self._metering.snapshot())
+            self._committed_ms = self._clock.boot_ms()
+            self._uplink.wake()
+        return bool(due)
+
+    def _commit(self) -> None:
+        self._spool.commit(self._metering.snapshot())
+        self._committed_ms = self._clock.boot_ms()
+
+    def _begin_epoch(self) -> None:
+        self._metering.new_epoch()
+        births = self._metering.due(self._tick())
+        self._spool.begin_epoch(births, self._metering.snapshot(), random=self._random)
+        self._committed_ms = self._clock.boot_ms()
+        self._uplink.wake()
+        _LOG.error("event=epoch_begun epoch=%s", self._spool.epoch)
+
+    async def _end_when_asked(self, tasks: Sequence[asyncio.Task[None]], sending: asyncio.Task[None]) -> None:
+        await self._stopping.wait()
+        for task in tasks:
+            task.cancel()
+        self._commit()
+        self._uplink.close()
+        # A link that hangs must not keep the process: the will says offline in its place.
+        await asyncio.wait([sending], timeout=STOP_SECONDS_MAX)
+        sending.cancel()
+        for source in self._sources:
+            await source.close()
+
+    def _tick(self) -> Tick:
+        clock = self._clock
+        return Tick(
+            boot_ms=clock.boot_ms(),
+            utc_ms=clock.utc_ms(),
+            synchronised=clock.synchronised(),
+            boot_id=clock.boot_id(),
+        )
+
+    def _health(self) -> Mapping[str, Any]:
+        return {
+            "rss_bytes": None if self._memory_bytes is None else self._memory_bytes(),
+            "sources_down": sorted(self._down),
+        }
+
+
+def _config_hash(settings: AgentSettings, sources: Sequence[Source]) -> str:
+    """The hash of what decides how this agent meters."""
+    channels = [
+        [spec.device, spec.meter, spec.unit, spec.exponent, spec.kind.value, spec.source, spec.log, spec.rate_max]
+        for source in sources
+        for spec in source.channels
+    ]
+    text = json.dumps([settings.step_seconds, settings.interval_count, channels], separators=(",", ":"))
+    return hash_of(text.encode())

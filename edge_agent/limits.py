@@ -48,5 +48,9 @@ READ_SECONDS_MAX: Final = 30.0
 """A source that takes longer to answer is down for this round."""
 READINGS_CHUNK_MAX: Final = 512
 """Readings that are metered and committed at a time."""
-SEAL_CHECK_SECONDS: Final = 1.0
-"""How often the agent looks whether a window ended."""
+KEEPER_SECONDS_MIN: Final = 1.0
+"""The keeper of windows and commits rests at least so long between two looks."""
+BACKLOG_WAIT_SECONDS: Final = 0.5
+"""How long history waits before it looks at the backlog again."""
+STOP_SECONDS_MAX: Final = 10.0
+"""How long a farewell may take."""

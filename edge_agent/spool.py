@@ -216,6 +216,11 @@ class Spool:
         rows = self._database.execute(self._sql["line_raw"], (place.log, place.epoch, place.seq))
         return bytes(rows[0][0]) if rows else None
 
+    def last_usage(self, log: str) -> bytes | None:
+        """The log's usage line that was sealed last, of whatever epoch."""
+        rows = self._database.execute(self._sql["last_usage"], (log,))
+        return bytes(rows[0][0]) if rows else None
+
     def rest(self, places: Iterable[Place]) -> None:
         """Send these no more unless they are asked for: the collector needs nothing at their positions."""
         with self._database.atomic():

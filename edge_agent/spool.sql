@@ -102,6 +102,9 @@ insert or ignore into line (log, epoch, seq, hash, kind, sealed_at, raw) values 
 -- name: line_raw
 select raw from line where log = ? and epoch = ? and seq = ?
 
+-- name: last_usage
+select raw from line where log = ? and kind = 'usage' order by id desc limit 1
+
 -- name: line_hash
 select hash from line where log = ? and epoch = ? and seq = ?
 
