@@ -1,4 +1,4 @@
-"""The reports of a bundle, each checked: form, signature by a trusted key, chain, and that none is absent (P10, P11)."""
+"""The reports of a bundle, each checked: form, signature by a trusted key, chain; and that none is absent (P11)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -96,10 +96,11 @@ def _linked(before: Held | None, after: Held) -> Iterator[Finding]:
     old, new = before.report.header, after.report.header
     if (old.epoch, old.seq) >= (new.epoch, new.seq):
         yield _finding(after.place, f"{_name(after.report)} does not stand in its order")
-    elif old.epoch == new.epoch and old.seq + 1 == new.seq and new.prev != before.line.hash:
-        if before.genuine and after.genuine:
-            sentence = f"{_name(after.report)} follows another report {old.seq} than the one that stands here"
-            yield _finding(after.place, sentence)
+        return
+    neighbours = old.epoch == new.epoch and old.seq + 1 == new.seq
+    if neighbours and before.genuine and after.genuine and new.prev != before.line.hash:
+        sentence = f"{_name(after.report)} follows another report {old.seq} than the one that stands here"
+        yield _finding(after.place, sentence)
 
 
 def _untrusted(held: Sequence[Held], known: Mapping[tuple[str, str], PublicKey], trust: Trust) -> Iterator[Finding]:
