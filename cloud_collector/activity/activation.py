@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from cloud_collector.contracts.catalog import State
+
 
 class ActivationCause(StrEnum):
     """Why a device started."""
@@ -56,5 +58,5 @@ class StateChange:
     """Someone, or something, put a device into a state."""
 
     device: str
-    state: str
+    state: State
     at: int

@@ -1,0 +1,235 @@
+"""First activity: from when each device of a contract is billed, whatever order reports arrived in (P18)."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from cloud_collector.activity.activation import Activation, ActivationCause, Evidence, StateChange
+from cloud_collector.activity.lifecycle import FOREVER, ended_at, provisioned_at
+from cloud_collector.activity.threshold import Interval, decide
+from cloud_collector.contracts.catalog import ContractDevice, Per, StartRule, State
+from cloud_collector.contracts.period import boundary, iso, later
+from cloud_collector.contracts.terms import Terms
+from cloud_collector.usage.quantity import worth
+from cloud_collector.usage.span import ChannelName, Span, UsageView
+
+_LOOK_FIRST_SECONDS: Final = 86_400
+_LOOK_SECONDS_MAX: Final = 64 * 86_400
+"""A device's usage is read in stretches that double up to this, so that a decision near provisioning is cheap."""
+
+_RANK: Final = (
+    ActivationCause.MOVED,
+    ActivationCause.IMMEDIATE,
+    ActivationCause.DATE,
+    ActivationCause.FIRST_USE,
+    ActivationCause.JOINED,
+    ActivationCause.STATE,
+    ActivationCause.GRACE,
+)
+"""Which cause is named where two hold at one instant."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Member:
+    """A device in the time in which it can start."""
+
+    id: str
+    provisioned: int
+    end: int
+    channels: tuple[ChannelName, ...] = ()
+    counts_from: int = 0
+
+
+def first_activity(
+    terms: Terms,
+    usage: UsageView,
+    states: Sequence[StateChange] = (),
+    *,
+    until: int,
+    foresee: bool = False,
+) -> dict[str, Activation]:
+    """Each device's activation, by device; one that has not started is absent.
+
+    Reports that begin before `until` are looked at, and starts up to it are named; with `foresee` also later ones
+    that the rules alone give (grace, dates, devices that join).
+    """
+    members = [
+        _Member(
+            id=device.id,
+            provisioned=provisioned_at(terms, device),
+            end=ended_at(terms, device, states),
+        )
+        for device in terms.devices
+    ]
+    match terms.activation.rule:
+        case StartRule.IMMEDIATE:
+            ruled = [_starts(member, member.provisioned, ActivationCause.IMMEDIATE, "is billed from the day it is provisioned") for member in members]
+        case StartRule.DATE:
+            ruled = [_on_date(terms, member) for member in members]
+        case StartRule.FIRST_USE:
+            ruled = _first_use(terms, usage, members, until)
+    ruled += _set_active(members, states)
+    found: dict[str, Activation] = {}
+    ends = {member.id: member.end for member in members}
+    for activation in sorted(ruled, key=lambda each: (each.at, _RANK.index(each.cause))):
+        if activation.at < ends[activation.device] and (foresee or activation.at <= until):
+            found.setdefault(activation.device, activation)
+    return found
+
+
+def _first_use(terms: Terms, usage: UsageView, members: list[_Member], until: int) -> list[Activation]:
+    members = [_with_channels(terms, usage, member, until) for member in members]
+    if terms.activation.combine is Per.DEVICE:
+        return [start for member in members for start in _group(terms, usage, [member], until)]
+    starts = _group(terms, usage, members, until)
+    if not starts:
+        return []
+    earliest = min(start.at for start in starts)
+    joined = [
+        _starts(member, member.provisioned, ActivationCause.JOINED, "joins a contract that has started")
+        for member in members
+        if member.provisioned > earliest
+    ]
+    return [start for start in starts if start.at == earliest] + joined
+
+
+def _group(terms: Terms, usage: UsageView, members: list[_Member], until: int) -> list[Activation]:
+    """What usage or grace gives devices that start together, at the earlier of the two instants."""
+    if not members:
+        return []
+    grace = terms.activation.grace
+    provisioned = min(member.provisioned for member in members)
+    grace_at = FOREVER if grace is None else later(terms.timezone, provisioned, grace)
+    intervals = _intervals(terms, usage, members, min(until, grace_at))
+    decided = decide(terms.activation, terms.timezone, intervals)
+    if decided is not None and decided[0].decides_at <= grace_at:
+        interval, evidence = decided
+        at, cause, why = interval.decides_at, ActivationCause.FIRST_USE, _why(interval, evidence)
+    elif grace is not None:
+        at, cause, evidence = grace_at, ActivationCause.GRACE, None
+        why = f"starts {grace} after it was provisioned on {iso(provisioned)}"
+    else:
+        return []
+    return [_starts(member, at, cause, why, evidence) for member in members if member.provisioned <= at]
+
+
+def _why(interval: Interval, evidence: Evidence) -> str:
+    said = f"first used: {evidence.rule} was met with {evidence.figure} by the report of "
+    said += f"{iso(interval.start)} to {iso(interval.end)}"
+    return said + (", which is estimated, so that billing starts where it ends" if interval.estimated else "")
+
+
+def _with_channels(terms: Terms, usage: UsageView, member: _Member, until: int) -> _Member:
+    gateway, _, device = member.id.rpartition("/")
+    channels = tuple(sorted(usage.channels(gateway, device), key=lambda channel: channel.meter))
+    counts_from = member.provisioned
+    ignored = terms.activation.ignore_first
+    if ignored is not None:
+        first = _first_report(usage, channels, member, until)
+        counts_from = FOREVER if first is None else later(terms.timezone, first, ignored)
+    return _Member(
+        id=member.id,
+        provisioned=member.provisioned,
+        end=member.end,
+        channels=channels,
+        counts_from=counts_from,
+    )
+
+
+def _first_report(usage: UsageView, channels: Iterable[ChannelName], member: _Member, until: int) -> int | None:
+    """Where the device's first report since provisioning begins, of whatever meter and with whatever usage."""
+    for start, end in _stretches(member.provisioned, min(until, member.end)):
+        begins = []
+        for channel in channels:
+            for span in usage.spans(channel, start, end):
+                inside = max(member.provisioned - span.start, 0) // span.step * span.step
+                begins.append(max(span.start + inside, member.provisioned))
+        if begins:
+            return min(begins)
+    return None
+
+
+def _intervals(terms: Terms, usage: UsageView, members: list[_Member], until: int) -> Iterator[Interval]:
+    """Usage above zero that counts, in order of the intervals' ends; those that begin before `until`."""
+    rule = terms.activation
+    thresholds = (*rule.any, *rule.all)
+    named = {threshold.meter for threshold in thresholds}
+    watched = None if None in named or not named else named
+    channels = [
+        (member, channel)
+        for member in members
+        for channel in member.channels
+        if watched is None or channel.meter in watched
+    ]
+    first = min((member.counts_from for member, _ in channels), default=FOREVER)
+    seen = first
+    for start, end in _stretches(first, until):
+        spans = [(member, span) for member, channel in channels for span in usage.spans(channel, start, end)]
+        # Whole intervals up to the stretch's end; one that goes on beyond it comes with the next stretch.
+        ends = (seen, end)
+        yield from sorted(_expanded(terms, spans, ends), key=lambda each: each.order)
+        seen = end
+    straddling = [(member, span) for member, channel in channels for span in usage.spans(channel, until - 1, until)]
+    yield from sorted(_expanded(terms, straddling, (until, FOREVER), until), key=lambda each: each.order)
+
+
+def _expanded(
+    terms: Terms, spans: Iterable[tuple[_Member, Span]], ends: tuple[int, int], begins_before: int = FOREVER
+) -> Iterator[Interval]:
+    """The spans' intervals above zero whose ends lie in (ends[0], ends[1]], cut to what counts of each."""
+    for member, span in spans:
+        meter = terms.meters.get(span.channel.meter)
+        worth_one = worth(span.unit, span.exponent, meter.unit if meter else span.unit)
+        for index, delta in enumerate(span.deltas):
+            begin = span.start + index * span.step
+            finish = begin + span.step
+            if not delta or not ends[0] < finish <= ends[1] or begin >= begins_before:
+                continue
+            start, end = max(begin, member.counts_from), min(finish, member.end)
+            units = span.units_before(end) - span.units_before(start) if start < end else 0
+            if units:
+                yield Interval(
+                    device=member.id,
+                    start=start,
+                    end=end,
+                    quantity=units * worth_one,
+                    estimated=index in span.estimated or (start, end) != (begin, finish),
+                    span=span,
+                    index=index,
+                )
+
+
+def _stretches(start: int, end: int) -> Iterator[tuple[int, int]]:
+    length = _LOOK_FIRST_SECONDS
+    while start < end:
+        yield start, min(start + length, end)
+        start += length
+        length = min(2 * length, _LOOK_SECONDS_MAX)
+
+
+def _on_date(terms: Terms, member: _Member) -> Activation:
+    on = terms.activation.on
+    assert on is not None, "the rule `date` has a date"
+    at = max(member.provisioned, boundary(terms.timezone, on))
+    return _starts(member, at, ActivationCause.DATE, f"is billed from {on}, as agreed")
+
+
+def _set_active(members: list[_Member], states: Iterable[StateChange]) -> list[Activation]:
+    """Setting a device active also starts it."""
+    known = {member.id: member for member in members}
+    return [
+        _starts(
+            known[change.device],
+            max(change.at, known[change.device].provisioned),
+            ActivationCause.STATE,
+            f"was set active on {iso(change.at)}",
+        )
+        for change in states
+        if change.state is State.ACTIVE and change.device in known
+    ]
+
+
+def _starts(
+    member: _Member, at: int, cause: ActivationCause, why: str, evidence: Evidence | None = None
+) -> Activation:
+    return Activation(device=member.id, at=at, cause=cause, why=why, evidence=evidence)
