@@ -11,7 +11,6 @@ from enum import StrEnum
 from typing import Final
 
 from edge_agent.reading import ChannelSpec, Kind, Reading, SourceDown
-
 from tests.simulation.clocks import SimClock
 from tests.simulation.simloop import Power, SimLoop
 
@@ -84,7 +83,10 @@ class Meter:
             if self.quantum % 40 == 0:
                 self.rate = self.draw.choice((0, 7, 100, QUANTUM_UNITS_MAX // 4, QUANTUM_UNITS_MAX))
             if self.counting and self.rate:
+                before = self.display
                 self.total += self.draw.randrange(self.rate + 1)
+                if self.display < before:
+                    self.breaks.append(Break(self.quantum * QUANTUM_SECONDS, "rollover", self.total))
 
     @property
     def display(self) -> int:
@@ -191,7 +193,7 @@ def make_site(gateway: str, seed: int, channels: int) -> Site:
     for number in range(channels):
         style = (Style.PLAIN, Style.GENERATION, Style.WIDTH32, Style.PLAIN)[number % 4]
         base = {
-            Style.PLAIN: draw.randrange(100_000_000, 500_000_000),
+            Style.PLAIN: draw.randrange(500_000_000, 900_000_000),
             Style.GENERATION: draw.randrange(5_000),
             Style.WIDTH32: (1 << 32) - draw.randrange(10_000, 4_000_000),
         }[style]

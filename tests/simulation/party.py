@@ -1,0 +1,250 @@
+"""Agents and the collector as processes: started, crashed, restarted from disk; each life has its own power."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cloud_collector.collector import Collector
+from cloud_collector.settings import CollectorSettings
+from cloud_collector.store.store import Store
+from edge_agent.agent import Agent
+from edge_agent.settings import AgentSettings
+from edge_agent.spool import SpoolFull
+from shared.effects.workers import InlineWorkers
+from shared.errors import DatabaseError
+from shared.key import PublicKey, SigningKey
+from tests.simulation.broker import Broker
+from tests.simulation.clocks import Machine, SimClock
+from tests.simulation.disk import Drive, SimDatabase, SpoolDisk
+from tests.simulation.ledger import Life
+from tests.simulation.meters import SimSource, Site
+from tests.simulation.simloop import Power, PowerLost, SimLoop
+
+RESTART_SECONDS: Final = 30.0
+"""What a supervisor waits before it starts a process that has ended by itself."""
+
+
+@dataclass(slots=True)
+class Stage:
+    """What every party stands on."""
+
+    seed: int
+    loop: SimLoop
+    broker: Broker
+    folder: Path
+    note: Callable[[str, str], None]
+    problem: Callable[[str], None]
+
+
+class Party:
+    """One program on one machine: what survives its processes, and its present one."""
+
+    def __init__(self, stage: Stage, name: str, machine: Machine) -> None:
+        self.stage = stage
+        self.name = name
+        self.machine = machine
+        self.draw = random.Random(f"party {name} {stage.seed}")
+        self.drive = Drive(stage.folder / f"{name}.db")
+        self.power: Power | None = None
+        self.starts = 0
+        self.boots = 0
+        self._while_down: list[Callable[[], None]] = []
+        self._pause: float | None = None
+        self._ending = ""
+        self.drive.on_failed = lambda: self._failing(f"disk.io_error.{self.kind}")
+        self.drive.on_full = lambda: stage.note(f"disk.full.{self.kind}", self.name)
+
+    @property
+    def kind(self) -> str:
+        """Agent or collector."""
+        return "agent" if isinstance(self, AgentParty) else "collector"
+
+    @property
+    def running(self) -> bool:
+        """Whether a process of it has power."""
+        return self.power is not None and self.power.on
+
+    def boot(self, *, synchronised: bool = True) -> None:
+        """Switch the machine on and start the program."""
+        self.boots += 1
+        self.machine.power_on(f"{self.draw.getrandbits(32):08x}", synchronised=synchronised)
+        self.start()
+
+    def start(self) -> None:
+        """Start a process, unless there is one."""
+        if self.running:
+            return
+        for change in self._while_down:
+            change()
+        self._while_down.clear()
+        self.starts += 1
+        self.power = Power(self.name, self._lost)
+        self._born(self.power)
+        self.stage.note("start", f"{self.name} #{self.starts}")
+        self.stage.loop.start(self.power, self._main(self.power))
+
+    def crash(self, kind: str, *, pause: float, then: Callable[[], None] | None = None, fuse: int = 0) -> None:
+        """Take the power away, at once or with one of the next steps; `then` happens before the next start."""
+        if then is not None:
+            self._while_down.append(then)
+        self._pause = pause
+        self._ending = kind
+        if self.power is not None and self.power.on:
+            if fuse:
+                self.power.fuse = fuse
+            else:
+                self.power.lose()
+
+    def _failing(self, kind: str) -> None:
+        power = self.power
+        self.stage.note(kind, self.name)
+        self.stage.loop.later(300, self._still_running, power)
+
+    def _still_running(self, power: Power) -> None:
+        if power.on:
+            self.stage.problem(f"{self.name} went on for 5 minutes after an I/O error instead of ending")
+
+    def _lost(self, power: Power) -> None:
+        loop = self.stage.loop
+        self.stage.note(self._ending or "end", self.name)
+        self._died(power)
+        self.drive.release()
+        loop.later(0, loop.abandon, power)
+        inbox = self.stage.broker.inboxes.get(self.name)
+        if inbox is not None and inbox.connection is not None:
+            # The broker finds out by its keepalive; until then it writes into the dead session.
+            loop.later(self.draw.uniform(0, 90), inbox.connection.sever)
+        loop.later(RESTART_SECONDS if self._pause is None else self._pause, self.start)
+        self._pause, self._ending = None, ""
+
+    async def _main(self, power: Power) -> None:
+        try:
+            await self._run(power)
+            why = "returned"
+        except PowerLost:
+            raise
+        except Exception as error:  # noqa: BLE001 - the supervisor sees every way in which a program ends.
+            why = self._explain(error, power)
+        if power.on:
+            self.stage.note("exit", f"{self.name}: {why}")
+            self.stage.loop.later(0, power.lose)
+            await asyncio.Event().wait()
+
+    def _explain(self, error: BaseException, power: Power) -> str:
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        injected = self.drive.failed is power or self.drive.full or self.may_fail(error)
+        if not (isinstance(error, DatabaseError | SpoolFull) and injected):
+            trace = error.__traceback__
+            while trace is not None and trace.tb_next is not None:
+                trace = trace.tb_next
+            where = "" if trace is None else f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+            self.stage.problem(f"{self.name} died of {type(error).__name__}: {error}{where}")
+        return f"{type(error).__name__}: {error}"
+
+    def may_fail(self, error: BaseException) -> bool:
+        """Whether an earlier fault explains a failing database."""
+        return False
+
+    def _born(self, power: Power) -> None:
+        """A process begins."""
+
+    def _died(self, power: Power) -> None:
+        """A process has ended."""
+
+    async def _run(self, power: Power) -> None:
+        raise NotImplementedError
+
+
+class AgentParty(Party):
+    """A gateway's agent with its meters."""
+
+    def __init__(
+        self, stage: Stage, site: Site, machine: Machine, settings: AgentSettings, receipt_key: PublicKey
+    ) -> None:
+        super().__init__(stage, site.gateway, machine)
+        self.site = site
+        self.settings = settings
+        self.key = SigningKey(self.draw.randbytes(32))
+        self.poll_seconds = float(self.draw.choice((60, 120, 240, 300)))
+        self.receipt_key = receipt_key
+        self.lives: list[Life] = []
+        self.epochs: list[tuple[str, int]] = []
+        """Each epoch that its disk has committed, with the number of the last look before."""
+        self.spoils = 0
+        self.drive.on_commit = self._committed
+
+    async def _run(self, power: Power) -> None:
+        loop = self.stage.loop
+        clock = SimClock(self.machine, power)
+        devices = sorted({meter.device for meter in self.site.meters})
+        sources = [
+            SimSource(self.site, device, clock=clock, power=power, loop=loop, poll_seconds=self.poll_seconds)
+            for device in devices
+        ]
+        agent = Agent(
+            self.settings,
+            key=self.key,
+            receipt_keys=(self.receipt_key,),
+            sources=sources,
+            clock=clock,
+            link=self.stage.broker.link(self.name, power),
+            disk=SpoolDisk(self.drive, power),
+            random=random.Random(f"agent {self.name} {self.starts} {self.stage.seed}"),
+        )
+        await agent.run()
+
+    def _born(self, power: Power) -> None:
+        self.lives.append(Life(self.stage.loop.now, self.site.looks + 1, self.machine.boot))
+
+    def _died(self, power: Power) -> None:
+        self.lives[-1].ended = self.stage.loop.now
+
+    def _committed(self, database: SimDatabase) -> None:
+        self.lives[-1].committed_look = self.site.looks
+        if database.inner.execute("select 1 from sqlite_master where name = 'identity'"):
+            for (epoch,) in database.inner.execute("select epoch from identity"):
+                if not self.epochs or self.epochs[-1][0] != epoch:
+                    self.epochs.append((epoch, self.site.looks))
+                    self.stage.note("epoch", f"{self.name} {epoch}")
+
+    def may_fail(self, error: BaseException) -> bool:
+        """A corrupted spool may show itself late."""
+        return self.spoils > 0
+
+
+class CollectorParty(Party):
+    """The collector with its store."""
+
+    def __init__(self, stage: Stage, machine: Machine, settings: CollectorSettings, key: SigningKey) -> None:
+        super().__init__(stage, "collector", machine)
+        self.settings = settings
+        self.key = key
+        self.verdicts: Counter[str] = Counter()
+        self.collector: Collector | None = None
+
+    async def _run(self, power: Power) -> None:
+        store = Store(self.drive.connect(power, exclusive=False))
+        self.collector = Collector(
+            self.settings,
+            key=self.key,
+            store=store,
+            clock=SimClock(self.machine, power),
+            link=self.stage.broker.link(self.name, power),
+            workers=InlineWorkers(),
+            random=random.Random(f"collector {self.starts} {self.stage.seed}"),
+        )
+        await self.collector.run()
+
+    def _died(self, power: Power) -> None:
+        self.take_verdicts()
+
+    def take_verdicts(self) -> None:
+        """Add what the present process counted."""
+        if self.collector is not None:
+            self.verdicts += Counter({name.lower(): count for name, count in self.collector.verdicts.items()})
+            self.collector = None
