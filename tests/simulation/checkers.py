@@ -1,6 +1,6 @@
 """The promises as checks, some at every event, some at the end; each names the promise that is broken."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from cloud_collector.store.store import Store
@@ -96,7 +96,7 @@ class Checkers:
             if not self.facts.holds(receipt.gateway, name):
                 self._problem(f"P6: the receipt for {where} says aside {name}, which is not committed")
 
-    def _watch_spool(self, agent: AgentParty):  # type: ignore[no-untyped-def] # noqa: ANN202
+    def _watch_spool(self, agent: AgentParty) -> Callable[[SimDatabase, str, Parameters], None]:
         def watch(database: SimDatabase, sql: str, parameters: Parameters) -> None:
             if sql.lstrip().lower().startswith("delete from line"):
                 for (name,) in database.inner.execute("select hash from line where id = ?", parameters):

@@ -83,7 +83,7 @@ class Party:
         self._while_down.clear()
         self.starts += 1
         self.power = Power(self.name, self._lost)
-        self._born(self.power)
+        self._born()
         self.stage.note("start", f"{self.name} #{self.starts}")
         self.stage.loop.start(self.power, self._main(self.power))
 
@@ -111,7 +111,7 @@ class Party:
     def _lost(self, power: Power) -> None:
         loop = self.stage.loop
         self.stage.note(self._ending or "end", self.name)
-        self._died(power)
+        self._died()
         self.drive.release()
         loop.later(0, loop.abandon, power)
         inbox = self.stage.broker.inboxes.get(self.name)
@@ -137,7 +137,7 @@ class Party:
     def _explain(self, error: BaseException, power: Power) -> str:
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
-        injected = self.drive.failed is power or self.drive.full or self.may_fail(error)
+        injected = self.drive.failed is power or self.drive.full or self.may_fail()
         if not (isinstance(error, DatabaseError | SpoolFull) and injected):
             trace = error.__traceback__
             while trace is not None and trace.tb_next is not None:
@@ -146,14 +146,14 @@ class Party:
             self.stage.problem(f"{self.name} died of {type(error).__name__}: {error}{where}")
         return f"{type(error).__name__}: {error}"
 
-    def may_fail(self, error: BaseException) -> bool:
+    def may_fail(self) -> bool:
         """Whether an earlier fault explains a failing database."""
         return False
 
-    def _born(self, power: Power) -> None:
+    def _born(self) -> None:
         """A process begins."""
 
-    def _died(self, power: Power) -> None:
+    def _died(self) -> None:
         """A process has ended."""
 
     async def _run(self, power: Power) -> None:
@@ -198,10 +198,10 @@ class AgentParty(Party):
         )
         await agent.run()
 
-    def _born(self, power: Power) -> None:
+    def _born(self) -> None:
         self.lives.append(Life(self.stage.loop.now, self.site.looks + 1, self.machine.boot))
 
-    def _died(self, power: Power) -> None:
+    def _died(self) -> None:
         self.lives[-1].ended = self.stage.loop.now
 
     def _committed(self, database: SimDatabase) -> None:
@@ -212,7 +212,7 @@ class AgentParty(Party):
                     self.epochs.append((epoch, self.site.looks))
                     self.stage.note("epoch", f"{self.name} {epoch}")
 
-    def may_fail(self, error: BaseException) -> bool:
+    def may_fail(self) -> bool:
         """A corrupted spool may show itself late."""
         return self.spoils > 0
 
@@ -240,7 +240,7 @@ class CollectorParty(Party):
         )
         await self.collector.run()
 
-    def _died(self, power: Power) -> None:
+    def _died(self) -> None:
         self.take_verdicts()
 
     def take_verdicts(self) -> None:

@@ -116,10 +116,10 @@ class SimLoop(asyncio.SelectorEventLoop):
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
                 coroutine = task.get_coro()
                 with contextlib.suppress(BaseException):  # What a corpse says is of no consequence.
-                    coroutine.close()  # type: ignore[union-attr]
+                    coroutine.close()
         power.tasks.clear()
 
-    def run_in_executor(self, *_: Any, **__: Any) -> NoReturn:
+    def run_in_executor(self, *_: Any, **__: Any) -> NoReturn:  # type: ignore[override]
         raise AssertionError("no thread runs in a simulation")
 
     def _make_task(
@@ -146,7 +146,7 @@ class SimLoop(asyncio.SelectorEventLoop):
 
     def _run_once(self) -> None:
         ready: Any = self._ready  # type: ignore[attr-defined]
-        scheduled: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[has-type]
+        scheduled: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
         if not ready and not self._stopping:  # type: ignore[attr-defined]
             while scheduled and (scheduled[0].cancelled() or not _powered(scheduled[0])):
                 heapq.heappop(scheduled)._scheduled = False  # type: ignore[attr-defined]
@@ -164,11 +164,11 @@ class SimLoop(asyncio.SelectorEventLoop):
         for handle in batch:
             if handle.cancelled():
                 continue
-            power = handle._context.get(POWER)  # type: ignore[attr-defined]
+            power = handle._context.get(POWER)
             if power is not None and not power.step():
                 continue
             self.callbacks += 1
-            handle._run()  # type: ignore[attr-defined]
+            handle._run()
 
     def _dump(self) -> str:
         waiting = [repr(task) for task in asyncio.all_tasks(self) if not task.done()]

@@ -1,0 +1,59 @@
+"""The real agent and the real collector keep every promise in fifty worlds, and a broken rule is noticed."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.simulation.faults import toothless
+from tests.simulation.run import coverage_table, kept_seeds, run_seed, run_seeds
+from tests.simulation.sabotage import SABOTAGES, first_caught
+
+pytestmark = pytest.mark.simulation
+
+SEEDS: Final = 50
+ROOT: Final = Path(__file__).parents[2]
+KNOWN_TO_NOTICE: Final[dict[str, tuple[int, ...]]] = {}
+"""Seeds that are known to notice a sabotage, so that the test need not search."""
+
+
+def test_fifty_seeds_hold_every_promise_and_have_teeth() -> None:
+    """P1–P9, P21."""
+    seeds = list(dict.fromkeys([*kept_seeds(), *range(SEEDS)]))
+    results = list(run_seeds(seeds, jobs=min(2, os.cpu_count() or 1)))
+    failed = [f"seed {result.seed}: {result.problems[0]}" for result in results if result.problems]
+    assert not failed, "\n".join(failed)
+    counts = [result.counts for result in results]
+    assert not toothless(counts), f"{toothless(counts)}\n{coverage_table(counts)}"
+
+
+@pytest.mark.parametrize("seed", [3, 11])
+def test_a_seed_has_one_trace_whatever_the_hash_seed(seed: int) -> None:
+    """P15, of the simulation itself."""
+    program = f"from tests.simulation.run import run_seed; print(run_seed({seed}).trace)"
+    traces = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for hash_seed in ("1", "4711")
+    }
+    assert len(traces) == 1
+    assert len(traces.pop().strip()) == 64
+
+
+@pytest.mark.parametrize("name", sorted(SABOTAGES))
+def test_a_broken_rule_is_noticed(name: str) -> None:
+    seeds = KNOWN_TO_NOTICE.get(name, tuple(range(20)))
+    assert first_caught(name, seeds) is not None, f"no seed of {seeds} noticed {name}"
+
+
+def test_a_seed_says_the_same_twice_in_one_process() -> None:
+    assert run_seed(5).trace == run_seed(5).trace
