@@ -1,16 +1,15 @@
 """Anyone can check a line with shell tools and openssl, exactly as the user documentation shows (P12)."""
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.requirements import require
 from tests.unit.wire_samples import GATEWAY_KEY, GOLDEN
 
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to" / "check-a-line-with-openssl.md"
-pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is absent")
 
 
 def _commands() -> str:
@@ -20,6 +19,7 @@ def _commands() -> str:
 
 
 def _run(folder: Path, line: str) -> subprocess.CompletedProcess[str]:
+    require("openssl")
     (folder / "line.ms").write_text(line, encoding="ascii")
     (folder / "gateway.pem").write_text(GATEWAY_KEY.public.pem, encoding="ascii")
     return subprocess.run(

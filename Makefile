@@ -1,0 +1,103 @@
+# Needs Python 3.11 or newer with venv, and make. Everything else is fetched into .venv.
+#
+#   make demo      a whole site on this machine: broker, collector, agents, invoices   ONCE=1 SEED=7
+#   make test      everything that is checked before a change is taken
+#   make           what else there is
+
+PYTHON ?= python3
+SEEDS ?= 50
+JOBS ?= 2
+PY := .venv/bin/python
+BIN := .venv/bin
+
+# The environment is made again only when what it is made of changes, not with every edit of a tool's settings.
+INGREDIENTS := $(shell { sed -n '/^\[build-system\]/,/^\[tool\.pytest/p' pyproject.toml; cat constraints.txt; } | cksum | cut -d' ' -f1)
+ENVIRONMENT := .make/environment-$(INGREDIENTS)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help env demo test lint types layers unit simulation system absent simulate sabotage kills bench evidence format clean
+
+help:
+	@echo 'make demo                 a whole site on this machine, live in the browser; ONCE=1 ends after the invoices, SEED= changes the data'
+	@echo 'make test                 lint, types, layers, unit, property, simulation and system tests'
+	@echo 'make simulate SEEDS=1000  that many seeds of the simulator; SEED=7 runs one and prints its last events'
+	@echo 'make sabotage             breaks one rule at a time and shows that the simulator notices'
+	@echo 'make kills                real processes and a real broker, killed with SIGKILL, checked to the unit; SEED= changes the moments'
+	@echo 'make bench                figures of this machine, each beside its floor'
+	@echo 'make evidence             the long versions of all of these, as they stand behind a release'
+	@echo 'make format               formats the code and mends what can be mended by itself'
+	@echo 'make env, make clean      makes the environment alone; removes it and everything else that was made'
+
+env: $(ENVIRONMENT)
+
+$(ENVIRONMENT):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo 'Meterseal needs Python 3.11 or newer as $(PYTHON); name another with: make PYTHON=/path/to/python3' >&2; exit 1; }
+	@test -x $(PY) || $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo 'This Python has no venv: install it (Debian, Ubuntu, Raspberry Pi OS: sudo apt install python3-venv), then run make again.' >&2; exit 1; }
+	@test -x $(PY) || echo 'Making the environment in .venv, once; this takes a minute or two.'
+	@test -x $(PY) || $(PYTHON) -m venv .venv
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-input --constraint constraints.txt --editable '.[collector,demo,dev]'
+	@mkdir -p .make && rm -f .make/environment-* && touch $@
+
+demo: $(ENVIRONMENT)
+	@$(PY) -m demo $(if $(ONCE),--once) $(if $(SEED),--seed $(SEED))
+
+test: lint types layers unit simulation system absent
+	@echo 'All of it holds.'
+
+lint: $(ENVIRONMENT)
+	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --check --quiet .
+
+types: $(ENVIRONMENT)
+	$(BIN)/mypy
+
+layers: $(ENVIRONMENT)
+	$(BIN)/lint-imports --no-logo
+
+unit: $(ENVIRONMENT)
+	$(PY) -m pytest -n $(JOBS) tests/unit tests/property
+
+simulation: $(ENVIRONMENT)
+	$(PY) -m pytest -n $(JOBS) tests/simulation
+	$(PY) -m tests.simulation.run --seeds 50 --jobs $(JOBS)
+
+system: $(ENVIRONMENT)
+	$(PY) -m pytest tests/system
+
+# What was skipped is said once more, last, where nobody overlooks it.
+absent: $(ENVIRONMENT)
+	@$(PY) -c 'from tests.requirements import COMPONENTS; gone = [name for name, there in COMPONENTS.items() if not there()]; \
+		print("absent here, their tests skipped: " + ", ".join(gone) if gone else "no component was absent")'
+
+simulate: $(ENVIRONMENT)
+	$(PY) -m tests.simulation.run $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --jobs $(JOBS))
+
+sabotage: $(ENVIRONMENT)
+	$(PY) -m tests.simulation.sabotage
+
+kills: $(ENVIRONMENT)
+	$(PY) -m tests.crash.kills $(if $(SEED),--seed $(SEED))
+
+bench: $(ENVIRONMENT)
+	$(PY) -m tests.bench
+
+evidence: $(ENVIRONMENT)
+	$(MAKE) test
+	$(MAKE) simulate SEEDS=1000
+	$(MAKE) sabotage
+	$(MAKE) kills SEED=1
+	$(MAKE) kills SEED=2
+	$(MAKE) kills SEED=3
+	$(MAKE) bench
+	$(MAKE) demo ONCE=1
+
+format: $(ENVIRONMENT)
+	$(BIN)/ruff check --fix --quiet . || true
+	$(BIN)/ruff format --quiet .
+
+clean:
+	rm -rf .venv .make .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist demo-data
+	find . -name __pycache__ -prune -exec rm -rf {} +
