@@ -4,18 +4,27 @@ Nothing here imports pydantic: the running agent must not (tested). Defaults sta
 else; `config/agent.toml` shows them, and a test compares the two.
 """
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
+from edge_agent.invalid import InvalidSetting, require_fits, require_within
 from edge_agent.sources.exec import ExecSettings
 from edge_agent.sources.netdev import NetdevSettings
 from edge_agent.sources.proc import ProcSettings
 from edge_agent.sources.replay import ReplaySettings
 from shared.effects.broker import BrokerSettings
+from shared.grammar import GATEWAY_PATTERN
+from shared.limits import LINE_INTERVALS_MAX, STEP_SECONDS_MAX
 from shared.topic import PREFIX
 
 SourceSettings = NetdevSettings | ReplaySettings | ProcSettings | ExecSettings
-"""One kind of source a file; `kind` tells them apart."""
+"""One kind of source a file; `type` tells them apart."""
+
+COMMIT_SECONDS_MAX: Final = 3_600
+SPOOL_BYTES_LEAST: Final = 256 * 1024
+_PREFIX_PATTERN: Final = re.compile(r"[A-Za-z0-9_.-]{1,32}(/[A-Za-z0-9_.-]{1,32}){0,7}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,3 +53,19 @@ class AgentSettings:
     """Where the MQTT broker is and how to be let in."""
     sources: tuple[SourceSettings, ...] = ()
     """What is metered."""
+
+    def __post_init__(self) -> None:
+        require_fits("gateway", self.gateway, GATEWAY_PATTERN)
+        require_fits("prefix", self.prefix, _PREFIX_PATTERN)
+        require_within("step_seconds", self.step_seconds, 1, STEP_SECONDS_MAX)
+        require_within("interval_count", self.interval_count, 1, LINE_INTERVALS_MAX)
+        require_within("commit_seconds", self.commit_seconds, 1, COMMIT_SECONDS_MAX)
+        require_within("spool_bytes_max", self.spool_bytes_max, SPOOL_BYTES_LEAST, 1 << 40)
+        names = [source.name for source in self.sources]
+        for name in names:
+            if names.count(name) > 1:
+                raise InvalidSetting("sources", f"has two of the name {name}: each needs its own")
+        replayed = {source.log for source in self.sources if isinstance(source, ReplaySettings)}
+        for log in replayed:
+            if sum(source.log == log for source in self.sources) > 1:
+                raise InvalidSetting("sources", f"share the log {log}: a replay needs a log of its own")

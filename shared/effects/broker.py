@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.errors import InvalidRecord
+from shared.grammar import require_integer
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerSettings:
@@ -24,3 +27,9 @@ class BrokerSettings:
     """The private key (PEM) of `cert_file`."""
     keepalive_seconds: int = 60
     """Silence after which the broker holds the session for dead."""
+
+    def __post_init__(self) -> None:
+        if not self.host:
+            raise InvalidRecord("host must not be empty")
+        require_integer(self.port, "port", 1, 65_535)
+        require_integer(self.keepalive_seconds, "keepalive_seconds", 5, 65_535)

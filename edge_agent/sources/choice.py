@@ -1,0 +1,22 @@
+"""From the settings of a source to the source."""
+
+from edge_agent.reading import Source
+from edge_agent.settings import SourceSettings
+from edge_agent.sources.exec import ExecSettings, ExecSource
+from edge_agent.sources.netdev import NetdevSettings, NetdevSource
+from edge_agent.sources.proc import ProcSettings, ProcSource
+from edge_agent.sources.replay import ReplaySettings, ReplaySource
+from shared.effects.clock import Clock
+
+
+def source_of(settings: SourceSettings, clock: Clock) -> Source:
+    """The source of the kind that the settings are of."""
+    match settings:
+        case NetdevSettings():
+            return NetdevSource(settings, clock)
+        case ReplaySettings():
+            return ReplaySource(settings, clock)
+        case ProcSettings():
+            return ProcSource(settings, clock)
+        case ExecSettings():
+            return ExecSource(settings, clock)

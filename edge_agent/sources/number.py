@@ -1,0 +1,25 @@
+"""A printed number as whole steps, without a float in between (P1)."""
+
+import re
+from decimal import ROUND_FLOOR, Context, Decimal
+from typing import Final
+
+from shared.errors import InvalidRecord
+from shared.limits import INTEGER_MAX
+
+NUMBER_CHARS_MAX: Final = 40
+_NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,2})?", re.ASCII)
+_EXACT: Final = Context(prec=160, rounding=ROUND_FLOOR)
+
+
+def steps_of(text: str, exponent: int) -> int:
+    """How many steps of 10^exponent units a printed number of units holds; raises InvalidRecord.
+
+    Finer digits are cut off towards minus infinity: a counter shows them again as soon as they fill a step.
+    """
+    if len(text) > NUMBER_CHARS_MAX or _NUMBER.fullmatch(text) is None:
+        raise InvalidRecord(f"{text[:NUMBER_CHARS_MAX]!r} is no number")
+    steps = int(_EXACT.scaleb(Decimal(text), Decimal(-exponent)).to_integral_value(ROUND_FLOOR))
+    if abs(steps) > INTEGER_MAX:
+        raise InvalidRecord(f"{text} is too large for steps of 10^{exponent}")
+    return steps
