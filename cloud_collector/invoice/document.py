@@ -16,6 +16,7 @@ from cloud_collector.activity.activation import Activation
 from cloud_collector.contracts.catalog import Account, Operator
 from cloud_collector.contracts.period import Period, iso
 from cloud_collector.rating.draft import BookingKey, Draft, DraftLine
+from cloud_collector.usage.derive import SKEW_SECONDS
 from cloud_collector.usage.span import NamedGap, Read
 from shared.line import Body
 
@@ -55,6 +56,12 @@ class Cutoff:
     received_until: int
     """Milliseconds by the collector's clock."""
     received: tuple[LogCutoff, ...]
+    moved: tuple[tuple[str, str, str, int, int], ...] = ()
+    """(gateway, log, epoch, seq, received at in milliseconds) of lines whose clock ran ahead of their receipt (P13)."""
+    boots: tuple[tuple[str, str, str, int], ...] = ()
+    """(gateway, log, boot, shift in seconds) of boots that never learned the time and were laid end to end."""
+    skew_seconds: int = SKEW_SECONDS
+    """How far a line's clock may run ahead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +193,9 @@ def cutoff_of(cutoff: Cutoff) -> Body:
         "measured_until": iso(cutoff.measured_until),
         "received_until": iso_ms(cutoff.received_until),
         "received": received,
+        "moved": [list(row) for row in cutoff.moved],
+        "boots": [list(row) for row in cutoff.boots],
+        "skew_seconds": cutoff.skew_seconds,
     }
 
 
