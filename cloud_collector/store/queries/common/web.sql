@@ -1,0 +1,28 @@
+-- name: web_gateways
+select gateway.name,
+       gateway.added_at,
+       (select count(*) from line join chain on chain.id = line.chain where chain.gateway = gateway.name),
+       (select max(line.received_at) from line join chain on chain.id = line.chain where chain.gateway = gateway.name),
+       (select coalesce(sum(max(top - through - gone, 0)), 0) from chain where chain.gateway = gateway.name),
+       (select count(*) from alarm where alarm.gateway = gateway.name)
+from gateway
+order by gateway.name;
+-- name: web_unmatched
+select topic, gateway, reason, nearest, messages, last_at from unmatched order by last_at desc limit 50;
+-- name: web_invoices
+select number, account, contract, period_start, period_end, kind, total, currency, issued_at
+from invoice
+order by issued_at desc, id desc
+limit 200;
+-- name: web_invoice_line
+select line from invoice where number = ?;
+-- name: web_parked
+select contract, period_start, reason from parked order by contract;
+-- name: web_counts
+select (select count(*) from line),
+       (select count(*) from gateway),
+       (select count(*) from invoice),
+       (select count(*) from unmatched),
+       (select max(received_at) from line);
+-- name: web_schema
+select max(version) from migration;

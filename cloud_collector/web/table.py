@@ -1,0 +1,88 @@
+"""A table that people read as a page and programs as JSON or CSV: the same cells for all three."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Mood(StrEnum):
+    """How a state is to be taken; always shown with a mark and a word, never as colour alone."""
+
+    GOOD = "good"
+    WARN = "warn"
+    BAD = "bad"
+    IDLE = "idle"
+
+
+MARKS: Final = {Mood.GOOD: "●", Mood.WARN: "◐", Mood.BAD: "▲", Mood.IDLE: "○"}
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column: what people read above it, and what programs call it."""
+
+    title: str
+    key: str
+    number: bool = False
+    wrap: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """What stands in a cell; `value` is what programs get, in ISO and plain decimals."""
+
+    text: str
+    value: str | int | None
+    note: str = ""
+    link: str = ""
+    mood: Mood | None = None
+    style: str = ""
+
+    @property
+    def mark(self) -> str:
+        """The shape that goes with the mood."""
+        return MARKS[self.mood] if self.mood else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Columns and rows, where they are served, and the command that prints the same."""
+
+    title: str
+    path: str
+    command: str
+    empty: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+    def records(self) -> list[dict[str, str | int | None]]:
+        """Each row as an object."""
+        keys = [column.key for column in self.columns]
+        return [dict(zip(keys, (cell.value for cell in row), strict=True)) for row in self.rows]
+
+    def csv(self) -> str:
+        """RFC 4180 with one header line; what a spreadsheet would run as a formula is quoted as text."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\r\n")
+        writer.writerow([column.key for column in self.columns])
+        writer.writerows([[_inert(cell.value) for cell in row] for row in self.rows])
+        return out.getvalue()
+
+
+def row(columns: Sequence[Column], *cells: Cell) -> tuple[Cell, ...]:
+    """Cells styled as their columns are."""
+    styled = []
+    for column, cell in zip(columns, cells, strict=True):
+        style = " ".join(name for name, on in (("number", column.number), ("wrap", column.wrap)) if on)
+        styled.append(
+            Cell(text=cell.text, value=cell.value, note=cell.note, link=cell.link, mood=cell.mood, style=style)
+        )
+    return tuple(styled)
+
+
+def _inert(value: str | int | None) -> str | int | None:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
