@@ -7,7 +7,7 @@ from typing import Final
 from cloud_collector.activity.activation import Activation, ActivationCause, Evidence, StateChange
 from cloud_collector.activity.lifecycle import FOREVER, ended_at, provisioned_at
 from cloud_collector.activity.threshold import Interval, decide
-from cloud_collector.contracts.catalog import ContractDevice, Per, StartRule, State
+from cloud_collector.contracts.catalog import Per, StartRule, State
 from cloud_collector.contracts.period import boundary, iso, later
 from cloud_collector.contracts.terms import Terms
 from cloud_collector.usage.quantity import worth
@@ -63,7 +63,12 @@ def first_activity(
     ]
     match terms.activation.rule:
         case StartRule.IMMEDIATE:
-            ruled = [_starts(member, member.provisioned, ActivationCause.IMMEDIATE, "is billed from the day it is provisioned") for member in members]
+            ruled = [
+                _starts(
+                    member, member.provisioned, ActivationCause.IMMEDIATE, "is billed from the day it is provisioned"
+                )
+                for member in members
+            ]
         case StartRule.DATE:
             ruled = [_on_date(terms, member) for member in members]
         case StartRule.FIRST_USE:
@@ -229,7 +234,5 @@ def _set_active(members: list[_Member], states: Iterable[StateChange]) -> list[A
     ]
 
 
-def _starts(
-    member: _Member, at: int, cause: ActivationCause, why: str, evidence: Evidence | None = None
-) -> Activation:
+def _starts(member: _Member, at: int, cause: ActivationCause, why: str, evidence: Evidence | None = None) -> Activation:
     return Activation(device=member.id, at=at, cause=cause, why=why, evidence=evidence)

@@ -41,8 +41,8 @@ class Life:
 
 
 def provisioned_at(terms: Terms, device: ContractDevice) -> int:
-    """When the contract has the device: its `from`, else the contract's start."""
-    return boundary(terms.timezone, device.start or terms.start)
+    """When the contract has the device: its `from`, else the contract's start; never before the contract's start."""
+    return boundary(terms.timezone, max(device.start or terms.start, terms.start))
 
 
 def left_at(terms: Terms, device: ContractDevice) -> int:
@@ -57,19 +57,19 @@ def ended_at(terms: Terms, device: ContractDevice, states: Iterable[StateChange]
     return min([left_at(terms, device), *ended])
 
 
-def life_of(
-    terms: Terms, device: ContractDevice, activation: Activation | None, states: Iterable[StateChange]
-) -> Life:
+def life_of(terms: Terms, device: ContractDevice, activation: Activation | None, states: Iterable[StateChange]) -> Life:
     """The device's life, given when it was first active and what was done to it."""
     states = list(states)
     start, end = provisioned_at(terms, device), ended_at(terms, device, states)
-    changes = [
+    changes: list[tuple[int, State | None]] = [
         (max(change.at, start), change.state)
         for change in states
         if change.device == device.id and change.state is not State.ENDED
     ]
     if activation is not None:
         changes.append((max(activation.at, start), None))
+    if start >= end:
+        return Life(device=device.id, provisioned=start, end=end, activation=None, stages=())
     stages: list[Stage] = []
     state, since = State.PROVISIONED, start
     # At one instant what someone did ranks above what usage did.

@@ -96,7 +96,9 @@ def _sections(roots: Mapping[str, Node]) -> dict[str, dict[str, Node]]:
             entries = {"": node} if key == "operator" else node.table()
             for name, entry in entries.items():
                 if key != "operator" and _NAME.fullmatch(name) is None:
-                    entry.refuse("a name has 1 to 64 letters, digits, '_', '.' and '-', and begins with a letter or digit")
+                    entry.refuse(
+                        "a name has 1 to 64 letters, digits, '_', '.' and '-', and begins with a letter or digit"
+                    )
                 other = sections.setdefault(key, {}).setdefault(name, entry)
                 if other is not entry:
                     entry.refuse(f"stands at {other.place} already")

@@ -56,8 +56,8 @@ def read_contract(
     account = fields.need("account", text)
     if account not in accounts:
         fields["account"].refuse(f'"{account}" is no account of the catalog{nearest(account, accounts)}')
-    overrides = fields.default("overrides", _overrides, {})
-    plan = _plan(fields["plan"] if "plan" in fields else fields.need("plan", lambda each: each), books, overrides)
+    overrides = _overrides(fields["overrides"]) if "overrides" in fields else {}
+    plan = _plan(fields.need("plan", lambda each: each), books, overrides)
     _charges_exist(overrides, plan)
     start, end = fields.need("start", day), fields.get("end", day)
     if end is not None and end <= start:
@@ -84,6 +84,8 @@ def check_devices(contracts: Mapping[str, Contract], nodes: Mapping[str, Node]) 
     held: dict[str, list[tuple[date, date, str]]] = {}
     for key, contract in contracts.items():
         for index, device in enumerate(contract.devices):
+            if device.id in [before.id for before in contract.devices[:index]]:
+                nodes[key].table()["devices"].elements()[index].refuse(f'"{device.id}" stands twice')
             start = device.start or contract.start
             until = min(device.until or date.max, contract.end or date.max)
             for other_start, other_until, other in held.setdefault(device.id, []):
@@ -151,15 +153,15 @@ def _amendments(
         start = fields.need("from", day)
         if start <= before or (end is not None and start >= end):
             fields["from"].refuse(f"is {start}: amendments stand in order of date, after the start, before the end")
-        own = fields.default("overrides", _overrides, {})
+        own = _overrides(fields["overrides"]) if "overrides" in fields else {}
         merged = {name: {**overrides.get(name, {}), **own.get(name, {})} for name in {*overrides, *own}}
-        name = fields["plan"] if "plan" in fields else None
-        source = books.plans[current.name] if name is None else _plan(name, books, {})
+        named = fields.get("plan", lambda each: each)
+        source = books.plans[current.name] if named is None else _plan(named, books, {})
         _charges_exist(own, source)
         amended = read_plan(books.plan_nodes[source.name], books.meters, merged)
         for key in _UNCHANGED:
             if getattr(amended, key) != getattr(plan, key):
-                (name or element).refuse(
+                (named or element).refuse(
                     f'the plan "{amended.name}" has {key} {getattr(amended, key)}, and an amendment keeps '
                     f"{getattr(plan, key)}"
                 )

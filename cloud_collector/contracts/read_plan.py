@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from enum import StrEnum
-from typing import Final, TypeVar
+from typing import Final
 
 from cloud_collector.contracts.catalog import (
     ActivationRule,
@@ -43,7 +42,6 @@ from cloud_collector.contracts.node import (
 )
 from cloud_collector.contracts.period import ANCHOR_DAY_MAX
 
-_Choice = TypeVar("_Choice", bound=StrEnum)
 Meters = Mapping[str, Meter]
 Overrides = Mapping[str, Mapping[str, Node]]
 """By the charge's name, the keys that replace the plan's."""
@@ -86,22 +84,20 @@ def read_plan(node: Node, meters: Meters, overrides: Overrides | None = None) ->
     """A plan, with a contract's overrides where there are any; raises CatalogError."""
     fields = Fields.of(node, *PLAN_KEYS)
     name = str(node.path[-1])
-    charges = tuple(fields.default("charges", lambda each: _charges(each, meters, overrides or {}), ()))
+    charges = _charges(fields["charges"], meters, overrides or {}) if "charges" in fields else ()
     names = [charge.name for charge in charges]
     return Plan(
         name=name,
         title=fields.default("title", text, name),
         cycle=fields.need("cycle", choice(Cycle)),
-        anchor=fields.default("anchor", _anchor, AnchorKind.CALENDAR),
+        anchor=_anchor(fields["anchor"]) if "anchor" in fields else AnchorKind.CALENDAR,
         currency=fields.get("currency", currency),
         timezone=fields.get("timezone", timezone),
         rounding=fields.default("rounding", choice(Rounding), Rounding.HALF_UP),
         settle=fields.get("settle", duration),
         activation=fields.default("activation", lambda each: _activation(each, meters), ActivationRule()),
         charges=charges,
-        taxes=fields.default(
-            "taxes", lambda each: tuple(read_tax(tax, charges=names) for tax in each.elements()), ()
-        ),
+        taxes=fields.default("taxes", lambda each: tuple(read_tax(tax, charges=names) for tax in each.elements()), ()),
     )
 
 
@@ -158,9 +154,7 @@ def _activation(node: Node, meters: Meters) -> ActivationRule:
         ignore_first=fields.get("ignore_first", duration),
         grace=fields.get("grace", duration),
         usage_before_billed=fields.default("usage_before", _named("free", "billed"), "free") == "billed",
-        late_evidence_adjusts=fields.default(
-            "late_evidence", _named("adjust", "keep", unsupported="keep"), "adjust"
-        )
+        late_evidence_adjusts=fields.default("late_evidence", _named("adjust", "keep", unsupported="keep"), "adjust")
         == "adjust",
     )
 
@@ -181,7 +175,7 @@ def _threshold(node: Node, meters: Meters) -> Threshold:
     )
 
 
-def _charges(node: Node, meters: Meters, overrides: Overrides) -> list[Charge]:
+def _charges(node: Node, meters: Meters, overrides: Overrides) -> tuple[Charge, ...]:
     charges: list[Charge] = []
     for element in node.elements():
         nodes = element.table()
@@ -192,7 +186,7 @@ def _charges(node: Node, meters: Meters, overrides: Overrides) -> list[Charge]:
         if charge.name == COMMITMENT:
             nodes["name"].refuse(f'"{COMMITMENT}" is the name of the true-up')
         charges.append(charge)
-    return charges
+    return tuple(charges)
 
 
 def _overridden(nodes: Mapping[str, Node], override: Mapping[str, Node]) -> dict[str, Node]:
@@ -208,14 +202,14 @@ def _charge(node: Node, nodes: Mapping[str, Node], meters: Meters) -> Charge:
             fields[key].refuse(f"does not belong to a charge of type {kind.value}")
     match kind:
         case ChargeType.SUBSCRIPTION:
-            return _subscription(fields, name)
+            return _subscription(fields, name, meters)
         case ChargeType.USAGE:
             return _usage(fields, name, meters)
         case ChargeType.ONE_TIME:
             return _one_time(fields, name)
 
 
-def _subscription(fields: Fields, name: str) -> Charge:
+def _subscription(fields: Fields, name: str, meters: Meters) -> Charge:
     per = fields.default("per", choice(Per), Per.DEVICE)
     when_used = fields.default("bill", _named("always", "when_used"), "always") == "when_used"
     if "used_when" in fields and not when_used:
@@ -229,7 +223,7 @@ def _subscription(fields: Fields, name: str) -> Charge:
         price=fields.need("price", number),
         discount_percent=fields.default("discount_percent", percent, Decimal(0)),
         when_used=when_used,
-        used_when=fields.get("used_when", _used_when),
+        used_when=fields.get("used_when", lambda node: _used_when(node, meters)),
         in_advance=fields.default("due", _named("advance", "arrears", unsupported="advance"), "arrears") == "advance",
         prorate=fields.default("prorate", choice(Prorate), Prorate.DAY),
         state_prices=fields.default("state_prices", _state_prices, {}),
@@ -284,11 +278,12 @@ def _one_time(fields: Fields, name: str) -> Charge:
     )
 
 
-def _used_when(node: Node) -> UsedWhen:
+def _used_when(node: Node, meters: Meters) -> UsedWhen:
     fields = Fields.of(node, ["meter", "at_least"])
+    meter = fields.get("meter", lambda each: _meter(each, meters))
     if "at_least" in fields:
         fields.need("meter", text)
-    return UsedWhen(meter=fields.get("meter", text), at_least=fields.get("at_least", positive))
+    return UsedWhen(meter=meter, at_least=fields.get("at_least", positive))
 
 
 def _state_prices(node: Node) -> dict[State, Decimal]:

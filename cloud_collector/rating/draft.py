@@ -1,11 +1,11 @@
 """A draft: the lines of a period, their taxes and total; `to_json` is what `quote` prints and invoices carry."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from cloud_collector.contracts.money import as_written, plain
 from cloud_collector.contracts.period import Period, iso

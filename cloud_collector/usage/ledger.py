@@ -58,7 +58,9 @@ class Ledger:
 
     def channels(self, gateway: str, device: str) -> list[ChannelName]:
         """The channels of a device that have ever reported."""
-        names = {channel for channel in (*self._spans, *self._gaps) if (channel.gateway, channel.device) == (gateway, device)}
+        names = {
+            channel for channel in (*self._spans, *self._gaps) if (channel.gateway, channel.device) == (gateway, device)
+        }
         return sorted(names, key=lambda channel: channel.meter)
 
 

@@ -1,0 +1,93 @@
+"""The part of a period that one stretch of terms covers, with the facts that it is rated from."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from cloud_collector.activity.lifecycle import FOREVER, Life
+from cloud_collector.contracts.period import Period, boundary, local_days
+from cloud_collector.contracts.terms import Stretch, Terms
+from cloud_collector.usage.span import UsageView
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """[start, end) of a period, rated alone by its stretch's charges."""
+
+    terms: Terms
+    stretch: Stretch
+    period: Period
+    start: int
+    end: int
+    usage: UsageView
+    lives: tuple[Life, ...]
+    closed: bool
+    """Whether the period is rated as closed: an open one has no minimum yet."""
+
+    @cached_property
+    def days(self) -> list[tuple[int, int]]:
+        """Its local days, as (start, end)."""
+        return local_days(self.terms.timezone, self.start, self.end)
+
+    @cached_property
+    def period_days(self) -> list[tuple[int, int]]:
+        """The local days of the whole billing period."""
+        return local_days(self.terms.timezone, self.period.start, self.period.end)
+
+    @cached_property
+    def full_days(self) -> int:
+        """The local days of the full aligned period: what a share is a share of."""
+        return self.period.full_days
+
+    @cached_property
+    def contract_from(self) -> int | None:
+        """From when the contract itself is billed: its first activation, without devices its start."""
+        if not self.lives:
+            return boundary(self.terms.timezone, self.terms.start)
+        return min((life.activation.at for life in self.lives if life.activation is not None), default=None)
+
+    def contract_part(self) -> tuple[int, int] | None:
+        """What of the segment a charge per contract covers."""
+        return None if self.contract_from is None else self._clip(self.contract_from, FOREVER)
+
+    def device_part(self, life: Life) -> tuple[int, int] | None:
+        """What of the segment a device is billed for."""
+        return None if life.activation is None else self._clip(life.activation.at, life.end)
+
+    def days_in(self, part: tuple[int, int] | None) -> int:
+        """Days that end inside a part: its first day counts, the day on which it ends early does not."""
+        return 0 if part is None else _count(self.days, lambda end: part[0] < end <= part[1])
+
+    def _clip(self, start: int, end: int) -> tuple[int, int] | None:
+        start, end = max(start, self.start), min(end, self.end)
+        return (start, end) if start < end else None
+
+
+def segments_of(
+    terms: Terms, period: Period, usage: UsageView, lives: tuple[Life, ...], *, closed: bool
+) -> list[Segment]:
+    """The period cut at amendments, each part with the terms of its time."""
+    segments = []
+    for index, stretch in enumerate(terms.stretches):
+        start = max(period.start, boundary(terms.timezone, stretch.start))
+        end = period.end
+        if index + 1 < len(terms.stretches):
+            end = min(end, boundary(terms.timezone, terms.stretches[index + 1].start))
+        if start < end:
+            segments.append(
+                Segment(
+                    terms=terms,
+                    stretch=stretch,
+                    period=period,
+                    start=start,
+                    end=end,
+                    usage=usage,
+                    lives=lives,
+                    closed=closed,
+                )
+            )
+    return segments
+
+
+def _count(days: Sequence[tuple[int, int]], ends: Callable[[int], bool]) -> int:
+    return sum(1 for _, end in days if ends(end))

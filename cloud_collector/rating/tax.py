@@ -1,0 +1,46 @@
+"""Taxes: per rate on the sum of the rounded net lines that it covers, never on each other."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from fractions import Fraction
+
+from cloud_collector.contracts.catalog import Tax
+from cloud_collector.contracts.period import boundary, local_date
+from cloud_collector.contracts.terms import Terms
+from cloud_collector.rating.draft import DraftLine, TaxLine
+
+
+def taxes_on(terms: Terms, lines: Iterable[DraftLine]) -> tuple[TaxLine, ...]:
+    """Each rate's base and amount, in the order in which lines first meet them."""
+    bases: dict[tuple[str, Decimal, str | None, str | None], Fraction] = {}
+    for line in lines:
+        for tax in _taxes_of(terms, line):
+            rate = (tax.name, tax.percent, tax.category, tax.reason)
+            bases[rate] = bases.get(rate, Fraction(0)) + Fraction(line.amount)
+    return tuple(
+        TaxLine(
+            name=name,
+            percent=percent,
+            category=category,
+            reason=reason,
+            base=terms.currency.amount(base),
+            amount=terms.currency.amount(base * Fraction(percent) / 100),
+        )
+        for (name, percent, category, reason), base in bases.items()
+    )
+
+
+def _taxes_of(terms: Terms, line: DraftLine) -> list[Tax]:
+    """The taxes at the last instant of the line's service."""
+    at = line.service_end - 1 if line.service_end > line.service_start else line.service_end
+    day = local_date(terms.timezone, at)
+    stretch = next(
+        (each for each in reversed(terms.stretches) if boundary(terms.timezone, each.start) <= at), terms.stretches[0]
+    )
+    return [
+        tax
+        for tax in stretch.taxes
+        if (tax.start is None or tax.start <= day)
+        and (tax.until is None or day < tax.until)
+        and (line.charge in tax.charges if tax.charges is not None else True)
+    ]
