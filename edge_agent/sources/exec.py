@@ -78,7 +78,7 @@ class ExecSource:
         self.poll_seconds = settings.poll_seconds
         self._settings = settings
         self._clock = clock
-        self.channels = (
+        self.channels: tuple[ChannelSpec, ...] = (
             ChannelSpec(
                 device=settings.device,
                 meter=settings.meter,

@@ -100,6 +100,8 @@ class ReplaySource:
         self._delivered_then: int | None = None
         self._resuming = True
         self._skipped = 0
+        self._seen: int | None = None
+        """The time of the last row that was looked at."""
         self._until: int | None = None
         self.channels = tuple(_spec(settings, channel) for channel in settings.channels)
         self._specs = {spec.name: spec for spec in self.channels}
@@ -139,9 +141,7 @@ class ReplaySource:
             row = file.readline(ROW_BYTES_MAX)
             if not row or (self._settings.follow and not row.endswith(b"\n")):
                 file.seek(offset)  # A row that is still being written is read when it is whole.
-                self.caught_up = True
-                self.finished = not self._settings.follow
-                return readings
+                return self._all(readings, finished=not self._settings.follow)
             if not row.strip():
                 continue
             try:
@@ -156,24 +156,28 @@ class ReplaySource:
                     readings.append(reading)
                 case _Wait():
                     file.seek(offset)
-                    self.caught_up = True
-                    self.finished = self._until is not None
-                    return readings
+                    return self._all(readings, finished=self._until is not None)
                 case None:
                     pass
         self.caught_up = False
+        return readings
+
+    def _all(self, readings: list[Reading], *, finished: bool) -> list[Reading]:
+        self.caught_up = True
+        self.finished = finished
+        if finished:
+            self._shut()
         return readings
 
     def _taken(self, row: bytes, offset: int, at_ms: int, until: int) -> "Reading | _Wait | None":
         """The row's reading; None where it has been delivered before."""
         fields = row.rstrip(b"\r\n").split(b",")
         utc = self._utc(fields, offset)
-        if self._resuming and self._after is not None and utc <= self._after:
-            if utc < self._after or self._delivered_then is None or self._skipped < self._delivered_then:
-                self._skipped += utc == self._after
-                return None
-        elif self._after is not None and utc < self._after:
+        if self._seen is not None and utc < self._seen:
             raise self._wrong(offset, "is earlier than the row before it")
+        self._seen = utc
+        if self._resuming and self._delivered(utc):
+            return None
         if utc > until:
             return _Wait()
         reading = self._reading(fields, offset, utc, at_ms)
@@ -200,6 +204,7 @@ class ReplaySource:
         self._columns = {name: place for place, name in enumerate(columns)}
         self._resuming = True
         self._skipped = 0
+        self._seen = None
         if self._after is not None:
             self._approach(file, self._after)
         return file
@@ -219,6 +224,14 @@ class ReplaySource:
             else:
                 high = middle
         file.seek(low)
+
+    def _delivered(self, utc: int) -> bool:
+        if self._after is None or utc > self._after:
+            return False
+        if utc < self._after or self._delivered_then is None:
+            return True
+        self._skipped += 1
+        return self._skipped <= self._delivered_then
 
     def _reading(self, fields: Sequence[bytes], offset: int, utc: int, at_ms: int) -> Reading:
         if len(fields) != len(self._columns):
