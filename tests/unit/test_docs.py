@@ -6,6 +6,7 @@ from typing import Final, get_args
 
 import pytest
 
+from cloud_collector.contracts import read, read_contract, read_plan
 from shared import command, limits
 from shared.line import TAGS
 from shared.report import Cause, Clock, GapCause, Header, Report, Verdict, body_of
@@ -80,3 +81,44 @@ def test_the_wire_page_states_the_limit_that_the_code_holds(name: str) -> None:
     assert STATED[name] in WIRE
     numbers = [int(number.replace(",", "")) for number in re.findall(r"\d[\d,]*", STATED[name])]
     assert getattr(limits, name) in numbers + [VALUES[text] for text in VALUES if text in STATED[name]]
+
+
+CATALOG: Final = (ROOT / "docs" / "reference" / "catalog.md").read_text(encoding="utf-8")
+CATALOG_KEYS: Final[tuple[tuple[list[str], list[str]], ...]] = (
+    ([*read.SECTIONS, *read_contract.DEVICE_KEYS, *read_contract.AMENDMENT_KEYS], []),
+    read.OPERATOR_KEYS,
+    read.METER_KEYS,
+    read.ACCOUNT_KEYS,
+    read_plan.PLAN_KEYS,
+    read_plan.CHARGE_KEYS,
+    (
+        [
+            *read_plan.ACTIVATION_KEYS,
+            *read_plan.THRESHOLD_KEYS,
+            *read_plan.TAX_KEYS,
+            *read_plan.TIER_KEYS,
+            *read_plan.STATE_PRICE_KEYS,
+        ],
+        [],
+    ),
+    read_contract.CONTRACT_KEYS,
+)
+
+
+def test_the_catalog_page_shows_a_catalog_that_can_be_applied() -> None:
+    blocks = re.findall(r"```toml\n(.*?)```", CATALOG, re.DOTALL)
+    assert len(blocks) == 1
+    assert set(read.load_catalog(blocks[0]).contracts) == {"acme-chargers"}
+
+
+@pytest.mark.parametrize("key", sorted({key for known, _ in CATALOG_KEYS for key in known}))
+def test_the_catalog_page_knows_every_key(key: str) -> None:
+    assert re.search(rf"(`|\[|\.|, |\{{ ){key}(`|\]|\.|,| \}})", CATALOG.partition("## Not yet")[0]), key
+
+
+@pytest.mark.parametrize("key", sorted({key for _, unsupported in CATALOG_KEYS for key in unsupported}))
+def test_the_catalog_page_says_which_keys_are_not_yet_there(key: str) -> None:
+    """P19: what is not supported is refused, and nobody is left to guess."""
+    tables, _, not_yet = CATALOG.partition("## Not yet")
+    assert f"`{key}`" in not_yet
+    assert f"| `{key}`" not in tables
