@@ -1,13 +1,16 @@
 """Which revision of the catalog speaks for a billing period: plans from its start, contracts from today.
 
 New plan terms apply from the next period boundary on; who is billed, from when until when and with
-which devices, is always what the newest revision says, also for a period that is rated again.
+which devices, is always what the newest revision says, also for a period that is rated again. Cycle,
+anchor and zone are frozen with the contract's first closed period: its cadence.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 
 from cloud_collector.contracts.catalog import Catalog
+from cloud_collector.contracts.period import Period, periods
 from cloud_collector.contracts.terms import Stretch, Terms, terms_of
 
 
@@ -28,12 +31,9 @@ def plans_revision(revisions: Sequence[Revision], contract: str, period_start: i
     return in_effect[-1] if in_effect else knowing[0]
 
 
-def terms_in_force(plans: Catalog, newest: Catalog, contract: str) -> Terms:
-    """A contract's terms: prices and rules of `plans`; account, dates and devices of `newest`."""
-    now = terms_of(newest, contract)
-    if plans is newest:
-        return now
-    then = terms_of(plans, contract)
+def terms_in_force(plans: Catalog, newest: Catalog, cadence: Catalog, contract: str) -> Terms:
+    """A contract's terms: prices and rules of `plans`; account, dates, devices of `newest`; periods of `cadence`."""
+    now, then, first = (terms_of(catalog, contract) for catalog in (newest, plans, cadence))
     return replace(
         then,
         account=now.account,
@@ -41,9 +41,17 @@ def terms_in_force(plans: Catalog, newest: Catalog, contract: str) -> Terms:
         start=now.start,
         end=now.end,
         devices=now.devices,
+        cycle=first.cycle,
+        anchor=first.anchor,
+        timezone=first.timezone,
         stretches=tuple(_kept(then.stretches, stretch) for stretch in now.stretches),
         meters={**now.meters, **then.meters},
     )
+
+
+def billing_periods(terms: Terms, *, until: date, anchored: date | None = None) -> list[Period]:
+    """The contract's periods that begin before `until`; a skipped local date is no period."""
+    return [period for period in periods(terms, until=until, activated=anchored) if period.start < period.end]
 
 
 def _kept(known: Sequence[Stretch], stretch: Stretch) -> Stretch:

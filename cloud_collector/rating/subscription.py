@@ -54,7 +54,8 @@ def _line(
         return []
     currency = segment.terms.currency
     steps = tuple(_step(time, prices[time.state]) for time in times)
-    said = sorted({prices[time.state] for time in times})
+    # A state that costs nothing does not make a second price.
+    said = sorted({prices[time.state] for time in times if prices[time.state]})
     line = DraftLine(
         contract=segment.terms.contract,
         charge=charge.name,

@@ -1,0 +1,56 @@
+"""A quote: a period rated from facts that someone hands over, without a collector."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from cloud_collector.activity.activation import StateChange
+from cloud_collector.activity.first_use import first_activity
+from cloud_collector.contracts.named_period import find_period, named_days
+from cloud_collector.contracts.period import local_date, periods
+from cloud_collector.contracts.terms import Terms
+from cloud_collector.rating.booking import Booking
+from cloud_collector.rating.draft import Draft
+from cloud_collector.rating.rate import draft
+from cloud_collector.usage.ledger import Ledger
+from cloud_collector.usage.span import Span
+from shared.errors import MetersealError
+
+
+class NoPeriod(MetersealError):
+    """The contract has no billing period there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is asked, and of which facts."""
+
+    period: str
+    spans: Sequence[Span] = ()
+    states: Sequence[StateChange] = ()
+    booked: Sequence[Booking] = ()
+    as_of: int | None = None
+    """Milliseconds: what was received later does not count."""
+
+
+def quote(terms: Terms, question: Question) -> Draft:
+    """The draft of the period that is named; raises ValueError for a bad name, NoPeriod, UnlikeUnits."""
+    first, last = named_days(question.period)
+    spans = [span for span in question.spans if question.as_of is None or span.received_at <= question.as_of]
+    states = [change for change in question.states if question.as_of is None or change.at * 1_000 <= question.as_of]
+    usage = Ledger(spans)
+    starts = first_activity(terms, usage, states, until=_until(spans), foresee=True)
+    activated = min((start.at for start in starts.values()), default=None)
+    period = find_period(
+        periods(terms, until=last, activated=None if activated is None else local_date(terms.timezone, activated)),
+        first,
+        last,
+    )
+    if period is None:
+        raise NoPeriod(f"{terms.contract} has no billing period in {question.period}: it starts on {terms.start}")
+    closed = question.as_of is None or question.as_of >= period.end * 1_000
+    return draft(terms, period, usage, starts=starts, states=states, booked=question.booked, closed=closed)
+
+
+def _until(spans: Iterable[Span]) -> int:
+    """After everything that was reported."""
+    return max((span.end for span in spans), default=0)
