@@ -1,0 +1,93 @@
+"""One channel while it is metered: its meter, its row of the open window, where its lines end."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edge_agent.meter_state import MeterState
+from edge_agent.reading import ChannelSpec, Kind
+from edge_agent.window import OpenRow
+from shared.report import GapCause
+
+
+@dataclass(slots=True)
+class OpenChannel:
+    """One channel while it is metered."""
+
+    spec: ChannelSpec
+    state: MeterState
+    row: OpenRow
+    cut: int = 0
+    """The register at the end of the last line that stands, or is queued, before the open window."""
+    ordinal: int | None = None
+    """The interval of the last good reading."""
+    silence: GapCause | None = None
+    """Why there is no good reading since the last one."""
+    looked: bool = False
+    """Whether its source has answered or failed since the start."""
+
+    @property
+    def statement(self) -> tuple[int | None, str]:
+        """What the last birth bound, or the next one will."""
+        return statement(self.spec, self.state)
+
+    @classmethod
+    def new(cls, spec: ChannelSpec, count: int) -> "OpenChannel":
+        """A channel of which nothing is known; only a counter's register waits for its first reading."""
+        state = MeterState() if spec.kind.cumulative else MeterState(register=0)
+        return cls(spec, state, OpenRow.empty(count))
+
+    def begin_epoch(self, lost: int) -> None:
+        """Registers restart: at the raw value, which the collector bridges to, or at 0 with what is unsealed.
+
+        `lost` is what was queued for the old epoch and is not sealed in it.
+        """
+        row, state = self.row, self.state
+        if self.spec.kind.cumulative:
+            row.deltas = [0] * len(row.deltas)
+            row.gaps = [gap for gap in row.gaps if gap.amount is None]
+            self.state = state._replace(register=state.raw)
+            self.cut = state.raw or 0
+        else:
+            row.deltas[0] += lost
+            self.state = state._replace(register=row.pending)
+            self.cut = 0
+
+    def to_json(self) -> list[Any]:
+        """Plain data."""
+        spec = self.spec
+        return [
+            [spec.device, spec.meter, spec.unit, spec.exponent, str(spec.kind), spec.source, spec.rate_max],
+            [spec.width_bits, spec.per_seconds],
+            self.state.to_json(),
+            self.row.to_json(),
+            [self.cut, self.ordinal, None if self.silence is None else str(self.silence), self.looked],
+        ]
+
+    @classmethod
+    def from_json(cls, data: Sequence[Any], log: str, *, historic: bool) -> "OpenChannel":
+        """The channel that `to_json` wrote."""
+        (device, meter, unit, exponent, kind, source, rate_max), (width_bits, per_seconds), state, row, rest = data
+        spec = ChannelSpec(
+            device=device,
+            meter=meter,
+            unit=unit,
+            exponent=exponent,
+            kind=Kind(kind),
+            source=source,
+            log=log,
+            rate_max=rate_max,
+            width_bits=width_bits,
+            per_seconds=per_seconds,
+            historic=historic,
+        )
+        cut, ordinal, silence, looked = rest
+        cause = None if silence is None else GapCause(silence)
+        return cls(spec, MeterState.from_json(state), OpenRow.from_json(row), cut, ordinal, cause, looked)
+
+
+def statement(spec: ChannelSpec, state: MeterState) -> tuple[int | None, str]:
+    """What a birth binds: raw minus register where the meter counts for itself, and the serial."""
+    if not spec.kind.cumulative or state.raw is None or state.register is None:
+        return None, state.serial
+    return state.raw - state.register, state.serial
