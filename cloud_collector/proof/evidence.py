@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cloud_collector.invoice.document import LogCutoff
+from cloud_collector.invoice.basis import LogCutoff
 from cloud_collector.proof.bundle import LogName
 from shared.line import Body
 from shared.report import Birth, ClockLine, Report, Rotate

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from cloud_collector.invoice.document import Cutoff
+from cloud_collector.invoice.basis import Cutoff
 from cloud_collector.proof.evidence import Needed
 from cloud_collector.usage.between import Carried, EpochEnd, EpochStart, between_epochs
 from cloud_collector.usage.derive import (

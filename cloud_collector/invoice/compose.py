@@ -1,0 +1,250 @@
+"""From the catalog and usage to everything that an invoice says but its number and date.
+
+Pure. The billing run and `verify-invoice` call this and nothing else, so a verified invoice is one that comes
+out the same. A run rates everything from each period's start and subtracts what is booked.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Final
+
+from cloud_collector.activity.activation import Activation, ActivationCause, StateChange
+from cloud_collector.activity.first_use import first_activity
+from cloud_collector.activity.lifecycle import left_at, provisioned_at
+from cloud_collector.contracts.catalog import ContractDevice
+from cloud_collector.contracts.period import Period, local_date
+from cloud_collector.contracts.revision import Revision, billing_periods, terms_in_force
+from cloud_collector.contracts.terms import Terms
+from cloud_collector.invoice.basis import Booked, RatedPeriod, RevisionName, reads_of
+from cloud_collector.rating.booking import bookings_of
+from cloud_collector.rating.draft import Draft
+from cloud_collector.rating.join import joined
+from cloud_collector.rating.rate import draft
+from cloud_collector.usage.span import ChannelName, Measured, NamedGap, Read, SpanKind, UsageView
+from shared.errors import MetersealError
+
+_LOOK_BACK_STEPS_MAX: Final = 8
+NOT_RECEIVED: Final = "not_received"
+"""The cause of a gap at a period's end that was not waited for any longer."""
+
+
+class NoSuchPeriod(MetersealError):
+    """The contract has no billing period that begins then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A billing period to rate, by the plans of which revision, and what is booked of it."""
+
+    period_start: int
+    plans: Revision
+    booked: tuple[Booked, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What is to be composed; the first task is the invoice's own period."""
+
+    contract: str
+    tasks: tuple[Task, ...]
+    newest: Revision
+    cadence: Revision
+    """Whose cycle, anchor and zone the contract keeps."""
+    anchored: date | None = None
+    """The local date of the first activation, where periods are anchored at it."""
+    states: tuple[StateChange, ...] = ()
+    silent: Mapping[str, int | None] = field(default_factory=dict)
+    """Gateways that had not proved the own period complete, and until when they had."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Composition:
+    """A draft over one billing period and what differs in earlier ones, with everything that it rests on."""
+
+    draft: Draft
+    origins: tuple[int, ...]
+    """For each line of the draft the start of the billing period that it was rated in."""
+    rated: tuple[RatedPeriod, ...]
+    """The invoice's own period, then earlier ones of which something is on it."""
+    activations: tuple[Activation, ...]
+    starts: Mapping[str, tuple[Read, ...]]
+    channels: tuple[tuple[str, str, str, str, int], ...]
+    gaps: tuple[NamedGap, ...]
+    catalog: tuple[RevisionName, ...]
+    """The newest first."""
+    cadence: int
+    anchored: date | None
+
+    @property
+    def inputs(self) -> str:
+        """SHA-256 over what it was rated from: the same facts, the same figure (P15)."""
+        facts = {
+            "catalog": [[name.number, name.sha256] for name in self.catalog],
+            "rated": [
+                [rated.period.start, rated.plans, reads_of(rated.reads), [dict(booked.line) for booked in rated.booked]]
+                for rated in self.rated
+            ],
+            "activations": [[fact.device, fact.at, fact.cause.value] for fact in self.activations],
+        }
+        return hashlib.sha256(json.dumps(facts, separators=(",", ":"), sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rated:
+    """One task, rated."""
+
+    task: Task
+    terms: Terms
+    period: Period
+    draft: Draft
+    started: Mapping[str, Activation]
+
+
+def compose(order: Order, usage: UsageView) -> Composition:
+    """Rate the first task's period in full, and of the others what differs from what is booked.
+
+    Raises UnlikeUnits, UnknownContract and NoSuchPeriod: park the account (P19).
+    """
+    own, *others = (_rate(order, task, usage) for task in order.tasks)
+    kept = [own, *(each for each in others if each.draft.lines)]
+    measured = [(each, _measured(each.terms, usage, each.period)) for each in kept]
+    activations: dict[str, Activation] = {}
+    for each in kept:
+        activations = {**each.started, **activations}
+    flat = [pair for _, pairs in measured for pair in pairs]
+    facts = tuple(activations[device] for device in sorted(activations))
+    return Composition(
+        draft=joined(own.terms, [each.draft for each in kept]),
+        origins=tuple(each.period.start for each in kept for _ in each.draft.lines),
+        rated=tuple(
+            RatedPeriod(
+                period=each.period,
+                plans=each.task.plans.number,
+                booked=each.task.booked,
+                reads=tuple(read for _, found in pairs for read in found.reads),
+            )
+            for each, pairs in measured
+        ),
+        activations=facts,
+        starts={fact.device: _starts(own.terms, usage, fact) for fact in facts},
+        channels=_channels(flat),
+        gaps=_gaps(measured, _silent(order, own, usage)),
+        catalog=_revisions(order, kept),
+        cadence=order.cadence.number,
+        anchored=order.anchored,
+    )
+
+
+def channels_of(terms: Terms, usage: UsageView) -> list[ChannelName]:
+    """Every channel of the contract's devices: also one without a price may tell whether a device is used."""
+    devices = sorted({each.id for each in terms.devices})
+    return [channel for device in devices for channel in usage.channels(*_split(device))]
+
+
+def _rate(order: Order, task: Task, usage: UsageView) -> _Rated:
+    terms = terms_in_force(task.plans.catalog, order.newest.catalog, order.cadence.catalog, order.contract)
+    period = _period(terms, task.period_start, order.anchored)
+    started = first_activity(terms, usage, order.states, until=period.end)
+    booked = bookings_of({"contract": terms.contract, "lines": [each.line for each in task.booked]})
+    rated = draft(terms, period, usage, starts=started, states=order.states, booked=booked)
+    return _Rated(task=task, terms=terms, period=period, draft=rated, started=started)
+
+
+def _period(terms: Terms, start: int, anchored: date | None) -> Period:
+    until = local_date(terms.timezone, start) + timedelta(days=1)
+    for period in billing_periods(terms, until=until, anchored=anchored):
+        if period.start == start:
+            return period
+    raise NoSuchPeriod
+
+
+def _split(device: str) -> tuple[str, str]:
+    """The catalog's device, which is `gateway/device`."""
+    gateway, _, name = device.rpartition("/")
+    return gateway, name
+
+
+def _measured(terms: Terms, usage: UsageView, period: Period) -> list[tuple[ChannelName, Measured]]:
+    found = []
+    for channel in channels_of(terms, usage):
+        measured = usage.measure(channel, _since(usage, channel, period.start), period.end)
+        if measured is not None:
+            found.append((channel, measured))
+    return found
+
+
+def _since(usage: UsageView, channel: ChannelName, start: int) -> int:
+    """From where counters are shown: a bridge over the boundary is no evidence without the report before it."""
+    for _ in range(_LOOK_BACK_STEPS_MAX):
+        across = [span.start for span in usage.spans(channel, start, start + 1) if span.kind is SpanKind.BRIDGE]
+        if not across:
+            return start
+        start = min(across) - 1
+    return start
+
+
+def _starts(terms: Terms, usage: UsageView, fact: Activation) -> tuple[Read, ...]:
+    """The counters from provisioning to the deciding report: they show that the device did not start earlier."""
+    if fact.cause not in (ActivationCause.FIRST_USE, ActivationCause.GRACE):
+        return ()
+    device = next(each for each in terms.devices if each.id == fact.device)
+    limit = fact.at if fact.evidence is None else max(fact.at, fact.evidence.end)
+    start = provisioned_at(terms, device)
+    reads: list[Read] = []
+    for channel in usage.channels(*_split(device.id)):
+        measured = usage.measure(channel, _since(usage, channel, start), limit) if start < limit else None
+        reads += measured.reads if measured is not None else ()
+    return tuple(reads)
+
+
+def _channels(measured: Iterable[tuple[ChannelName, Measured]]) -> tuple[tuple[str, str, str, str, int], ...]:
+    rows = {(channel.gateway, channel.device, channel.meter, each.unit, each.exponent) for channel, each in measured}
+    return tuple(sorted(rows))
+
+
+def _gaps(
+    measured: Iterable[tuple[_Rated, Sequence[tuple[ChannelName, Measured]]]], silent: Iterable[NamedGap]
+) -> tuple[NamedGap, ...]:
+    found = set(silent)
+    for rated, pairs in measured:
+        period = rated.period
+        found |= {gap for _, each in pairs for gap in each.gaps if gap.start < period.end and gap.end > period.start}
+    return tuple(
+        sorted(found, key=lambda gap: (gap.channel.gateway, gap.channel.device, gap.channel.meter, gap.start, gap.end))
+    )
+
+
+def _silent(order: Order, own: _Rated, usage: UsageView) -> list[NamedGap]:
+    """What had not been received of the own period when it was closed all the same, by device."""
+    found: list[NamedGap] = []
+    for device in own.terms.devices:
+        gateway, name = _split(device.id)
+        if gateway in order.silent:
+            found += _silent_of(device, ChannelName(gateway=gateway, device=name, meter="*"), order, own, usage)
+    return found
+
+
+def _silent_of(
+    device: ContractDevice, name: ChannelName, order: Order, own: _Rated, usage: UsageView
+) -> Iterable[NamedGap]:
+    until = order.silent[name.gateway]
+    first = max(own.period.start, provisioned_at(own.terms, device))
+    end = min(own.period.end, left_at(own.terms, device))
+    known = [
+        span.end for channel in usage.channels(name.gateway, name.device) for span in usage.spans(channel, first, end)
+    ]
+    start = max([first, *known, *([] if until is None else [until])])
+    if start < end:
+        yield NamedGap(channel=name, start=start, end=end, cause=NOT_RECEIVED)
+
+
+def _revisions(order: Order, kept: Iterable[_Rated]) -> tuple[RevisionName, ...]:
+    used = {each.task.plans.number: each.task.plans for each in kept} | {order.cadence.number: order.cadence}
+    used.pop(order.newest.number, None)
+    return tuple(
+        RevisionName(number=revision.number, sha256=revision.catalog.hash)
+        for revision in (order.newest, *(used[number] for number in sorted(used)))
+    )
