@@ -22,6 +22,7 @@ from edge_agent.limits import (
     STOP_SECONDS_MAX,
 )
 from edge_agent.loss import declare_loss
+from edge_agent.meter_state import Metered, MeterState
 from edge_agent.metering import Metering
 from edge_agent.reading import HistoricSource, Reading, Source, SourceDown
 from edge_agent.sealed import Author
@@ -64,10 +65,11 @@ class Agent:
         self._disk = disk
         self._random = random
         self._memory_bytes = memory_bytes
-        self._down: set[str] = set()
+        self._down: dict[str, str] = {}
         self._stopping = asyncio.Event()
         self._finished = asyncio.Event()
         self._committed_ms = 0
+        self._opened = False
         self._spool: Spool
         self._metering: Metering
         self._uplink: Uplink
@@ -86,6 +88,7 @@ class Agent:
             # One failure ends the agent; what else fell in the same moment followed from it.
             raise failures.exceptions[0] from None
         finally:
+            self._opened = False
             self._spool.close()
             self._finished.set()
 
@@ -93,6 +96,32 @@ class Agent:
         """Ask `run` to commit, say farewell and return; returns when it has."""
         self._stopping.set()
         await self._finished.wait()
+
+    def status(self) -> dict[str, Any]:
+        """What people ask of a running agent, as plain JSON data; empty until the spool is open."""
+        if not self._opened:
+            return {}
+        registers = self._metering.registers()
+        return {
+            "agent": AGENT,
+            "gateway": self._settings.gateway,
+            "epoch": self._spool.epoch,
+            "synchronised": self._clock.synchronised(),
+            "backlog_lines": self._spool.waiting_count,
+            "backlog_oldest": self._spool.waiting_oldest_sealed_at(),
+            "spool_bytes": self._spool.bytes_used,
+            "spool_bytes_max": self._spool.bytes_max,
+            "last_receipt_ms": self._spool.last_receipt_at,
+            "sources": [{"name": source.name, "down": self._down.get(source.name)} for source in self._sources],
+            "channels": [
+                [spec.device, spec.meter, spec.unit, spec.exponent, spec.log, *registers.get(spec.name, (None, None))]
+                for spec in self._specs
+            ],
+        }
+
+    def preview(self, reading: Reading) -> tuple[MeterState, Metered] | None:
+        """What a live reading would turn out to be; nothing is changed."""
+        return self._metering.preview(reading, self._tick()) if self._opened else None
 
     def _open(self) -> None:
         settings = self._settings
@@ -128,6 +157,7 @@ class Agent:
             self._spool.seal([*self._metering.due(tick), *lost], self._metering.snapshot())
         self._committed_ms = tick.boot_ms
         self._resume_historic()
+        self._opened = True
         _LOG.info(
             "event=agent_started gateway=%s epoch=%s origin=%s waiting_lines=%d",
             settings.gateway,
@@ -150,9 +180,9 @@ class Agent:
             began_ms = self._clock.boot_ms()
             if historic is not None:
                 await self._room_for_history()
-            await self._read(source)
-            if historic is None or historic.caught_up:
-                if historic is not None and not caught_up:
+            read = await self._read(source)
+            if historic is None or historic.caught_up or not read:
+                if historic is not None and historic.caught_up and not caught_up:
                     caught_up = True
                     self._end_history(source)
                 spent = (self._clock.boot_ms() - began_ms) / 1_000
@@ -164,22 +194,23 @@ class Agent:
             await self._clock.sleep(BACKLOG_WAIT_SECONDS)
         await asyncio.sleep(0)
 
-    async def _read(self, source: Source) -> None:
+    async def _read(self, source: Source) -> bool:
         try:
             async with asyncio.timeout(READ_SECONDS_MAX):
                 readings = await source.read()
         except (SourceDown, TimeoutError) as error:
             self._source_failed(source, str(error) or f"no answer within {READ_SECONDS_MAX:.0f} seconds")
-            return
+            return False
         except Exception as error:  # noqa: BLE001 - a source may break in any way and must not stop the others.
             _LOG.exception("event=source_broken source=%s", source.name)
             self._source_failed(source, f"{type(error).__name__}: {error}")
-            return
+            return False
         if source.name in self._down:
-            self._down.discard(source.name)
+            del self._down[source.name]
             _LOG.info("event=source_up source=%s", source.name)
         for at in range(0, max(1, len(readings)), READINGS_CHUNK_MAX):
             self._observe(source, readings[at : at + READINGS_CHUNK_MAX])
+        return True
 
     def _observe(self, source: Source, readings: Sequence[Reading]) -> None:
         refused = self._metering.observe(readings, self._tick())
@@ -197,8 +228,8 @@ class Agent:
     def _source_failed(self, source: Source, why: str) -> None:
         self._metering.source_failed(source.channels, self._tick())
         if source.name not in self._down:
-            self._down.add(source.name)
             _LOG.warning('event=source_down source=%s why="%s"', source.name, why)
+        self._down[source.name] = why
         self._seal_due()
 
     def _end_history(self, source: Source) -> None:
