@@ -61,8 +61,7 @@ unit: $(ENVIRONMENT)
 	$(PY) -m pytest -n $(JOBS) tests/unit tests/property
 
 simulation: $(ENVIRONMENT)
-	$(PY) -m pytest -n $(JOBS) tests/simulation
-	$(PY) -m tests.simulation.run --seeds 50 --jobs $(JOBS)
+	$(PY) -m pytest tests/simulation
 
 system: $(ENVIRONMENT)
 	$(PY) -m pytest tests/system
