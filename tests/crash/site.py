@@ -16,7 +16,9 @@ Account = dict[tuple[str, str], int]
 class Finished(Protocol):
     """What knows when its last reading is."""
 
-    last_at: int
+    @property
+    def last_at(self) -> int:
+        """Unix seconds."""
 
 
 class CrashSite:
@@ -119,7 +121,8 @@ class CrashSite:
                 f'gateway = "{name}"\nkey_file = "{folder / "gateway.key"}"\nreceipt_key_files = ["{receipt_public}"]\n'
                 f'spool_path = "{folder / "spool.db"}"\nstep_seconds = {step}\ninterval_count = {count}\n'
                 f"commit_seconds = 1\n{broker}"
-                f'[[sources]]\ntype = "replay"\nfollow = true\npoll_seconds = 0.2\npath = "{self.readings(name)}"\n{channels}'
+                f'[[sources]]\ntype = "replay"\nfollow = true\npoll_seconds = 0.2\n'
+                f'path = "{self.readings(name)}"\n{channels}'
             )
 
 
