@@ -122,3 +122,16 @@ def test_the_catalog_page_says_which_keys_are_not_yet_there(key: str) -> None:
     tables, _, not_yet = CATALOG.partition("## Not yet")
     assert f"`{key}`" in not_yet
     assert f"| `{key}`" not in tables
+
+
+def test_the_architecture_names_every_promise_and_where_it_is_held() -> None:
+    rows = re.findall(
+        r"^\| P(\d+) \| [^|]+ \| ([^|]+) \|$", (ROOT / "ARCHITECTURE.md").read_text("utf-8"), re.MULTILINE
+    )
+    assert [int(number) for number, _ in rows] == list(range(1, 24))
+
+
+def test_the_architecture_has_a_place_for_every_room() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    rooms = [path.parent for path in (ROOT / "cloud_collector").glob("*/__init__.py")]
+    assert [_name(room) for room in rooms if f"`{_name(room)}/`" not in text] == []
