@@ -1,25 +1,40 @@
 """The collector's orchestrator: wiring, tasks, shutdown; no rule lives here."""
 
+import asyncio
+import logging
 import random as random_module
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Final, ParamSpec, TypeVar
 
+from cloud_collector.intake.batch import Inbox
+from cloud_collector.intake.intake import Intake
+from cloud_collector.intake.outbox import Outbox
+from cloud_collector.limits import BUSY_RETRIES_MAX
 from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.store import Store
 from shared.effects.clock import Clock
-from shared.effects.link import Link
+from shared.effects.link import Link, Message, Session
 from shared.effects.workers import Workers
+from shared.errors import DatabaseBusy, LinkError
 from shared.key import SigningKey
+from shared.topic import Leaf, filter_of
 
-Chore = Callable[[Store, int], None]
+Chore = Callable[[Store, int], object]
 """What a tick does besides intake's own: `(store, now in milliseconds)`, on the workers, one at a time."""
+STABLE_SECONDS: Final = 120
+"""A session that lived this long ends the backoff."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_log = logging.getLogger("meterseal.collector")
 
 
 class Collector:
     """Takes what arrives into the store and answers with receipts, until stopped.
 
     `verdicts` counts by verdict's name. A failing database ends `run` with its DatabaseError:
-    DatabaseFull means exit 75.
+    DatabaseFull means exit 75. Nothing that was not committed has been acknowledged (P6).
     """
 
     def __init__(
@@ -35,13 +50,129 @@ class Collector:
         chores: Sequence[Chore] = (),
     ) -> None:
         self.verdicts: Counter[str] = Counter()
+        self.connected = False
+        self._settings = settings
+        self._store = store
+        self._clock = clock
+        self._link = link
+        self._workers = workers
+        self._random = random
+        self._chores = tuple(chores)
+        self._intake = Intake(store, settings, key)
+        self._turn = asyncio.Lock()
+        self._stopping = asyncio.Event()
+        self._inbox: Inbox | None = None
+        self._outbox: Outbox | None = None
+        self._holes_at = 0
 
     async def run(self) -> None:
         """Take until `stop`; reconnect with backoff and full jitter; raises DatabaseError."""
-        raise NotImplementedError
+        failures = 0
+        while not self._stopping.is_set():
+            began = self._clock.boot_ms()
+            try:
+                async with self._link.session() as session:
+                    await session.subscribe(
+                        filter_of(Leaf.REPORT, self._settings.prefix, shared=self._settings.shared_subscription)
+                    )
+                    await self._serve(session)
+            except LinkError as error:
+                _log.warning("%s", error)
+            if self._clock.boot_ms() - began >= STABLE_SECONDS * 1000:
+                failures = 0
+            failures += 1
+            await self._pause(self._backoff(failures))
 
     def stop(self) -> None:
         """Let `run` finish its batch and return."""
+        self._stopping.set()
+        if self._inbox is not None:
+            self._inbox.wake()
 
     async def tick(self, now_ms: int) -> None:
         """Do what is due at this instant: receipts of logs with holes, then the chores in their order."""
+        outbox = self._outbox
+        if outbox is not None and now_ms - self._holes_at >= self._settings.holes_seconds * 1000:
+            self._holes_at = now_ms
+            outbox.put(await self._in_store(self._intake.answer_holes, now_ms))
+        for chore in self._chores:
+            await self._in_store(chore, self._store, now_ms)
+
+    async def _serve(self, session: Session) -> None:
+        inbox, outbox = Inbox(session), Outbox(session, self._settings.prefix)
+        self._inbox, self._outbox = inbox, outbox
+        self.connected = True
+        beside = [asyncio.ensure_future(task) for task in (inbox.fill(), outbox.drain(), self._wake(inbox))]
+        try:
+            while not self._stopping.is_set():
+                messages = await inbox.batch(
+                    self._clock, most=self._settings.batch_messages, milliseconds=self._settings.batch_milliseconds
+                )
+                if messages:
+                    await self._take(session, messages, outbox)
+                elif inbox.lost is not None:
+                    raise inbox.lost
+                if self._intake.owes:
+                    outbox.put(await self._in_store(self._intake.answer_owed, self._clock.utc_ms()))
+        finally:
+            self.connected = False
+            self._inbox = self._outbox = None
+            for task in beside:
+                task.cancel()
+            # What a task died of beside the link's end is a fault of ours and must be heard.
+            for ended in await asyncio.gather(*beside, return_exceptions=True):
+                if isinstance(ended, Exception):
+                    _log.error("a task beside intake ended", exc_info=ended)
+
+    async def _take(self, session: Session, messages: list[Message], outbox: Outbox) -> None:
+        # A retained report is nobody's: the wire never retains one.
+        raw = [(message.topic, message.payload) for message in messages if not message.retained]
+        keys = await self._in_store(self._intake.keys_for, [topic for topic, _ in raw])
+        admitted = await self._workers.run(self._intake.open, raw, keys)
+        outcome = await self._in_store(self._intake.commit, admitted, self._clock.utc_ms())
+        self.verdicts.update(outcome.counts())
+        # P6: acknowledged, and receipts published, only after the commit.
+        for message in messages:
+            session.acknowledge(message)
+        outbox.put(outcome.receipts)
+
+    async def _in_store(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run what touches the store, one call at a time; wait where another process holds it."""
+        async with self._turn:
+            for _ in range(BUSY_RETRIES_MAX):
+                try:
+                    return await self._alone(function, *args, **kwargs)
+                except DatabaseBusy as error:
+                    _log.warning("%s; trying again", error)
+                    await self._clock.sleep(1.0)
+            return await self._alone(function, *args, **kwargs)
+
+    async def _alone(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        job = asyncio.ensure_future(self._workers.run(function, *args, **kwargs))
+        try:
+            return await asyncio.shield(job)
+        except asyncio.CancelledError:
+            # A transaction on a thread is not left to run beside the next one.
+            await asyncio.wait({job})
+            raise
+
+    async def _wake(self, inbox: Inbox) -> None:
+        while True:
+            await self._clock.sleep(1.0)
+            if self._intake.owes:
+                inbox.wake()
+
+    async def _pause(self, seconds: float) -> None:
+        if self._stopping.is_set():
+            return
+        sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        await asyncio.wait({sleeping, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        sleeping.cancel()
+        stopping.cancel()
+
+    def _backoff(self, failures: int) -> float:
+        most = min(
+            self._settings.reconnect_seconds_max, self._settings.reconnect_seconds_min * 2.0 ** min(failures, 16)
+        )
+        return self._random.uniform(0.0, most)

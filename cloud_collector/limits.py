@@ -22,3 +22,5 @@ CACHED_CHANNELS_MAX: Final = 200_000
 """Register ends kept in memory; beyond it the cache starts anew."""
 LATE_WALK_ROWS: Final = 512
 """Rows that are read at once when a late line changes what follows it."""
+HOLES_AT_ONCE_MAX: Final = 1_000
+"""Chains whose holes are asked for again in one tick."""

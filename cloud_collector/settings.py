@@ -5,25 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cloud_collector.limits import BATCH_MESSAGES_MAX
+from shared.effects.broker import BrokerSettings
 from shared.errors import InvalidRecord
 from shared.topic import PREFIX
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BrokerSettings:
-    """Where the broker is and how the collector proves who it is."""
-
-    host: str = "localhost"
-    port: int = 1883
-    identifier: str = "collector"
-    """The client id: the broker keeps the session's queue under it."""
-    username: str | None = None
-    password_file: Path | None = None
-    tls: bool = False
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
-    keepalive_seconds: int = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +31,13 @@ class CollectorSettings:
     reconnect_seconds_max: float = 60.0
     """Bounds of the exponential backoff, before full jitter."""
     rates_max: Mapping[str, int] = field(default_factory=dict)
-    """Integer units a second, by UCUM unit, above which usage between two epochs is not believed."""
+    """Whole units a second, by UCUM unit, above which usage between two epochs is not believed; adds to the
+    defaults of `cloud_collector.usage.between.RATES_MAX`."""
     store_path: Path = Path("/var/lib/meterseal/collector.db")
     key_file: Path = Path("/var/lib/meterseal/receipt-key.pem")
     """The operator's receipt key (PEM, PKCS #8)."""
+    client_id: str = "_collector"
+    """The broker keeps the session's queue under this name."""
     broker: BrokerSettings = field(default_factory=BrokerSettings)
 
     def __post_init__(self) -> None:

@@ -1,0 +1,52 @@
+"""Messages that were received and not yet committed: a bounded queue that fills beside the transaction (P9)."""
+
+import asyncio
+from collections import deque
+
+from cloud_collector.limits import QUEUE_MESSAGES_MAX
+from shared.effects.clock import Clock
+from shared.effects.link import Message, Session
+from shared.errors import LinkLost
+
+
+class Inbox:
+    """What one session has delivered and nobody has taken yet."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._waiting: deque[Message] = deque()
+        self._news = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self.lost: LinkLost | None = None
+        """Why nothing more will come."""
+
+    async def fill(self) -> None:
+        """Receive until the session ends; where the queue is full, the broker waits."""
+        try:
+            while True:
+                await self._room.wait()
+                self._waiting.append(await self._session.receive())
+                self._news.set()
+                if len(self._waiting) >= QUEUE_MESSAGES_MAX:
+                    self._room.clear()
+        except LinkLost as error:
+            self.lost = error
+            self._news.set()
+
+    def wake(self) -> None:
+        """Let `batch` look again."""
+        self._news.set()
+
+    async def batch(self, clock: Clock, *, most: int, milliseconds: int) -> list[Message]:
+        """At most this many messages, at most this long after the first; empty when woken, or when none is left."""
+        if not self._waiting and self.lost is None:
+            await self._news.wait()
+        self._news.clear()
+        if self._waiting and len(self._waiting) < most and self.lost is None:
+            await clock.sleep(milliseconds / 1000)
+        taken = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+        if self._waiting or self.lost is not None:
+            self._news.set()
+        self._room.set()
+        return taken

@@ -1,0 +1,226 @@
+"""Intake: what was admitted becomes facts, rows and receipts in one transaction (P5, P6).
+
+Called on the workers, one call at a time. Nothing leaves before the transaction is durable: receipts
+are timed inside it and sealed after it.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from cloud_collector.fleet.gateways import Keyring, keyring, names, nearest
+from cloud_collector.fleet.positions import Chain, Entry, Known, Overflow, Positions, PutAside, chain_of
+from cloud_collector.intake.admit import Admitted, Genuine, admit
+from cloud_collector.intake.fact import Fact, fact
+from cloud_collector.intake.projection import Projection
+from cloud_collector.intake.receipts import may_repeat, seal_all, take_receipt
+from cloud_collector.intake.verdict import (
+    Accepted,
+    Aside,
+    Duplicate,
+    Place,
+    Quarantined,
+    RefusedLine,
+    Unmatched,
+    Verdict,
+)
+from cloud_collector.limits import HOLES_AT_ONCE_MAX, SAMPLE_BYTES_MAX, UNMATCHED_ROWS_MAX
+from cloud_collector.settings import CollectorSettings
+from cloud_collector.store.store import Store
+from shared.key import SigningKey
+from shared.limits import REFUSED_SAMPLES_MAX
+from shared.receipt import Receipt
+from shared.report import Forgotten
+from shared.topic import gateway_of
+
+Sealed = tuple[str, bytes]
+"""A gateway and a sealed receipt for it."""
+UNKNOWN_GATEWAY: Final = "the gateway is unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a batch has come to, durably."""
+
+    verdicts: tuple[Verdict, ...]
+    receipts: tuple[Sealed, ...]
+
+    def counts(self) -> Counter[str]:
+        """How many verdicts of each name."""
+        return Counter(type(verdict).__name__.lower().removesuffix("line") for verdict in self.verdicts)
+
+
+class Intake:
+    """The only writer of facts."""
+
+    def __init__(self, store: Store, settings: CollectorSettings, key: SigningKey) -> None:
+        self._store = store
+        self._settings = settings
+        self._key = key
+        self._projection = Projection(store, skew_seconds=settings.clock_skew_seconds, rates_max=settings.rates_max)
+        self._owed: dict[int, None] = {}
+        self._version: object = None
+
+    def keys_for(self, topics: Iterable[str]) -> Keyring:
+        """The keys of every gateway that the topics name."""
+        named = {gateway_of(topic, self._settings.prefix) for topic in topics}
+        return keyring(self._store, sorted(name for name in named if name is not None))
+
+    def open(self, messages: Sequence[tuple[str, bytes]], keys: Keyring) -> list[Admitted]:
+        """Open and verify messages; touches no store, so that it may run beside a transaction."""
+        prefix = self._settings.prefix
+        return [each for topic, payload in messages for each in admit(topic, payload, keys, prefix=prefix)]
+
+    def commit(self, admitted: Sequence[Admitted], now_ms: int) -> Outcome:
+        """Everything admitted is durable and answered; raises DatabaseError, and then nothing of it is."""
+        return self._transaction(lambda: self._take(admitted, now_ms))
+
+    def answer_owed(self, now_ms: int) -> tuple[Sealed, ...]:
+        """Receipts that were asked for too soon after the last one, now that they may be given."""
+        if not self._owed:
+            return ()
+        return self._transaction(lambda: self._answer(list(self._owed), now_ms)).receipts
+
+    def answer_holes(self, now_ms: int) -> tuple[Sealed, ...]:
+        """Receipts of chains with holes, which ask for them again."""
+        ids = [row[0] for row in self._store.rows("chains_with_holes", HOLES_AT_ONCE_MAX)]
+        return self._transaction(lambda: self._answer(ids, now_ms)).receipts if ids else ()
+
+    @property
+    def owes(self) -> bool:
+        """Whether a receipt waits for its time."""
+        return bool(self._owed)
+
+    def _transaction(self, work: "Callable[[], tuple[list[Verdict], list[Receipt]]]") -> Outcome:
+        try:
+            with self._store.atomic():
+                self._notice_others()
+                verdicts, receipts = work()
+        except BaseException:
+            # What is cached speaks of a transaction that never was.
+            self._projection.forget()
+            raise
+        # P6: the receipt follows the commit.
+        return Outcome(verdicts=tuple(verdicts), receipts=tuple(seal_all(receipts, self._key)))
+
+    def _notice_others(self) -> None:
+        version = self._store.rows("changed_elsewhere")
+        if version != self._version:
+            self._projection.forget()
+            self._version = version
+
+    def _answer(self, ids: Iterable[int], now_ms: int) -> tuple[list[Verdict], list[Receipt]]:
+        receipts = []
+        for id_ in ids:
+            chain = chain_of(self._store.rows("chain_by_id", id_)[0])
+            if may_repeat(self._store, chain, now_ms):
+                self._owed.pop(id_, None)
+                receipts.append(take_receipt(self._store, chain, self._key.public.id, now_ms))
+        return [], receipts
+
+    def _take(self, admitted: Sequence[Admitted], now_ms: int) -> tuple[list[Verdict], list[Receipt]]:
+        verdicts: list[Verdict] = []
+        positions = Positions(self._store)
+        arrived: dict[int, Fact] = {}
+        grown: dict[int, Chain] = {}
+        asked: dict[int, Chain] = {}
+        id_ = self._store.rows("line_last_id")[0][0]
+        for each in admitted:
+            if not isinstance(each, Genuine):
+                verdicts.append(self._set_down(each, now_ms))
+                continue
+            line = Fact(id=id_ + 1, content=each.content, raw=each.raw, hash=each.hash, received_at=now_ms)
+            chain, verdict = place(self._store, positions, line)
+            if isinstance(verdict, Duplicate | Aside):
+                self._touch(chain, line, verdict, now_ms)
+                asked[chain.id] = chain
+            elif isinstance(verdict, RefusedLine):
+                self._set_down(verdict, now_ms)
+            else:
+                grown[chain.id] = chain
+            if not isinstance(verdict, Duplicate | RefusedLine):
+                id_ += 1
+                arrived[line.id] = line
+            verdicts.append(verdict)
+        project(self._store, self._projection, positions, arrived)
+        receipts = [take_receipt(self._store, chain, self._key.public.id, now_ms) for chain in grown.values()]
+        for chain_id, chain in asked.items():
+            if chain_id in grown:
+                continue
+            if may_repeat(self._store, chain, now_ms):
+                receipts.append(take_receipt(self._store, chain, self._key.public.id, now_ms))
+            else:
+                self._owed[chain_id] = None
+        return verdicts, receipts
+
+    def _touch(self, chain: Chain, line: Fact, verdict: Duplicate | Aside, now_ms: int) -> None:
+        # The 32 most recently *received* lines aside are listed, so a repeated one comes to the front.
+        if isinstance(verdict, Duplicate) and chain.asides:
+            self._store.run("aside_seen", now_ms, chain.id, verdict.place.seq, line.hash)
+
+    def _set_down(self, verdict: Unmatched | RefusedLine, now_ms: int) -> Verdict:
+        match verdict:
+            case Unmatched(topic=topic, gateway=gateway, reason=reason, sample=sample):
+                near = ""
+                if reason == UNKNOWN_GATEWAY:
+                    near = nearest(gateway, names(self._store))
+                self._store.run("unmatched_put", topic, gateway, reason, near, now_ms, now_ms, sample)
+                self._store.run("unmatched_trim", UNMATCHED_ROWS_MAX)
+                return Unmatched(topic=topic, gateway=gateway, reason=reason, nearest=near, sample=sample)
+            case RefusedLine(gateway=gateway, reason=reason, sample=sample):
+                count = self._store.rows("refusals_add", gateway)[0][0]
+                if count <= REFUSED_SAMPLES_MAX:
+                    self._store.run("refused_put", gateway, reason, now_ms, sample[:SAMPLE_BYTES_MAX])
+                return verdict
+
+
+def place(store: Store, positions: Positions, line: Fact) -> tuple[Chain, Verdict]:
+    """Let a genuine line take its position: what becomes of it."""
+    content, header = line.content, line.content.header
+    chain = positions.chain(header.gateway, header.log, header.epoch)
+    where = Place(gateway=header.gateway, log=header.log, epoch=header.epoch, seq=header.seq)
+    entry = Entry(
+        id=line.id,
+        seq=header.seq,
+        hash=line.hash,
+        prev=header.prev,
+        received_at=line.received_at,
+        row=(
+            header.key,
+            content.kind,
+            header.boot,
+            header.clock.value,
+            header.sealed_at,
+            line.received_at,
+            line.raw,
+        ),
+    )
+    match positions.place(chain, entry):
+        case Known():
+            return chain, Duplicate(place=where)
+        case PutAside(reason):
+            return chain, Aside(place=where, reason=reason)
+        case Overflow():
+            reason = "too many lines of this epoch stand aside already"
+            return chain, RefusedLine(gateway=header.gateway, reason=reason, sample=line.raw[:SAMPLE_BYTES_MAX])
+        case _:
+            pass
+    if isinstance(content.report, Forgotten):
+        lost = content.report.lost
+        forgotten = positions.chain(header.gateway, header.log, lost.epoch)
+        store.run("gone_put", line.id, forgotten.id, lost.first, lost.last)
+        positions.forget(forgotten)
+    if content.bad:
+        return chain, Quarantined(place=where, rows=content.bad)
+    return chain, Accepted(place=where)
+
+
+def project(store: Store, projection: Projection, positions: Positions, arrived: dict[int, Fact]) -> None:
+    """The rows follow what the positions have come to."""
+    positions.flush()
+    projection.apply(
+        [arrived.get(id_) or fact(store, id_) for id_ in positions.events],
+        [arrived.get(id_) or fact(store, id_) for id_ in positions.taken],
+        list(positions.lost.items()),
+    )

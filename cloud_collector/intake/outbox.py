@@ -1,0 +1,42 @@
+"""Receipts on their way to the broker: the newest of each log's epoch, never held back by a slow broker (P8)."""
+
+import asyncio
+from collections.abc import Iterable
+
+from cloud_collector.intake.intake import Sealed
+from cloud_collector.limits import PUBLISH_AT_ONCE_MAX
+from shared.effects.link import Session
+from shared.errors import LinkLost
+from shared.topic import Leaf, topic_of
+
+
+class Outbox:
+    """Bounded by what was answered since the session began; a receipt that is lost is asked for again."""
+
+    def __init__(self, session: Session, prefix: str) -> None:
+        self._session = session
+        self._prefix = prefix
+        self._waiting: list[Sealed] = []
+        self._news = asyncio.Event()
+
+    def put(self, receipts: Iterable[Sealed]) -> None:
+        """Let these leave."""
+        self._waiting.extend(receipts)
+        if self._waiting:
+            self._news.set()
+
+    async def drain(self) -> None:
+        """Publish what comes, until the session ends."""
+        try:
+            while True:
+                await self._news.wait()
+                leaving, self._waiting = self._waiting[:PUBLISH_AT_ONCE_MAX], self._waiting[PUBLISH_AT_ONCE_MAX:]
+                if not self._waiting:
+                    self._news.clear()
+                await asyncio.gather(*(self._publish(gateway, sealed) for gateway, sealed in leaving))
+        except LinkLost:
+            # The session's reader says the same, and ends it.
+            return
+
+    async def _publish(self, gateway: str, sealed: bytes) -> None:
+        await self._session.publish(topic_of(gateway, Leaf.RECEIPT, self._prefix), sealed)

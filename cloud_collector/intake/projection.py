@@ -1,0 +1,215 @@
+"""From accepted lines to rows, bridges and gaps in the store: what the set of lines says, in whatever order it came.
+
+The hot path appends: a row that starts where the channel's last one ended needs no look-up. Everything
+else (late lines, holes, boots placed late, epochs, clones) marks channels of a chain as dirty, and
+they are walked again from there by `usage.settle` until nothing changes.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from cloud_collector.fleet.positions import Chain, chain_of
+from cloud_collector.intake.channels import Channels, Known
+from cloud_collector.intake.fact import Fact, fact
+from cloud_collector.intake.linking import relink
+from cloud_collector.intake.placing import Log, clock_boots, lay_boots
+from cloud_collector.intake.spans import Dirty, Spot, Tails, append, carry, drop_line, settle_dirty
+from cloud_collector.store.store import Store
+from cloud_collector.usage.between import RATES_MAX
+from cloud_collector.usage.derive import OWN_TIME, SKEW_SECONDS, Placement, Row, RowKind, rows_of
+from shared.report import ClockLine, Header
+
+
+@dataclass(slots=True)
+class _Work:
+    """What one batch has to do in one log."""
+
+    gateway: str
+    log: str
+    derive: dict[int, Fact]
+    boots: set[str]
+    clocks: set[str]
+    relink: bool = False
+    between: bool = False
+
+
+class Projection:
+    """Keeps the rows of the store true to its lines; forget what is cached when a transaction fails."""
+
+    def __init__(
+        self, store: Store, *, skew_seconds: int = SKEW_SECONDS, rates_max: Mapping[str, int] | None = None
+    ) -> None:
+        self._store = store
+        self._skew_seconds = skew_seconds
+        self._rates_max = {**RATES_MAX, **(rates_max or {})}
+        self._channels = Channels(store)
+        self._tails = Tails(store)
+
+    def forget(self) -> None:
+        """Nothing is cached: the store may have changed without this object."""
+        self._channels = Channels(self._store)
+        self._tails = Tails(self._store)
+
+    def apply(self, arrived: Sequence[Fact], taken: Sequence[Fact], lost: Iterable[tuple[int, Chain]]) -> None:
+        """The rows follow: `arrived` took positions in this order, `taken` hold theirs, `lost` no longer do.
+
+        Call within the transaction that holds the lines, after they are written.
+        """
+        for each in arrived:
+            self._channels.register(each.content.header.gateway, each.content.report)
+        works: dict[tuple[str, str], _Work] = {}
+        dirty = Dirty()
+        for line, chain in lost:
+            gone = fact(self._store, line)
+            drop_line(self._store, self._channels, chain, gone, dirty)
+            self._note(works, gone, derive=False)
+        for each in taken:
+            self._note(works, each, derive=True)
+        for work in works.values():
+            self._apply(work, dirty)
+
+    def _note(self, works: dict[tuple[str, str], _Work], each: Fact, *, derive: bool) -> None:
+        header = each.content.header
+        work = works.get((header.gateway, header.log))
+        if work is None:
+            work = works[header.gateway, header.log] = _Work(header.gateway, header.log, {}, set(), set())
+        if derive:
+            work.derive[each.id] = each
+        if not header.clock.placed:
+            work.boots.add(header.boot)
+        if isinstance(each.content.report, ClockLine):
+            work.clocks.add(header.boot)
+        if header.seq == 1:
+            work.relink = True
+
+    def _apply(self, work: _Work, dirty: Dirty) -> None:
+        chains = self._chains(work)
+        again = self._order(work, chains)
+        for line in again:
+            if line not in work.derive:
+                renewed = fact(self._store, line)
+                chain = chains[renewed.content.header.epoch]
+                drop_line(self._store, self._channels, chain, renewed, dirty)
+                work.derive[line] = renewed
+        facts = sorted(
+            work.derive.values(), key=lambda each: (chains[each.content.header.epoch].id, each.content.header.seq)
+        )
+        superseded = False
+        last: dict[int, int] = {}
+        for each in reversed(facts):
+            chain = chains[each.content.header.epoch]
+            seq = each.content.header.seq
+            superseded = superseded or chain.succeeded is not None
+            if seq + 1 != last.get(chain.id, chain.top + 1):
+                # A late line: what follows it in the chain was settled without it.
+                dirty.all_after(chain.id, seq)
+            last[chain.id] = seq
+        for each in facts:
+            self._derive(chains[each.content.header.epoch], each, dirty)
+        self._tails.flush()
+        touched = settle_dirty(self._store, self._channels, self._tails, dirty, {c.id: c for c in chains.values()})
+        if work.between or superseded or any(_marks(each) for each in facts) or (touched and len(chains) > 1):
+            carry(self._store, work.gateway, work.log, self._channels.of(work.gateway), self._rates_max)
+
+    def _chains(self, work: _Work) -> dict[str, Chain]:
+        rows = self._store.rows("chains_whole", work.gateway, work.log)
+        chains = {chain.epoch: chain for chain in map(chain_of, rows)}
+        if any(not chains[each.content.header.epoch].linked for each in work.derive.values()):
+            # A chain without its birth, or one that is new, or one that waits.
+            work.relink = True
+        return chains
+
+    def _order(self, work: _Work, chains: dict[str, Chain]) -> list[int]:
+        """Boots and epochs find their places; the lines whose rows that changes."""
+        store = self._store
+        log = self._log(work)
+        waiting = {row[0] for row in store.rows("boots_not_clocked", work.gateway, work.log)}
+        moved = clock_boots(store, log, (work.boots | work.clocks) & (waiting | work.boots | self._known(work)))
+        lines: list[int] = []
+        if work.relink or moved:
+            relinked = relink(store, work.gateway, work.log)
+            lines += relinked.lines
+            work.between = relinked.moved
+            if relinked.moved:
+                chains |= self._chains(work)
+                log = self._log(work)
+        known = self._known(work)
+        open_boots = work.boots | waiting | known
+        if open_boots:
+            followed = {id_ for id_, _, superseded in log.chains if superseded}
+            touched = bool(work.boots or known or work.between) or any(
+                chains[each.content.header.epoch].id in followed for each in work.derive.values()
+            )
+            moved |= lay_boots(store, log, open_boots, touched=touched)
+        for boot in sorted(moved):
+            for chain, _, _ in log.chains:
+                lines += [row[0] for row in store.rows("boot_lines", chain, boot)]
+        return lines
+
+    def _known(self, work: _Work) -> set[str]:
+        """Boots whose placement a late clock line may still change."""
+        return {boot for boot in work.clocks if self._store.row("boot_one", work.gateway, work.log, boot) is not None}
+
+    def _log(self, work: _Work) -> Log:
+        rows = self._store.rows("chains_of_log", work.gateway, work.log)
+        ranked = sorted(rows, key=lambda row: (row[5] is None, row[5] or 0, row[0]))
+        return Log(
+            gateway=work.gateway,
+            log=work.log,
+            chains=tuple((row[0], row[7], row[6] is not None or row[5] is None) for row in ranked),
+        )
+
+    def _derive(self, chain: Chain, each: Fact, dirty: Dirty) -> None:
+        content, header = each.content, each.content.header
+        store, channels = self._store, self._channels.of(header.gateway)
+        for at, bad in enumerate(content.bad):
+            store.run("bad_row_put", each.id, at, chain.id, header.seq, bad.device, bad.meter, bad.reason, None)
+        cloned = is_cloned(chain, header)
+        if cloned:
+            text = f"{header.gateway}/{header.log} {header.epoch}:{header.seq} comes from a clone of the gateway"
+            store.run("alarm_raise", each.id, "cloned", header.gateway, header.log, text, each.received_at)
+        if content.kind == "rotate":
+            text = (
+                f"{header.gateway}/{header.log} {header.epoch}:{header.seq} rotates a key, which is not supported yet"
+            )
+            store.run("alarm_raise", each.id, "unsupported", header.gateway, header.log, text, each.received_at)
+        if content.report is None:
+            return
+        placement = self._placement(header)
+        derived = rows_of(content.report, placement, each.received_at, self._skew_seconds)
+        bad_at = len(content.bad)
+        for row in derived.rows:
+            known = channels[row.device, row.meter]
+            if row.unit is not None and (known.unit, known.exponent) != (row.unit, row.exponent):
+                self._refuse_unit(chain, each, bad_at, row, known)
+                bad_at += 1
+            else:
+                append(self._tails, Spot(known.id, chain.id, header.seq, each.id), row, dirty, cloned=cloned)
+        for gap in derived.unknown:
+            known = channels[gap.device, gap.meter]
+            why = "the gateway could not meter"
+            place = (known.id, chain.id, header.seq, int(RowKind.GAP), each.id)
+            store.run("unknown_put", *place, gap.start, gap.until, gap.cause, why)
+
+    def _refuse_unit(self, chain: Chain, each: Fact, at: int, row: Row, known: Known) -> None:
+        reason = f"the unit is {row.unit}·10^{row.exponent}, the channel's is {known.unit}·10^{known.exponent}"
+        units = row.register_end - row.register
+        place = (each.id, at, chain.id, each.content.header.seq, row.device, row.meter)
+        self._store.run("bad_row_put", *place, reason, units)
+
+    def _placement(self, header: Header) -> Placement | None:
+        if header.clock.placed:
+            return OWN_TIME
+        row = self._store.row("boot_one", header.gateway, header.log, header.boot)
+        return None if row is None or row[0] is None else Placement(row[0], estimated=bool(row[1]))
+
+
+def is_cloned(chain: Chain, header: Header) -> bool:
+    """Whether the line is a clone's: of an epoch beside the line, or sealed after its successor's birth."""
+    if chain.standing == "cloned":
+        return True
+    return chain.succeeded is not None and header.clock.placed and header.sealed_at > chain.succeeded
+
+
+def _marks(each: Fact) -> bool:
+    return each.content.kind in ("birth", "exchange")

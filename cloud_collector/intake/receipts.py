@@ -1,0 +1,40 @@
+"""Receipts: what the collector holds durably of a chain, computed and timed in the transaction, sealed after it (P6).
+
+Source: docs/reference/wire.md, section 4.
+"""
+
+from cloud_collector.fleet.holes import missing
+from cloud_collector.fleet.positions import Chain
+from cloud_collector.store.store import Store
+from shared.key import SigningKey
+from shared.limits import RECEIPT_ASIDE_MAX, RECEIPT_REPEAT_SECONDS
+from shared.receipt import Receipt, seal_receipt
+
+
+def take_receipt(store: Store, chain: Chain, key_id: str, now_ms: int) -> Receipt:
+    """The chain's current receipt; its `at` is above every earlier one of the log. Call within a transaction."""
+    at = store.rows("receipt_take", chain.gateway, chain.log, now_ms)[0][0]
+    whole = chain.through == chain.top
+    aside = store.rows("line_asides", chain.id, RECEIPT_ASIDE_MAX) if chain.asides else ()
+    return Receipt(
+        gateway=chain.gateway,
+        log=chain.log,
+        key=key_id,
+        epoch=chain.epoch,
+        through=chain.through,
+        head=chain.head,
+        missing=() if whole else missing(store, chain),
+        aside=tuple(row[0] for row in aside),
+        at=at,
+    )
+
+
+def may_repeat(store: Store, chain: Chain, now_ms: int) -> bool:
+    """Whether the log's last receipt is old enough to answer with another."""
+    row = store.row("receipt_at", chain.gateway, chain.log)
+    return row is None or not 0 <= now_ms - row[0] < RECEIPT_REPEAT_SECONDS * 1000
+
+
+def seal_all(receipts: list[Receipt], key: SigningKey) -> list[tuple[str, bytes]]:
+    """Each receipt's gateway and its sealed bytes, in order."""
+    return [(receipt.gateway, seal_receipt(receipt, key)) for receipt in receipts]

@@ -1,0 +1,93 @@
+"""Everything that follows from the facts, computed again: `rebuild` puts it in place, `audit` compares (P11, P15)."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from cloud_collector.fleet.positions import Positions
+from cloud_collector.intake.fact import Fact, fact_of
+from cloud_collector.intake.intake import place, project
+from cloud_collector.intake.projection import Projection
+from cloud_collector.settings import CollectorSettings
+from cloud_collector.store.store import Store
+from shared.effects.database import Row
+
+REPLAY_LINES: Final = 256
+"""Lines that are replayed at once."""
+PROJECTIONS: Final = ("chain", "line", "gone", "boot", "channel", "span", "unknown", "bad_row", "alarm")
+"""Tables that follow from the facts; of `line` the column `aside`."""
+Progress = Callable[[int], None]
+"""Called with the number of lines replayed since the last call."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """The first row in which the store is not what its facts say."""
+
+    table: str
+    held: Row | None
+    computed: Row | None
+
+
+def rebuild(store: Store, settings: CollectorSettings, progress: Progress = lambda _: None) -> None:
+    """Every projection is what the facts say, in one transaction."""
+    with store.atomic():
+        for table in ("gone", "boot", "span", "unknown", "bad_row", "alarm", "channel"):
+            store.run(f"rebuild_clear_{table}")
+        store.run("rebuild_reset_chain")
+        store.run("rebuild_reset_line")
+        _replay(store, settings, _facts(store), progress)
+
+
+def audit(
+    store: Store, scratch: Store, settings: CollectorSettings, progress: Progress = lambda _: None
+) -> Difference | None:
+    """The first difference between the store and its facts, or None; `scratch` is an empty store to compute in."""
+    with scratch.atomic():
+        for row in store.rows("audit_gateways"):
+            scratch.run("gateway_add", *row)
+        _replay(scratch, settings, _facts(store), progress)
+    for table in PROJECTIONS:
+        held, computed = (_table(each, table) for each in (store, scratch))
+        while True:
+            left, right = next(held, None), next(computed, None)
+            if left != right:
+                return Difference(table=table, held=left, computed=right)
+            if left is None:
+                break
+    return None
+
+
+def _replay(store: Store, settings: CollectorSettings, facts: Iterator[Fact], progress: Progress) -> None:
+    projection = Projection(store, skew_seconds=settings.clock_skew_seconds, rates_max=settings.rates_max)
+    batch: list[Fact] = []
+    for each in facts:
+        batch.append(each)
+        if len(batch) == REPLAY_LINES:
+            _take(store, projection, batch)
+            progress(len(batch))
+            batch = []
+    _take(store, projection, batch)
+    progress(len(batch))
+
+
+def _take(store: Store, projection: Projection, batch: list[Fact]) -> None:
+    positions = Positions(store)
+    for each in batch:
+        place(store, positions, each)
+    project(store, projection, positions, {each.id: each for each in batch})
+
+
+def _facts(store: Store) -> Iterator[Fact]:
+    last = 0
+    while rows := store.rows("facts", last, REPLAY_LINES):
+        for row in rows:
+            yield fact_of(row)
+        last = rows[-1][0]
+
+
+def _table(store: Store, table: str) -> Iterator[Row]:
+    offset = 0
+    while rows := store.rows(f"audit_{table}", REPLAY_LINES * 16, offset):
+        yield from rows
+        offset += len(rows)

@@ -1,0 +1,50 @@
+-- name: unmatched_put
+insert into unmatched (topic, gateway, reason, nearest, messages, first_at, last_at, sample)
+values (?, ?, ?, ?, 1, ?, ?, ?)
+on conflict (topic, reason) do update set
+    messages = messages + 1, last_at = excluded.last_at, nearest = excluded.nearest, sample = excluded.sample;
+
+-- name: unmatched_trim
+delete from unmatched where id in (select id from unmatched order by last_at desc, id desc limit -1 offset ?);
+
+-- name: unmatched_list
+select topic, gateway, reason, nearest, messages, first_at, last_at from unmatched order by last_at desc, id desc;
+
+-- name: refusals_add
+insert into refusals (gateway, lines) values (?, 1) on conflict (gateway) do update set lines = lines + 1 returning lines;
+
+-- name: refusals_of
+select lines from refusals where gateway = ?;
+
+-- name: refused_put
+insert into refused (gateway, reason, received_at, sample) values (?, ?, ?, ?);
+
+-- name: refused_of
+select reason, received_at, sample from refused where gateway = ? order by id;
+
+-- name: receipt_at
+select at from receipt_clock where gateway = ? and log = ?;
+
+-- name: receipt_take
+insert into receipt_clock (gateway, log, at) values (?, ?, ?)
+on conflict (gateway, log) do update set at = case when excluded.at > at then excluded.at else at + 1 end
+returning at;
+
+-- name: facts
+select l.id, c.gateway, c.log, c.epoch, l.seq, l.hash, l.prev, l.key, l.kind, l.boot, l.clock, l.sealed, l.received_at, l.raw
+from line l join chain c on c.id = l.chain where l.id > ? order by l.id limit ?;
+
+-- name: facts_count
+select count(*) from line;
+
+-- name: fact
+select l.id, c.gateway, c.log, c.epoch, l.seq, l.hash, l.prev, l.key, l.kind, l.boot, l.clock, l.sealed, l.received_at, l.raw
+from line l join chain c on c.id = l.chain where l.id = ?;
+
+-- name: line_raw
+select l.raw from line l join chain c on c.id = l.chain
+where c.gateway = ? and c.log = ? and c.epoch = ? and l.seq = ? and l.aside = 0;
+
+-- name: lines_between
+select l.seq, l.raw, l.received_at from line l join chain c on c.id = l.chain
+where c.gateway = ? and c.log = ? and c.epoch = ? and l.seq between ? and ? and l.aside = 0 order by l.seq;

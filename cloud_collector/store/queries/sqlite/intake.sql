@@ -1,0 +1,2 @@
+-- name: changed_elsewhere
+pragma data_version;
