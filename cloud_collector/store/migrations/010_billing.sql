@@ -60,7 +60,9 @@ create table activation_used (
     invoice integer not null references invoice (id),
     contract text not null,
     device text not null, -- empty: the contract
-    fact text not null, -- as printed, as JSON
+    at integer not null, -- Unix seconds
+    rule text not null,
+    why text not null,
     primary key (invoice, device)
 ) without rowid;
 --;

@@ -23,10 +23,14 @@ select i.number, b.line from booking b join invoice i on i.id = b.invoice
 where b.contract = ? and b.period_start = ? order by b.invoice, b.place;
 
 -- name: activation_add
-insert into activation_used (invoice, contract, device, fact) values (?, ?, ?, ?);
+insert into activation_used (invoice, contract, device, at, rule, why) values (?, ?, ?, ?, ?, ?);
 
 -- name: activations_used
-select device, fact from activation_used where contract = ? order by invoice, device;
+select invoice, device, at, rule, why from activation_used where contract = ? order by invoice, device;
+
+-- name: first_start_used
+select min(at) from activation_used
+where contract = ? and invoice = (select min(invoice) from activation_used where contract = ?);
 
 -- name: period_close
 insert into period_closed (contract, period_start, period_end, closed_at, invoice, plans_revision)
@@ -61,5 +65,45 @@ on conflict (contract) do update set period_start = excluded.period_start, reaso
 -- name: unpark
 delete from parked where contract = ?;
 
+-- name: is_parked
+select reason from parked where contract = ?;
+
 -- name: parked
 select contract, period_start, reason, since from parked order by contract;
+
+-- name: received_chains
+select id, epoch, through, top, gone from chain where gateway = ? and log = ? and rank is not null order by rank;
+
+-- name: received_from
+select min(seq) from line where chain = ? and aside = 0 and seq > ?;
+
+-- name: received_holes
+select seq + 1, after - 1 from (
+    select seq, lead(seq) over (order by seq) as after from line where chain = ? and aside = 0 and seq > ?
+) where after > seq + 1 order by seq;
+
+-- name: received_moved
+select distinct s.seq, l.received_at from span s join line l on l.id = s.line
+where s.chain = ? and s.seq <= ? and (s.seq >= ? or s.kind <= 2) and s.until = l.received_at / 1000
+and (s.kind <= 2 or (s.kind in (3, 4) and s.estimated = '*')) order by s.seq;
+
+-- name: received_boots
+select distinct b.boot, b.shift from line l join boot b on b.gateway = ? and b.log = ? and b.boot = l.boot
+where l.chain = ? and l.aside = 0 and l.clock in ('R', 'U') and l.seq <= ? and b.estimated = 1 and b.shift is not null
+order by b.boot;
+
+-- name: evidence_lines
+select l.seq, l.raw from line l join chain c on c.id = l.chain
+where c.gateway = ? and c.log = ? and c.epoch = ? and l.aside = 0 and l.seq between ? and ? order by l.seq;
+
+-- name: evidence_marks
+select l.seq, l.raw from line l join chain c on c.id = l.chain
+where c.gateway = ? and c.log = ? and c.epoch = ? and l.aside = 0 and l.kind in ('birth', 'exchange', 'clock', 'rotate')
+and l.seq <= ? order by l.seq;
+
+-- name: evidence_keys
+select key, public from gateway_key where gateway = ?;
+
+-- name: devices_of_log
+select distinct ch.device from channel ch join span s on s.channel = ch.id join chain c on c.id = s.chain
+where c.gateway = ? and c.log = ? and s.chain = ? and s.seq between ? and ?;
