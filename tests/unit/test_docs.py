@@ -6,7 +6,7 @@ from typing import Final, get_args
 
 import pytest
 
-from cloud_collector.contracts import read, read_contract, read_plan
+from cloud_collector.contracts import read, read_charge, read_contract, read_plan
 from shared import command, limits
 from shared.line import TAGS
 from shared.report import Cause, Clock, GapCause, Header, Report, Verdict, body_of
@@ -90,14 +90,14 @@ CATALOG_KEYS: Final[tuple[tuple[list[str], list[str]], ...]] = (
     read.METER_KEYS,
     read.ACCOUNT_KEYS,
     read_plan.PLAN_KEYS,
-    read_plan.CHARGE_KEYS,
+    read_charge.CHARGE_KEYS,
     (
         [
             *read_plan.ACTIVATION_KEYS,
             *read_plan.THRESHOLD_KEYS,
             *read_plan.TAX_KEYS,
-            *read_plan.TIER_KEYS,
-            *read_plan.STATE_PRICE_KEYS,
+            *read_charge.TIER_KEYS,
+            *read_charge.STATE_PRICE_KEYS,
         ],
         [],
     ),
