@@ -39,12 +39,14 @@ class Metering:
         snapshot: Mapping[str, Any] | None = None,
     ) -> None:
         """Begin an epoch: nothing is metered yet and each log's birth is due; or see `restore`."""
-        before = None if snapshot is None else _time_of(snapshot)
-        self._time = sample(before, tick)
-        self._logs = {} if snapshot is None else _logs_of(snapshot)
+        self._time = sample(None, tick)
+        self._logs: dict[str, OpenLog] = {}
+        self._log_of: dict[ChannelName, OpenLog] = {}
+        if snapshot is not None:
+            self.resume(snapshot)
+            self._time = sample(self._time, tick)
         for log in self._logs.values():
             log.restart(self._at(log), self._time)
-        self._log_of: dict[ChannelName, OpenLog] = {}
         self._configure(specs, Grid(step, count))
 
     @classmethod
@@ -53,6 +55,14 @@ class Metering:
     ) -> "Metering":
         """Go on after a restart: the last boot's open windows and then births are due; raises SpecChanged."""
         return cls(specs, step=step, count=count, tick=tick, snapshot=snapshot)
+
+    def resume(self, snapshot: Mapping[str, Any]) -> None:
+        """Be exactly what the snapshot was taken of, as if nothing had happened in between."""
+        if snapshot["version"] != SNAPSHOT_VERSION:
+            raise InvalidRecord(f"the metering snapshot has version {snapshot['version']}, not {SNAPSHOT_VERSION}")
+        self._time = TimeState.from_json(snapshot["time"])
+        self._logs = {name: OpenLog.from_json(name, data) for name, data in snapshot["logs"].items()}
+        self._log_of = {name: log for log in self._logs.values() for name in log.channels}
 
     def observe(self, readings: Iterable[Reading], tick: Tick) -> tuple[Reading, ...]:
         """Take readings in; returns those refused: of no configured channel, or older than one taken already."""
@@ -180,16 +190,6 @@ class Metering:
         for name, log in self._logs.items():
             log.configure(by_log.get(name, ()), grid, self._time)
         self._log_of = {name: log for log in self._logs.values() for name in log.channels}
-
-
-def _time_of(snapshot: Mapping[str, Any]) -> TimeState:
-    if snapshot["version"] != SNAPSHOT_VERSION:
-        raise InvalidRecord(f"the metering snapshot has version {snapshot['version']}, not {SNAPSHOT_VERSION}")
-    return TimeState.from_json(snapshot["time"])
-
-
-def _logs_of(snapshot: Mapping[str, Any]) -> dict[str, OpenLog]:
-    return {name: OpenLog.from_json(name, data) for name, data in snapshot["logs"].items()}
 
 
 def _moment(reading: Reading, time: TimeState) -> Moment:
