@@ -171,7 +171,7 @@ class Spool:
         confirmed = reopened = aside = 0
         after = chain
         with self._database.atomic():
-            self._run("set_heard", log, receipt.at)
+            self._run("set_heard", *tables.summed(log, receipt.at))
             if chain is not None:
                 after = follow(chain, receipt, meaning)
                 if meaning is HeardAs.CONFIRMED:
@@ -251,7 +251,7 @@ class Spool:
             )
             self._put_snapshot(snapshot)
             if epoch != self._epoch:
-                self._run("set_identity", self.gateway, epoch)
+                self._run("set_identity", *tables.summed(self.gateway, epoch))
                 self._drop_chains(epoch, after)
         self._epoch, self._chains = epoch, after
         self._waiting_count += len(lines)

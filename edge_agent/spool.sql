@@ -6,7 +6,8 @@
 create table identity (
     one integer primary key check (one = 1),
     gateway text not null,
-    epoch text not null
+    epoch text not null,
+    check_sum integer not null
 )
 
 -- name: create_chain
@@ -19,13 +20,15 @@ create table chain (
     through_head text not null default '',
     previous text,
     rival text,
+    check_sum integer not null,
     primary key (log, epoch)
 ) without rowid
 
 -- name: create_heard
 create table heard (
     log text primary key,
-    at integer not null
+    at integer not null,
+    check_sum integer not null
 ) without rowid
 
 -- name: create_line
@@ -55,21 +58,22 @@ create table snapshot (
 )
 
 -- name: set_identity
-insert into identity (one, gateway, epoch) values (1, ?, ?)
-on conflict (one) do update set epoch = excluded.epoch
+insert into identity (one, gateway, epoch, check_sum) values (1, ?, ?, ?)
+on conflict (one) do update set epoch = excluded.epoch, check_sum = excluded.check_sum
 
 -- name: identity
-select gateway, epoch from identity
+select gateway, epoch, check_sum from identity
 
 -- name: put_chain
-insert into chain (log, epoch, seq, head, through, through_head, previous, rival)
-values (?, ?, ?, ?, ?, ?, ?, ?)
+insert into chain (log, epoch, seq, head, through, through_head, previous, rival, check_sum)
+values (?, ?, ?, ?, ?, ?, ?, ?, ?)
 on conflict (log, epoch) do update set
     seq = excluded.seq, head = excluded.head, through = excluded.through,
-    through_head = excluded.through_head, previous = excluded.previous, rival = excluded.rival
+    through_head = excluded.through_head, previous = excluded.previous, rival = excluded.rival,
+    check_sum = excluded.check_sum
 
 -- name: chains
-select log, epoch, seq, head, through, through_head, previous, rival from chain order by log, epoch
+select log, epoch, seq, head, through, through_head, previous, rival, check_sum from chain order by log, epoch
 
 -- name: drop_chain
 delete from chain where log = ? and epoch = ?
@@ -81,10 +85,11 @@ and not exists (select 1 from line where line.log = chain.log and line.epoch = c
 order by chain.log, chain.epoch
 
 -- name: set_heard
-insert into heard (log, at) values (?, ?) on conflict (log) do update set at = excluded.at
+insert into heard (log, at, check_sum) values (?, ?, ?)
+on conflict (log) do update set at = excluded.at, check_sum = excluded.check_sum
 
 -- name: heard
-select log, at from heard order by log
+select log, at, check_sum from heard order by log
 
 -- name: put_snapshot
 insert into snapshot (one, check_sum, packed) values (1, ?, ?)
@@ -109,14 +114,14 @@ select raw from line where log = ? and kind = 'usage' order by id desc limit 1
 select hash from line where log = ? and epoch = ? and seq = ?
 
 -- name: lines_after
-select id, log, epoch, seq, hash, raw from line where id > ? order by id limit ?
+select id, log, epoch, seq, hash, kind, raw from line where id > ? order by id limit ?
 
 -- name: waiting
 select log, epoch, seq from line where receipted_at is null and rested = 0 order by id limit ?
 
 -- name: waiting_within
 select log, epoch, seq from line
-where log = ? and epoch = ? and seq between ? and ? and receipted_at is null and rested = 0
+where log = ? and epoch = ? and seq between ? and ? and receipted_at is null
 order by seq limit ?
 
 -- name: waiting_newest
@@ -167,8 +172,16 @@ pragma page_size
 -- name: freelist_count
 pragma freelist_count
 
--- name: quick_check
-pragma quick_check
+-- name: integrity
+pragma integrity_check(1)
+
+-- name: unreadable_texts
+select
+    (select count(*) from line where typeof(raw) <> 'blob' or (log || epoch || hash || kind) glob '*[^a-zA-Z0-9_.-]*')
+    + (select count(*) from chain where (log || epoch || head || through_head) glob '*[^a-zA-Z0-9_.-]*'
+        or (coalesce(previous, '') || coalesce(rival, '')) glob '*[^][a-zA-Z0-9_", -]*')
+    + (select count(*) from heard where log glob '*[^a-z0-9_.-]*')
+    + (select count(*) from identity where (gateway || epoch) glob '*[^a-z0-9-]*')
 
 -- name: tables
 select name from sqlite_master where type = 'table' order by name

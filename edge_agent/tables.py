@@ -1,6 +1,7 @@
 """The spool's tables: created in one transaction, checked whenever a spool is opened, loaded."""
 
 import json
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,6 +17,10 @@ from shared.line import hash_of
 from shared.report import Position
 
 VERSION: Final = 1
+_HEAD: Final = re.compile(
+    rb'MS1\|\{"kind":"([a-z]+)","gateway":"[^"]*","log":"([^"]*)","key":"[^"]*","epoch":"([^"]*)","seq":([0-9]+),'
+)
+"""How this program spells the beginning of a line; what it did not seal itself is not in the spool."""
 _CREATES: Final = (
     "create_identity",
     "create_chain",
@@ -54,43 +59,45 @@ def create(
     with database.atomic():
         for name in _CREATES:
             database.execute(sql[name])
-        database.execute(sql["set_identity"], (gateway, epoch))
+        database.execute(sql["set_identity"], summed(gateway, epoch))
         database.executemany(sql["put_chain"], [chain_row(chain) for chain in chains])
         database.executemany(sql["put_salvaged_line"], [line_row(line) for line in lines])
 
 
 def check(database: Database) -> None:
-    """Nothing if every page, line, chain and the snapshot are sound; raises DatabaseCorrupt."""
+    """Nothing if every page, line, chain and the snapshot are sound; raises DatabaseCorrupt.
+
+    SQLite finds torn pages and indices, not changed values: those are held by hashes and check sums.
+    """
     sql = statements()
-    verdict = database.execute(sql["quick_check"])
-    if verdict != [("ok",)]:
-        raise DatabaseCorrupt(f"the spool is damaged: {str(verdict[0][0])[:200]}")
+    verdict = database.execute(sql["integrity"])
+    _require(verdict == [("ok",)], str(verdict[0][0])[:200])
     if not created(database):
-        if database.execute(sql["tables"]):
-            raise DatabaseCorrupt("the spool is damaged: it has tables and no version")
+        _require(not database.execute(sql["tables"]), "it has tables and no version")
         return
+    _require(database.execute(sql["unreadable_texts"]) == [(0,)], "a text in it is unreadable")
     heads: dict[tuple[str, str], tuple[int, str]] = {}
-    for _, log, epoch, seq, name, raw in _lines(database):
-        if hash_of(raw) != name:
-            raise DatabaseCorrupt(f"the spool is damaged: line {seq} of {log} in epoch {epoch} is not what was sealed")
+    for _, log, epoch, seq, name, kind, raw in _lines(database):
+        head = _HEAD.match(raw)
+        said = head and (head[1].decode(), head[2].decode(), head[3].decode(), int(head[4]))
+        sound = said == (kind, log, epoch, seq) and hash_of(raw) == name
+        _require(sound, f"line {seq} of {log} in epoch {epoch} is not what was sealed")
         heads[log, epoch] = max(heads.get((log, epoch), (0, "")), (seq, name))
-    loaded = load(database)
-    for chain in loaded.chains:
+    for chain in load(database).chains:
         seq, name = heads.get((chain.log, chain.epoch), (0, ""))
-        if seq > chain.seq or (seq == chain.seq and name != chain.head):
-            raise DatabaseCorrupt(f"the spool is damaged: {chain.log} in epoch {chain.epoch} ends elsewhere")
+        ends = seq < chain.seq or (seq == chain.seq and name == chain.head)
+        _require(ends, f"{chain.log} in epoch {chain.epoch} ends elsewhere")
     load_snapshot(database)
 
 
 def load(database: Database) -> Loaded:
     """Read everything but lines and snapshot; raises DatabaseCorrupt."""
     sql = statements()
-    identity = database.execute(sql["identity"])
-    if not identity:
-        raise DatabaseCorrupt("the spool is damaged: it does not say whose it is")
+    identity = _whole(database.execute(sql["identity"]))
+    _require(len(identity) == 1, "it does not say whose it is")
     gateway, epoch = identity[0]
-    chains = tuple(_chain(row) for row in database.execute(sql["chains"]))
-    heard = {str(log): int(at) for log, at in database.execute(sql["heard"])}
+    chains = tuple(_chain(row) for row in _whole(database.execute(sql["chains"])))
+    heard = {str(log): int(at) for log, at in _whole(database.execute(sql["heard"]))}
     return Loaded(gateway=gateway, epoch=epoch, chains=chains, heard=heard)
 
 
@@ -106,14 +113,14 @@ def load_snapshot(database: Database) -> Any:
     if not rows:
         return None
     check_sum, packed = rows[0]
-    if not isinstance(packed, bytes) or zlib.crc32(packed) != check_sum:
-        raise DatabaseCorrupt("the spool is damaged: its snapshot is not what was committed")
+    sound = isinstance(packed, bytes) and zlib.crc32(packed) == check_sum
+    _require(sound, "its snapshot is not what was committed")
     return json.loads(zlib.decompress(packed))
 
 
 def chain_row(chain: Chain) -> Row:
     """A chain as its row."""
-    return (
+    return summed(
         chain.log,
         chain.epoch,
         chain.seq,
@@ -123,6 +130,11 @@ def chain_row(chain: Chain) -> Row:
         _position_text(chain.previous),
         _position_text(chain.rival),
     )
+
+
+def summed(*values: str | int | None) -> Row:
+    """A row with its check sum at the end."""
+    return (*values, zlib.crc32(json.dumps(values).encode()))
 
 
 def line_row(line: SealedLine) -> Row:
@@ -143,6 +155,18 @@ def _chain(row: Row) -> Chain:
         previous=_position(previous),
         rival=_position(rival),
     )
+
+
+def _whole(rows: list[Row]) -> list[Row]:
+    """The rows without their check sums, which must be right."""
+    for row in rows:
+        _require(summed(*row[:-1]) == row, f"a row is not what was committed: {str(row)[:100]}")
+    return [row[:-1] for row in rows]
+
+
+def _require(holds: bool, why: str) -> None:  # noqa: FBT001 - an assertion in words.
+    if not holds:
+        raise DatabaseCorrupt(f"the spool is damaged: {why}")
 
 
 def _position_text(position: Position | None) -> str | None:
