@@ -17,7 +17,8 @@ from cloud_collector.contracts.catalog import (
     Plan,
 )
 from cloud_collector.contracts.node import CatalogError, Fields, Node, currency, day, nearest, text, timezone
-from cloud_collector.contracts.read_plan import Overrides, read_plan
+from cloud_collector.contracts.read_charge import Overrides
+from cloud_collector.contracts.read_plan import read_plan
 
 CONTRACT_KEYS: Final = (
     "account plan start end currency timezone devices overrides amendments".split(),
