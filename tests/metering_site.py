@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from edge_agent.metering import Metering
 from edge_agent.reading import ChannelSpec, Kind, Reading
@@ -10,13 +11,13 @@ from edge_agent.sealable import BirthContent, GapContent, Sealable, UsageContent
 from edge_agent.timekeeping import Tick
 from shared.report import Birth, Clock, ClockLine, Gap, GapRow, Header, Usage, Verdict
 
-NOON_MS = 1_793_750_400_000
-"""2026-11-03T12:00:00Z less nothing: a multiple of an hour."""
+MIDNIGHT_MS = 1_793_750_400_000
+"""2026-11-04T00:00:00Z, a multiple of every window used here."""
 
 
-def spec(device: str = "m1", **changes: object) -> ChannelSpec:
+def spec(device: str = "m1", **changes: Any) -> ChannelSpec:
     """A counter of energy that allows 10 Wh a second."""
-    values: dict[str, object] = {
+    values: dict[str, Any] = {
         "device": device,
         "meter": "energy",
         "unit": "Wh",
@@ -25,7 +26,7 @@ def spec(device: str = "m1", **changes: object) -> ChannelSpec:
         "source": "bench",
         "rate_max": 10,
     }
-    return ChannelSpec(**(values | changes))  # type: ignore[arg-type]
+    return ChannelSpec(**(values | changes))
 
 
 def record(line: Sealable, seq: int) -> Birth | Usage | Gap | ClockLine:
@@ -115,15 +116,13 @@ class Reader:
 class Bench:
     """A metering with a clock to turn; every call is followed by sealing what is due."""
 
-    def __init__(
-        self, *specs: ChannelSpec, step: int = 60, count: int = 15, boot: str = "b0000001", synchronised: bool = True
-    ) -> None:
+    def __init__(self, *specs: ChannelSpec, step: int = 60, count: int = 15, **more: int) -> None:
         self.specs = specs
         self.step, self.count = step, count
-        self.boot = boot
-        self.ms = 100_000
-        self.offset_ms = NOON_MS - self.ms
-        self.synchronised = synchronised
+        self.boot = "b0000001"
+        self.ms = more.get("ms", 100_000)
+        self.offset_ms = MIDNIGHT_MS - self.ms
+        self.synchronised = bool(more.get("synchronised", True))
         self.reader = Reader()
         self.metering = Metering(specs, step=step, count=count, tick=self.tick)
         self.commits = 0
