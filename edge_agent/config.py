@@ -19,10 +19,10 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from edge_agent.invalid import InvalidSetting
+from edge_agent.invalid import ConfigInvalid, InvalidSetting
 from edge_agent.plain import element_of, members, plain, type_name
 from edge_agent.settings import AgentSettings
-from shared.errors import InvalidRecord, MetersealError
+from shared.errors import InvalidRecord
 from shared.places import places
 
 ENVIRONMENT: Final = "METERSEAL_AGENT__"
@@ -30,10 +30,6 @@ FILE_BYTES_MAX: Final = 1024 * 1024
 
 Where = tuple[str | int, ...]
 """The keys that lead to a value."""
-
-
-class ConfigInvalid(MetersealError):
-    """The configuration cannot be used; one sentence a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +53,8 @@ class Config:
 
     def origin(self, where: Where) -> str:
         """Where a value comes from, in words."""
-        while where and where not in self.origins:
-            where = where[:-1]
-        return self.origins[where].text if where else "default"
+        found = self.origins.get(where)
+        return "default" if found is None else found.text
 
 
 @dataclass(slots=True)

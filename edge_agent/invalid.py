@@ -2,12 +2,16 @@
 
 import re
 
-from shared.errors import InvalidRecord
+from shared.errors import InvalidRecord, MetersealError
 from shared.grammar import NAME_PATTERN, PLAIN_TEXT
 from shared.limits import EXPONENT_MAX, INTEGER_MAX, UNIT_CHARS_MAX
 
 POLL_SECONDS_MIN = 0.1
 POLL_SECONDS_MAX = 86_400.0
+
+
+class ConfigInvalid(MetersealError):
+    """The configuration cannot be used; one sentence a line."""
 
 
 class InvalidSetting(InvalidRecord):

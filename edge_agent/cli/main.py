@@ -1,0 +1,128 @@
+"""`edge-agent`: meters what devices use, seals it, and sends it until the collector has confirmed it.
+
+Only what a command needs is imported: the running agent is small (tested).
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from edge_agent.cli.exits import EPILOG, Exit
+from shared.errors import MetersealError
+
+CONFIG: Final = Path("/etc/meterseal/agent.toml")
+_EXAMPLES: Final = """examples:
+  edge-agent key new /var/lib/meterseal/gateway.key     make this gateway's key
+  edge-agent config check                               is the configuration right, is everything there?
+  edge-agent read                                       every source once: does it show what the meter shows?
+  edge-agent run                                        meter, seal and send, until SIGTERM
+  edge-agent status                                     how the running agent stands
+  edge-agent backlog --json                             what the collector has not yet confirmed
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code, and says on stderr in one sentence why it is not 0."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(_dispatch(options))
+    except MetersealError as error:
+        sys.stderr.write(f"{error}\n")
+        return int(_exit_of(error))
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return int(Exit.OK)
+
+
+def _dispatch(options: argparse.Namespace) -> Exit:
+    match options.command:
+        case "run":
+            from edge_agent.cli.run import run  # noqa: PLC0415 - only what the command needs.
+
+            return run(options.config, options.set)
+        case "status" | "backlog" | "read":
+            from edge_agent.cli import show  # noqa: PLC0415
+
+            command = {"status": show.status, "backlog": show.backlog, "read": show.read}[options.command]
+            return command(options.config, options.set, as_json=options.json)
+        case "config":
+            from edge_agent.cli import settings  # noqa: PLC0415
+
+            if options.verb == "check":
+                return settings.check(options.config, options.set)
+            return settings.show(options.config, options.set, origin=options.origin, as_json=options.json)
+        case _:
+            from edge_agent.cli import key  # noqa: PLC0415
+
+            if options.verb == "new":
+                return key.new(options.file, options.config, options.set)
+            return key.show(options.file, options.config, options.set, as_json=options.json)
+
+
+_EXITS: Final = {
+    "ConfigInvalid": Exit.USAGE,
+    "DatabaseBusy": Exit.REFUSED,
+    "DatabaseFull": Exit.TRY_AGAIN,
+    "KeyExists": Exit.REFUSED,
+    "KeyUnusable": Exit.USAGE,
+    "SpecChanged": Exit.USAGE,
+    "SpoolFull": Exit.TRY_AGAIN,
+    "SpoolMissing": Exit.NOT_FOUND,
+}
+"""By the error's name, so that no command loads what only another one raises."""
+
+
+def _exit_of(error: MetersealError) -> Exit:
+    return _EXITS.get(type(error).__name__, Exit.FAILED)
+
+
+def _parser() -> argparse.ArgumentParser:
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--config", type=Path, default=CONFIG, metavar="FILE", help="default: %(default)s")
+    shared.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="set one option, such as broker.host=localhost"
+    )
+    reads = argparse.ArgumentParser(add_help=False)
+    reads.add_argument("--json", action="store_true", help="print JSON")
+    parser = argparse.ArgumentParser(
+        prog="edge-agent",
+        description="Meters what devices use, seals it, and sends it until the collector has confirmed it.",
+        epilog=f"{_EXAMPLES}\n{EPILOG}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, said: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name, help=said, description=said, parents=parents, epilog=EPILOG, allow_abbrev=False
+        )
+
+    command("run", "Meter, seal and send, until SIGTERM.", shared)
+    command("status", "How the agent stands: link, backlog, sources, registers.", shared, reads)
+    command("read", "Read every source once: raw value, register, verdict.", shared, reads)
+    command("backlog", "What the collector has not yet confirmed.", shared, reads)
+    for name, said, verbs in (
+        ("config", "Check or show the configuration.", {"check": "Is it right?", "show": "What applies?"}),
+        ("key", "Make or show this gateway's key.", {"new": "Make the key.", "show": "Show its public half."}),
+    ):
+        group = command(name, said).add_subparsers(dest="verb", required=True, metavar="VERB")
+        for verb, help_text in verbs.items():
+            parents = [shared] if verb in ("check", "new") else [shared, reads]
+            sub = group.add_parser(
+                verb, help=help_text, description=help_text, parents=parents, epilog=EPILOG, allow_abbrev=False
+            )
+            if name == "key":
+                sub.add_argument(
+                    "file", type=Path, nargs="?", metavar="FILE", help="default: key_file of the configuration"
+                )
+            if verb == "show" and name == "config":
+                sub.add_argument("--origin", action="store_true", help="say where each value comes from")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

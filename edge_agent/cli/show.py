@@ -1,0 +1,196 @@
+"""`edge-agent status`, `backlog` and `read`: asked of the running agent, or found in its spool."""
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from edge_agent import tables
+from edge_agent.agent import AGENT
+from edge_agent.cli.exits import Exit
+from edge_agent.config import load
+from edge_agent.disk import FileDisk
+from edge_agent.identity import read_signing_key
+from edge_agent.local import ask, door_of
+from edge_agent.metering import Metering
+from edge_agent.preview import read_sources
+from edge_agent.sealed import Author
+from edge_agent.settings import AgentSettings
+from edge_agent.sources.choice import source_of
+from edge_agent.spool import Spool
+from edge_agent.timekeeping import Tick
+from shared.effects.clock import SystemClock
+from shared.errors import MetersealError
+
+_YEAR_2001 = 1_000_000_000
+"""A smaller time of sealing is seconds since a boot."""
+
+
+class SpoolMissing(MetersealError):
+    """There is no spool: no agent has run with this configuration yet."""
+
+
+def status(config: Path, flags: Sequence[str], *, as_json: bool) -> Exit:
+    """Link, backlog, sources and registers."""
+    settings = load(config, environment=os.environ, flags=flags).settings
+    found = asyncio.run(ask(door_of(settings.spool_path), "status")) or {}
+    if not found:
+        with _spool(settings) as spool:
+            found = {"agent": AGENT, "gateway": spool.gateway, "epoch": spool.epoch, **_backlog(spool)}
+    found["running"] = "pid" in found
+    if as_json:
+        print(json.dumps(found))
+        return Exit.OK
+    print(f"gateway {found['gateway']}, epoch {found['epoch']}, {found['agent']}")
+    if found["running"]:
+        print(f"running as process {found['pid']}, {found['rss_bytes'] / 2**20:.0f} MiB")
+        link = found["link"]
+        how = f"up for {_span(link['seconds'])}" if link["up"] else f"down for {_span(link['seconds'])}: {link['why']}"
+        print(f"link {how}")
+    else:
+        print("not running")
+    _print_backlog(found)
+    for source in found.get("sources", ()):
+        print(f"source {source['name']}: {source['down'] or 'good'}")
+    rows = [
+        (f"{device}.{meter}", _quantity(register, exponent), _quantity(raw, exponent), unit, log)
+        for device, meter, unit, exponent, log, register, raw in found.get("channels", ())
+    ]
+    _print_table(("channel", "register", "raw", "unit", "log"), rows)
+    return Exit.OK
+
+
+def backlog(config: Path, flags: Sequence[str], *, as_json: bool) -> Exit:
+    """What the collector has not yet confirmed."""
+    settings = load(config, environment=os.environ, flags=flags).settings
+    found = asyncio.run(ask(door_of(settings.spool_path), "status")) or {}
+    if not found:
+        with _spool(settings) as spool:
+            found = _backlog(spool)
+    kept = {key: found[key] for key in _BACKLOG}
+    if as_json:
+        print(json.dumps(kept))
+    else:
+        _print_backlog(kept)
+    return Exit.OK
+
+
+def read(config: Path, flags: Sequence[str], *, as_json: bool) -> Exit:
+    """Every source once; 1 where a channel could not be read."""
+    settings = load(config, environment=os.environ, flags=flags).settings
+    rows = asyncio.run(_read(settings))
+    if as_json:
+        print(json.dumps({"rows": rows}))
+    else:
+        _print_table(
+            ("channel", "raw", "register", "unit", "verdict"),
+            [
+                (
+                    f"{row['device']}.{row['meter']}",
+                    _quantity(row["raw"], row["exponent"]),
+                    _quantity(row["register"], row["exponent"]),
+                    row["unit"],
+                    row["verdict"],
+                )
+                for row in rows
+            ],
+        )
+    return Exit.OK if all(row["raw"] is not None for row in rows) else Exit.FAILED
+
+
+_BACKLOG = ("backlog_lines", "backlog_oldest", "spool_bytes", "spool_bytes_max", "last_receipt_ms")
+
+
+async def _read(settings: AgentSettings) -> list[dict[str, Any]]:
+    found = await ask(door_of(settings.spool_path), "read")
+    if found is not None:
+        rows: list[dict[str, Any]] = found["rows"]
+        return rows
+    clock = SystemClock()
+    sources = [source_of(each, clock) for each in settings.sources]
+    specs = tuple(spec for source in sources for spec in source.channels)
+    snapshot = _snapshot(settings)
+
+    def tick() -> Tick:
+        return Tick(
+            boot_ms=clock.boot_ms(),
+            utc_ms=clock.utc_ms(),
+            synchronised=clock.synchronised(),
+            boot_id=clock.boot_id(),
+        )
+
+    metering = Metering(specs, tick=tick()) if snapshot is None else Metering.restore(snapshot, specs, tick=tick())
+    try:
+        return await read_sources(sources, lambda reading: metering.preview(reading, tick()))
+    finally:
+        for source in sources:
+            await source.close()
+
+
+def _snapshot(settings: AgentSettings) -> Any:
+    try:
+        with _spool(settings) as spool:
+            return spool.snapshot()
+    except SpoolMissing:
+        return None
+
+
+@contextmanager
+def _spool(settings: AgentSettings) -> Iterator[Spool]:
+    """The spool of an agent that is not running, as it lies there; raises SpoolMissing, DatabaseError."""
+    if not settings.spool_path.exists():
+        raise SpoolMissing(f"there is no spool at {settings.spool_path}: no agent has run with this configuration yet")
+    key = read_signing_key(settings.key_file)
+    database = FileDisk(settings.spool_path).open()
+    try:
+        if not tables.created(database):
+            raise SpoolMissing(f"the spool at {settings.spool_path} is empty: no agent has run yet")
+        yield Spool(database, key=key, author=Author(agent=AGENT, config=""), bytes_max=settings.spool_bytes_max)
+    finally:
+        database.close()
+
+
+def _backlog(spool: Spool) -> dict[str, Any]:
+    return {
+        "backlog_lines": spool.waiting_count,
+        "backlog_oldest": spool.waiting_oldest_sealed_at(),
+        "spool_bytes": spool.bytes_used,
+        "spool_bytes_max": spool.bytes_max,
+        "last_receipt_ms": spool.last_receipt_at,
+    }
+
+
+def _print_backlog(found: dict[str, Any]) -> None:
+    oldest = found["backlog_oldest"]
+    age = f", the oldest sealed {_span(int(time.time()) - oldest)} ago" if oldest and oldest > _YEAR_2001 else ""
+    print(f"backlog {found['backlog_lines']} lines{age}")
+    print(f"spool {found['spool_bytes'] / 2**20:.1f} of {found['spool_bytes_max'] / 2**20:.0f} MiB")
+    receipt = found["last_receipt_ms"]
+    print(f"last receipt {'none yet' if receipt is None else _span(int(time.time()) - receipt // 1_000) + ' ago'}")
+
+
+def _print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    if not rows:
+        return
+    widths = [max(len(row[place]) for row in (head, *rows)) for place in range(len(head))]
+    for row in (head, *rows):
+        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _quantity(steps: int | None, exponent: int) -> str:
+    return "–" if steps is None else f"{Decimal(steps).scaleb(exponent):f}"
+
+
+def _span(seconds: int) -> str:
+    """A time span in its two largest units."""
+    days, rest = divmod(max(0, seconds), 86_400)
+    hours, rest = divmod(rest, 3_600)
+    minutes, rest = divmod(rest, 60)
+    parts = [f"{days} d", f"{hours} h", f"{minutes} min", f"{rest} s"]
+    first = next((place for place, amount in enumerate((days, hours, minutes)) if amount), 3)
+    return " ".join(parts[first : first + 2])
