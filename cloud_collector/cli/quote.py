@@ -109,7 +109,22 @@ def _label(line: dict[str, Any]) -> str:
 
 
 def _step(step: dict[str, Any]) -> str:
-    return ", ".join(key if value is True else f"{key} {value}" for key, value in step.items())
+    """A step as people write a sum."""
+    match step:
+        case {"included": True, "quantity": quantity}:
+            return f"{quantity} included"
+        case {"state": state, "days": days, "of": of, "price": price, "amount": amount}:
+            return f"{days} of {of} days {state} at {price} = {amount}"
+        case {"state": state, "seconds": seconds, "of": of, "price": price, "amount": amount}:
+            return f"{seconds} of {of} seconds {state} at {price} = {amount}"
+        case {"packages": packages, "size": size, "price": price, "amount": amount}:
+            return f"{packages} packages of {size} at {price} = {amount}"
+        case {"quantity": quantity, "price": price, "amount": amount}:
+            return f"{quantity} at {price} = {amount}"
+        case {"quantity": quantity, "percent": percent, "amount": amount}:
+            return f"{percent} % of {quantity} = {amount}"
+        case _:
+            return ", ".join(f"{key} {value}" for key, value in step.items())
 
 
 def _bookings(text: str, contract: str) -> tuple[Booking, ...]:
