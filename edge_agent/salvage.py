@@ -67,7 +67,7 @@ def _raws(database: Database) -> Iterator[bytes | None]:
             return
         for _, raw in rows:
             yield raw
-        at, step = int(rows[-1][0]), 1
+        at, step = max(int(row[0]) for row in rows), 1
 
 
 def _readable(database: Database, after: int, limit: int) -> Sequence[Row] | None:
@@ -75,7 +75,9 @@ def _readable(database: Database, after: int, limit: int) -> Sequence[Row] | Non
         rows = database.execute(_AFTER, (after, limit))
     except DatabaseError:
         return None
-    return rows
+    # A damaged tree may lead back to rows before.
+    rising = [row for row in rows if isinstance(row[0], int) and row[0] > after]
+    return rising or (None if rows else rows)
 
 
 def _last_id(database: Database) -> int:

@@ -264,11 +264,11 @@ class TestRoom:
         spool = open_spool(path, bytes_max=160_000)
         spool.seal([birth()], {})
         count = 1
+        while spool.bytes_used < 150_000:
+            spool.seal([usage(count, intervals=400)], {})
+            count += 1
         with pytest.raises(SpoolFull, match="raise spool_bytes_max"):
-            for number in range(1_000):
-                spool.seal([usage(number, intervals=400)], {})
-                count += 1
-        assert count > 10
+            spool.seal([usage(number, intervals=400) for number in range(20)], {})
         spool.close()
         again = open_spool(path, bytes_max=160_000)
         assert again.waiting_count == count
@@ -277,10 +277,11 @@ class TestRoom:
     def test_confirmed_lines_younger_than_a_day_are_kept_even_when_full(self, path: Path) -> None:
         spool = open_spool(path, bytes_max=160_000)
         spool.seal([birth()], {})
+        for number in range(60):
+            spool.seal([usage(number, intervals=400)], {})
+            spool.receive(receipt(spool, number + 2, at=number + 1))
         with pytest.raises(SpoolFull):
-            for number in range(1_000):
-                spool.seal([usage(number, intervals=400)], {})
-                spool.receive(receipt(spool, number + 2, at=number + 1))
+            spool.seal([usage(number, intervals=400) for number in range(60, 120)], {})
 
     def test_room_is_made_from_the_oldest_confirmed_lines_but_births_stay(self, path: Path) -> None:
         spool = open_spool(path, bytes_max=160_000)
