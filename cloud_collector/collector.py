@@ -18,6 +18,7 @@ from shared.effects.link import Link, Message, Session
 from shared.effects.workers import Workers
 from shared.errors import DatabaseBusy, LinkError
 from shared.key import SigningKey
+from shared.limits import RECEIPT_REPEAT_SECONDS
 from shared.topic import Leaf, filter_of
 
 Chore = Callable[[Store, int], object]
@@ -61,6 +62,7 @@ class Collector:
         self._intake = Intake(store, settings, key)
         self._turn = asyncio.Lock()
         self._stopping = asyncio.Event()
+        self._owing = asyncio.Event()
         self._inbox: Inbox | None = None
         self._outbox: Outbox | None = None
         self._holes_at = 0
@@ -114,6 +116,8 @@ class Collector:
                     raise inbox.lost
                 if self._intake.owes:
                     outbox.put(await self._in_store(self._intake.answer_owed, self._clock.utc_ms()))
+                if self._intake.owes:
+                    self._owing.set()
         finally:
             self.connected = False
             self._inbox = self._outbox = None
@@ -158,9 +162,10 @@ class Collector:
 
     async def _wake(self, inbox: Inbox) -> None:
         while True:
-            await self._clock.sleep(1.0)
-            if self._intake.owes:
-                inbox.wake()
+            await self._owing.wait()
+            self._owing.clear()
+            await self._clock.sleep(RECEIPT_REPEAT_SECONDS)
+            inbox.wake()
 
     async def _pause(self, seconds: float) -> None:
         if self._stopping.is_set():

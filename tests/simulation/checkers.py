@@ -3,7 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from cloud_collector.fleet.gateways import add_gateway
+from cloud_collector.intake.replay import audit
 from cloud_collector.store.store import Store
+from cloud_collector.usage.account import account
+from cloud_collector.usage.span import ChannelName
+from cloud_collector.usage.view import StoreView
 from shared.effects.database import Database, Parameters
 from shared.effects.sqlite import SqliteDatabase
 from shared.errors import Refused
@@ -14,10 +19,10 @@ from shared.payload import unpack
 from shared.receipt import Receipt, read_receipt
 from shared.report import Birth, Exchange, Gap, Report, Usage, read
 from shared.topic import Leaf, topic_of
+from tests.simulation.clocks import EPOCH_SECONDS
 from tests.simulation.disk import SimDatabase
 from tests.simulation.facts import CommittedFacts
 from tests.simulation.ledger import expected_totals
-from tests.simulation.meters import Meter
 from tests.simulation.party import AgentParty
 
 if TYPE_CHECKING:
@@ -32,7 +37,7 @@ class Checkers:
     def __init__(self, world: "World") -> None:
         self._world = world
         self._facts: CommittedFacts | None = None
-        self._receipt_at: dict[tuple[str, str], int] = {}
+        self._judged: Store | None = None
         self._receipts = {topic_of(agent.name, Leaf.RECEIPT): agent.name for agent in world.agents}
         world.broker.taps.append(self._publication)
         for agent in world.agents:
@@ -57,6 +62,7 @@ class Checkers:
             self._conserved(agent)
         self._unique()
         self._audited()
+        self._store().close()
         self.facts.close()
 
     def _problem(self, text: str) -> None:
@@ -146,8 +152,15 @@ class Checkers:
 
     def _conserved(self, agent: AgentParty) -> None:
         """P1: what is accounted for is what the world counted, less what meters and faults hid."""
+        store = self._store()
+        accounts = {(found.channel.device, found.channel.meter): found for found in account(store, agent.name)}
+        view = StoreView(store)
         for meter in agent.site.meters:
-            accounted, set_apart, gaps = accounted_for(self._world, agent, meter)
+            found = accounts.get((meter.device, meter.name))
+            if found is None:
+                self._problem(f"P1: {agent.name} {meter.device}.{meter.name} was never accounted for")
+                continue
+            accounted, set_apart, gaps = found.counted + found.unplaced, found.quarantined, found.unknown
             epochs = [look for _, look in agent.epochs[1:]]
             expected = expected_totals(meter, agent.lives, epochs)
             where = f"{agent.name} {meter.device}.{meter.name} ({meter.style.value})"
@@ -158,6 +171,12 @@ class Checkers:
                     f"P1: {where}: accounted {accounted} + set apart {set_apart}, the world says {nearest}{more}"
                     f" (off by {accounted + set_apart - nearest}; {len(meter.breaks)} breaks, {len(epochs)} epochs)"
                 )
+            name = ChannelName(gateway=agent.name, device=meter.device, meter=meter.name)
+            measured = view.measure(name, 0, TIME_SECONDS_MAX)
+            if measured is not None and measured.units != found.counted:
+                self._problem(f"P1: {where}: {measured.units} are measured over all time, {found.counted} are counted")
+            if found.unplaced:
+                self._problem(f"P13: {where}: {found.unplaced} units still have no place in time")
             if set_apart:
                 self._problem(f"P1: {where}: {set_apart} units are quarantined, and no fault explains it")
             if gaps and not meter.breaks:
@@ -170,8 +189,22 @@ class Checkers:
 
     def _audited(self) -> None:
         """Projections are what a rebuild from the facts would make of them, byte for byte."""
-        for text in audit_problems(self._world):
-            self._problem(f"audit: {text}")
+        scratch = Store(SqliteDatabase(self._world.folder / "scratch.db"))
+        try:
+            difference = audit(self._store(), scratch, self._world.collector.settings)
+        finally:
+            scratch.close()
+        if difference is not None:
+            self._problem(
+                f"audit: {difference.table} holds {str(difference.held)[:200]},"
+                f" the facts say {str(difference.computed)[:200]}"
+            )
+
+    def _store(self) -> Store:
+        """The collector's store on a connection of the checkers' own."""
+        if self._judged is None:
+            self._judged = Store(SqliteDatabase(self._world.collector.drive.path))
+        return self._judged
 
 
 def _registers(report: Report) -> Sequence[tuple[str, str, int, int]]:
@@ -193,14 +226,5 @@ def _registers(report: Report) -> Sequence[tuple[str, str, int, int]]:
 def enrol(database: Database, keys: Sequence[tuple[str, PublicKey]]) -> None:
     """Enrol gateways in a fresh store."""
     store = Store(database)
-    raise NotImplementedError(store, keys)
-
-
-def accounted_for(world: "World", agent: AgentParty, meter: Meter) -> tuple[int, int, Sequence[object]]:
-    """What the product accounts for over all time: usage, quarantined units, gaps of unknown amount."""
-    raise NotImplementedError(world, agent, meter, TIME_SECONDS_MAX)
-
-
-def audit_problems(world: "World") -> list[str]:
-    """What an audit of the final store finds."""
-    raise NotImplementedError(world, SqliteDatabase)
+    for name, public in keys:
+        add_gateway(store, name, public, EPOCH_SECONDS * 1000)

@@ -24,6 +24,7 @@ from tests.simulation.ledger import Life
 from tests.simulation.meters import SimSource, Site
 from tests.simulation.simloop import Power, PowerLost, SimLoop
 
+TICK_SECONDS: Final = 300.0
 RESTART_SECONDS: Final = 30.0
 """What a supervisor waits before it starts a process that has ended by itself."""
 
@@ -238,7 +239,15 @@ class CollectorParty(Party):
             workers=InlineWorkers(),
             random=random.Random(f"collector {self.starts} {self.stage.seed}"),
         )
-        await self.collector.run()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.collector.run())
+            tasks.create_task(self._tick(self.collector, SimClock(self.machine, power)))
+
+    async def _tick(self, collector: Collector, clock: SimClock) -> None:
+        """What APScheduler does in the real process."""
+        while True:
+            await clock.sleep(TICK_SECONDS)
+            await collector.tick(clock.utc_ms())
 
     def _died(self) -> None:
         self.take_verdicts()
