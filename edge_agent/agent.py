@@ -153,8 +153,9 @@ class Agent:
         if self._spool.contradicted:
             self._begin_epoch()
         else:
-            lost = declare_loss(self._spool.last_usage, self._specs, tick) if snapshot is None else []
-            self._spool.seal([*self._metering.due(tick), *lost], self._metering.snapshot())
+            if snapshot is None:
+                self._metering.declare(declare_loss(self._spool.last_usage, self._specs, tick))
+            self._spool.seal(self._metering.due(tick), self._metering.snapshot())
         self._committed_ms = tick.boot_ms
         self._resume_historic()
         self._opened = True

@@ -124,7 +124,7 @@ class Metering:
             log.begin_epoch(self._time)
 
     def declare(self, lines: Iterable[Sealable]) -> None:
-        """Have these lines sealed after their logs' birth, such as the gaps of a lost spool."""
+        """Have these gap lines sealed after their logs' birth, such as those of a lost spool."""
         for line in lines:
             self._logs[line.log].declare(line)
 

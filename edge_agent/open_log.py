@@ -14,7 +14,17 @@ from edge_agent.line_rows import birth_rows, gap_rows, usage_rows
 from edge_agent.meter import meter
 from edge_agent.open_channel import OpenChannel, statement
 from edge_agent.reading import ChannelName, ChannelSpec, Reading
-from edge_agent.sealable import BirthContent, ClockContent, Content, GapContent, Sealable, UsageContent, in_lines
+from edge_agent.sealable import (
+    BirthContent,
+    ClockContent,
+    Content,
+    GapContent,
+    Sealable,
+    UsageContent,
+    declared_from_json,
+    declared_to_json,
+    in_lines,
+)
 from edge_agent.timekeeping import HISTORIC, Moment, TimeState
 from edge_agent.window import Grid, OpenRow, Window, missing_before
 from shared.report import Cause, Clock, GapCause
@@ -70,6 +80,7 @@ class OpenLog:
             "birth_at": [self.born, self.birth_since_ms, self.birth_ordinal],
             "flags": [self.following, self.unplaced, self.clock_sealed],
             "last_end": self.last_end,
+            "declared": [declared_to_json(line) for line in self.declared],
             "channels": [channel.to_json() for channel in self.channels.values()],
             "dormant": [channel.to_json() for channel in self.dormant.values()],
         }
@@ -84,6 +95,7 @@ class OpenLog:
         log.born, log.birth_since_ms, log.birth_ordinal = data["birth_at"]
         log.following, log.unplaced, log.clock_sealed = data["flags"]
         log.last_end = data["last_end"]
+        log.declared = [declared_from_json(name, line) for line in data["declared"]]
         for place, rows in ((log.channels, data["channels"]), (log.dormant, data["dormant"])):
             for row in rows:
                 channel = OpenChannel.from_json(row, name, historic=log.historic)
@@ -270,13 +282,16 @@ class OpenLog:
 
     def declare(self, line: Sealable) -> None:
         """Have a line sealed as soon as there is a birth before it."""
-        (self.queue if self.born else self.declared).append(line)
+        if self.born:
+            self._enqueue(line)
+        else:
+            self.declared.append(line)
 
     def _declare_again(self, line: Sealable, content: GapContent) -> None:
         """A gap without quantity that was queued for the old epoch is declared in the new one (P3)."""
         rows = tuple(row for row in content.rows if row.before is None)
         if rows:
-            self.queue.append(replace(line, content=GapContent(rows=rows)))
+            self._enqueue(replace(line, content=GapContent(rows=rows)))
 
     # -- readings ------------------------------------------------------------------------------
 
@@ -344,16 +359,19 @@ class OpenLog:
         self.birth_ordinal = window.base + window.index(self.now_ms)
         for part in in_lines(birth_rows(self.channels.values())):
             self._emit(BirthContent(cause=cause, channels=part), self.now_ms, time)
-        self.queue += self.declared
+        for line in self.declared:
+            self._enqueue(line)
         self.declared = []
 
     def _emit(self, content: Content, now_ms: int, time: TimeState) -> None:
         window = self._window()
-        self.unplaced |= not window.clock.placed
         boot = time.boot if window.boot == HISTORIC else window.boot
-        self.queue.append(
-            Sealable(log=self.name, boot=boot, clock=window.clock, sealed_at=window.label(now_ms), content=content),
-        )
+        sealed_at = window.label(now_ms)
+        self._enqueue(Sealable(log=self.name, boot=boot, clock=window.clock, sealed_at=sealed_at, content=content))
+
+    def _enqueue(self, line: Sealable) -> None:
+        self.unplaced |= not line.clock.placed
+        self.queue.append(line)
 
 
 def _is_known(channel: OpenChannel) -> bool:

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from shared.limits import LINE_BYTES_MAX, LINE_ROWS_MAX
-from shared.report import Cause, Channel, Clock, GapRow, UsageRow
+from shared.report import Cause, Channel, Clock, GapCause, GapRow, UsageRow
 
 _LINE_ROOM_BYTES: Final = LINE_BYTES_MAX - 2_048
 """What a line has for rows beside header, hashes and signature."""
@@ -62,6 +62,22 @@ class Sealable:
     clock: Clock
     sealed_at: int
     content: Content
+
+
+def declared_to_json(line: Sealable) -> list[Any]:
+    """A gap that waits for its log's birth, as plain data."""
+    assert isinstance(line.content, GapContent), "only gaps are declared beforehand"
+    return [line.boot, str(line.clock), line.sealed_at, [list(row) for row in line.content.rows]]
+
+
+def declared_from_json(log: str, data: Sequence[Any]) -> Sealable:
+    """The line that `declared_to_json` wrote."""
+    boot, clock, sealed_at, rows = data
+    gaps = (
+        GapRow(device, meter, start, end, GapCause(cause), before, after)
+        for device, meter, start, end, cause, before, after in rows
+    )
+    return Sealable(log=log, boot=boot, clock=Clock(clock), sealed_at=sealed_at, content=GapContent(rows=tuple(gaps)))
 
 
 def in_lines(rows: Sequence[Row]) -> Iterator[tuple[Row, ...]]:

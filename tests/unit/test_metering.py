@@ -407,5 +407,6 @@ def test_declared_lines_are_sealed_after_the_birth() -> None:
         [Sealable(log="main", boot="b0000001", clock=Clock.SYNCHRONISED, sealed_at=MIDNIGHT, content=content)]
     )
     assert metering.due(Bench().tick) == ()
+    metering = Metering.restore(json.loads(json.dumps(metering.snapshot())), [spec()], tick=Bench().tick)
     metering.source_failed([spec()], Bench().tick)
     assert [type(line.content) for line in metering.due(Bench().tick)] == [BirthContent, GapContent]
