@@ -45,7 +45,8 @@ def _lines(
         charge=charge.name,
         kind=LineKind.USAGE,
         device=None if life is None else life.device,
-        quantity=quantity,
+        # As printed: what is booked is what stands on the invoice, also where no finite decimal spells it.
+        quantity=Fraction(plain(quantity)),
         unit=_unit(segment, charge),
         unit_price=priced.unit_price,
         exact=currency.exact(priced.exact),

@@ -1,8 +1,16 @@
 """Amounts, each worked out by hand."""
 
+from datetime import date
+
 import pytest
 
-from tests.quoting import CONNECTION, ENERGY, amounts, catalog_text, quoted, spent
+from cloud_collector.activity.first_use import first_activity
+from cloud_collector.contracts.period import periods
+from cloud_collector.rating.booking import booking_of, bookings_of
+from cloud_collector.rating.rate import draft
+from cloud_collector.usage.ledger import Ledger
+from cloud_collector.usage.span import ChannelName, Span, SpanKind
+from tests.quoting import CONNECTION, ENERGY, amounts, catalog_text, quoted, spent, terms
 
 DAY = "gw/a energy 2026-10-05T10:00:00+03:00 1h"
 
@@ -12,8 +20,8 @@ def usage(model: str, rest: str = "", meter: str = "energy") -> str:
 
 
 def cost(charge: str, quantity: str, **more: str) -> str:
-    draft = quoted(catalog_text(charges=charge, **more), f"gw/a energy 2026-10-05T10:00:00+03:00 1h {quantity}")
-    return str(draft.net)
+    made = quoted(catalog_text(charges=charge, **more), f"gw/a energy 2026-10-05T10:00:00+03:00 1h {quantity}")
+    return str(made.net)
 
 
 def test_each_unit_costs_its_price() -> None:
@@ -114,22 +122,22 @@ class TestReductions:
     def test_discount_then_cap_then_minimum_are_lines_of_their_own(
         self, quantity: str, lines: list[tuple[str, str]]
     ) -> None:
-        draft = quoted(catalog_text(charges=self.CHARGE), f"{DAY} {quantity}")
-        assert [(line.kind.value, str(line.amount)) for line in draft.lines] == lines
+        made = quoted(catalog_text(charges=self.CHARGE), f"{DAY} {quantity}")
+        assert [(line.kind.value, str(line.amount)) for line in made.lines] == lines
 
     def test_a_discount_is_rounded_from_the_exact_amount(self) -> None:
-        draft = quoted(catalog_text(charges=usage("per_unit", "price = 0.333\ndiscount_percent = 50")), f"{DAY} 0.1")
-        assert [str(line.amount) for line in draft.lines] == ["0.03", "-0.02"]
+        made = quoted(catalog_text(charges=usage("per_unit", "price = 0.333\ndiscount_percent = 50")), f"{DAY} 0.1")
+        assert [str(line.amount) for line in made.lines] == ["0.03", "-0.02"]
 
     def test_before_the_end_of_the_period_there_is_no_minimum(self) -> None:
-        draft = quoted(catalog_text(charges=self.CHARGE), f"{DAY} 1", as_of="2026-10-20T00:00:00Z")
-        assert [line.kind.value for line in draft.lines] == ["usage", "discount"]
+        made = quoted(catalog_text(charges=self.CHARGE), f"{DAY} 1", as_of="2026-10-20T00:00:00Z")
+        assert [line.kind.value for line in made.lines] == ["usage", "discount"]
 
     def test_included_and_minimum_are_shared_by_day_but_not_maximum_or_flat(self) -> None:
         charge = usage("per_unit", "price = 1\nincluded = 31\nminimum = 62\nmaximum = 70")
         text = catalog_text(charges=charge, start="2026-10-17")  # 15 of 31 days
-        draft = quoted(text, "gw/a energy 2026-10-20T10:00:00+03:00 1h 20")
-        assert [(line.kind.value, str(line.amount)) for line in draft.lines] == [
+        made = quoted(text, "gw/a energy 2026-10-20T10:00:00+03:00 1h 20")
+        assert [(line.kind.value, str(line.amount)) for line in made.lines] == [
             ("usage", "5.00"),
             ("minimum", "25.00"),
         ]
@@ -148,19 +156,19 @@ class TestMoney:
     def test_amounts_have_the_currencys_decimals(self, currency: str, net: str, total: str) -> None:
         tax = '[[plans.p.taxes]]\nname = "VAT"\npercent = 20\n'
         text = catalog_text(f'currency = "{currency}"', charges=usage("per_unit", "price = 1234.5678") + tax)
-        draft = quoted(text, f"{DAY} 1")
-        assert (str(draft.net), str(draft.total)) == (net, total)
+        made = quoted(text, f"{DAY} 1")
+        assert (str(made.net), str(made.total)) == (net, total)
 
     def test_wh_are_billed_in_kwh_and_a_gap_of_precision_is_none(self) -> None:
-        draft = quoted(catalog_text(charges=usage("per_unit", "price = 1")), f"{DAY} 0.000001")
-        assert draft.lines[0].to_json()["exact"] == "0.0000010000"
+        made = quoted(catalog_text(charges=usage("per_unit", "price = 1")), f"{DAY} 0.000001")
+        assert made.lines[0].to_json()["exact"] == "0.0000010000"
 
 
 class TestProration:
     def test_a_device_pays_for_the_local_days_on_which_the_contract_has_it(self) -> None:
         devices = '["gw/a", { id = "gw/b", from = 2026-10-16, until = 2026-10-26 }]'
-        draft = quoted(catalog_text(charges=CONNECTION, devices=devices))
-        assert amounts(draft) == [
+        made = quoted(catalog_text(charges=CONNECTION, devices=devices))
+        assert amounts(made) == [
             ("Connection", "subscription", "gw/a", "9.90"),
             ("Connection", "subscription", "gw/b", "3.19"),  # 10 of 31 days
         ]
@@ -180,8 +188,8 @@ class TestProration:
     def test_none_is_one_whole_price_in_the_state_at_the_end(self) -> None:
         charge = CONNECTION + 'prorate = "none"\nstate_prices = { suspended = 1.00 }\n'
         devices = '[{ id = "gw/a", from = 2026-10-25 }, "gw/b", { id = "gw/c", until = 2026-10-05 }]'
-        draft = quoted(catalog_text(charges=charge, devices=devices), states="gw/b,suspended,2026-10-31T10:00:00+02:00")
-        assert [str(line.amount) for line in draft.lines] == ["9.90", "1.00", "9.90"]
+        made = quoted(catalog_text(charges=charge, devices=devices), states="gw/b,suspended,2026-10-31T10:00:00+02:00")
+        assert [str(line.amount) for line in made.lines] == ["9.90", "1.00", "9.90"]
 
     def test_each_day_is_billed_in_the_state_in_which_it_ends(self) -> None:
         charge = CONNECTION.replace("9.90", "31") + "state_prices = { provisioned = 3.10, suspended = 6.20 }\n"
@@ -193,10 +201,10 @@ class TestProration:
         assert line.unit_price is None
 
     def test_an_ended_device_pays_no_more(self) -> None:
-        draft = quoted(
+        made = quoted(
             catalog_text(charges=CONNECTION.replace("9.90", "31")), states="gw/a,ended,2026-10-11T10:00:00+03:00"
         )
-        assert str(draft.net) == "10.00"
+        assert str(made.net) == "10.00"
 
     def test_a_year_of_days_sums_to_the_year(self) -> None:
         text = catalog_text(charges=CONNECTION.replace("9.90", "365"), start="2026-03-10").replace(
@@ -222,8 +230,8 @@ class TestWhenUsed:
 
     def test_state_prices_are_due_regardless(self) -> None:
         charge = CONNECTION + 'bill = "when_used"\nstate_prices = { suspended = 3.10 }\n'
-        draft = quoted(catalog_text(charges=charge), states="gw/a,suspended,2026-10-22T00:00:00+03:00")
-        assert str(draft.net) == "1.00"  # 10 of 31 days
+        made = quoted(catalog_text(charges=charge), states="gw/a,suspended,2026-10-22T00:00:00+03:00")
+        assert str(made.net) == "1.00"  # 10 of 31 days
 
     def test_a_contracts_subscription_counts_all_devices(self) -> None:
         charge = self.CHARGE + 'per = "contract"\n'
@@ -236,32 +244,32 @@ class TestWhenUsed:
 class TestTaxes:
     def test_rates_do_not_compound_and_each_rounds_once_on_the_sum(self) -> None:
         taxes = '[[plans.p.taxes]]\nname = "A"\npercent = 6\n[[plans.p.taxes]]\nname = "B"\npercent = 2\n'
-        draft = quoted(catalog_text(charges=ENERGY + CONNECTION + taxes), f"{DAY} 10")
-        assert [tax.to_json() for tax in draft.taxes] == [
+        made = quoted(catalog_text(charges=ENERGY + CONNECTION + taxes), f"{DAY} 10")
+        assert [tax.to_json() for tax in made.taxes] == [
             {"name": "A", "percent": "6", "base": "12.90", "amount": "0.77"},
             {"name": "B", "percent": "2", "base": "12.90", "amount": "0.26"},
         ]
-        assert str(draft.total) == "13.93"
+        assert str(made.total) == "13.93"
 
     def test_the_rate_is_that_of_the_last_instant_of_service(self) -> None:
         taxes = (
             '[[plans.p.taxes]]\nname = "VAT"\npercent = 24\nuntil = 2026-10-31\n'
             '[[plans.p.taxes]]\nname = "VAT"\npercent = 25.5\nfrom = 2026-10-31\n'
         )
-        draft = quoted(catalog_text(charges=ENERGY + taxes), f"{DAY} 100")
-        assert [(str(tax.percent), str(tax.amount)) for tax in draft.taxes] == [("25.5", "7.65")]
+        made = quoted(catalog_text(charges=ENERGY + taxes), f"{DAY} 100")
+        assert [(str(tax.percent), str(tax.amount)) for tax in made.taxes] == [("25.5", "7.65")]
 
     def test_a_tax_may_cover_some_charges_only(self) -> None:
         taxes = '[[plans.p.taxes]]\nname = "VAT"\npercent = 10\ncharges = ["Connection"]\n'
-        draft = quoted(catalog_text(charges=ENERGY + CONNECTION + taxes), f"{DAY} 100")
-        assert [(str(tax.base), str(tax.amount)) for tax in draft.taxes] == [("9.90", "0.99")]
+        made = quoted(catalog_text(charges=ENERGY + CONNECTION + taxes), f"{DAY} 100")
+        assert [(str(tax.base), str(tax.amount)) for tax in made.taxes] == [("9.90", "0.99")]
 
     def test_an_accounts_tax_replaces_the_plans_and_takes_its_name(self) -> None:
         text = catalog_text(charges=ENERGY + '[[plans.p.taxes]]\nname = "VAT"\npercent = 24\n')
         text = text.replace('name = "Acme Oy"', 'name = "Acme Oy"\ntax = { category = "AE", percent = 0 }')
-        draft = quoted(text, f"{DAY} 100")
-        assert [(tax.name, str(tax.amount)) for tax in draft.taxes] == [("VAT", "0.00")]
-        assert str(draft.total) == "30.00"
+        made = quoted(text, f"{DAY} 100")
+        assert [(tax.name, str(tax.amount)) for tax in made.taxes] == [("VAT", "0.00")]
+        assert str(made.total) == "30.00"
 
 
 class TestOneTime:
@@ -305,14 +313,14 @@ class TestChangedTerms:
         )
         text = catalog_text(charges=CONNECTION.replace("9.90", "62") + GRADUATED) + other
         text += '[[contracts.c.amendments]]\nfrom = 2026-10-16\nplan = "q"\n'
-        draft = quoted(text, f"{DAY} 12", "gw/a energy 2026-10-20T10:00:00+03:00 1h 12")
-        assert amounts(draft) == [
+        made = quoted(text, f"{DAY} 12", "gw/a energy 2026-10-20T10:00:00+03:00 1h 12")
+        assert amounts(made) == [
             ("Connection", "subscription", "gw/a", "30.00"),
             ("Use", "usage", None, "30.00"),  # 10 × 2 + 5 + 2 × 1 + 3, tiers from zero in each part
             ("Connection", "subscription", "gw/a", "16.00"),
             ("Use", "usage", None, "30.00"),
         ]
-        assert draft.lines[2].to_json()["service_start"] == "2026-10-15T21:00:00Z"
+        assert made.lines[2].to_json()["service_start"] == "2026-10-15T21:00:00Z"
 
     def test_a_whole_price_is_shared_by_days_where_an_amendment_cuts(self) -> None:
         text = catalog_text(charges=CONNECTION.replace("9.90", "31") + 'prorate = "none"\n')
@@ -390,7 +398,35 @@ def test_a_cut_interval_is_shared_in_proportion_and_both_sides_sum() -> None:
 
 
 def test_a_usage_line_carries_the_registers_it_rests_on() -> None:
-    draft = quoted(catalog_text(charges=ENERGY), "gw/a energy 2026-09-05T10:00:00Z 1h 2", f"{DAY} 3", f"{DAY} 1")
-    (read,) = draft.lines[0].reads
+    made = quoted(catalog_text(charges=ENERGY), "gw/a energy 2026-09-05T10:00:00Z 1h 2", f"{DAY} 3", f"{DAY} 1")
+    (read,) = made.lines[0].reads
     assert (read.register_start, read.register_end) == (2_000_000, 6_000_000)
     assert (read.seq_start, read.seq_end) == (2, 3)
+
+
+def test_a_quantity_that_no_decimal_spells_is_booked_as_printed() -> None:
+    """P14: seconds billed in hours do not leave a rest that a rerun would bill."""
+    text = catalog_text(charges=usage("per_unit", "price = 0.10")).replace('unit = "kWh"', 'unit = "h"')
+    span = Span(
+        channel=ChannelName(gateway="gw", device="a", meter="energy"),
+        log="main",
+        unit="s",
+        exponent=0,
+        kind=SpanKind.USAGE,
+        epoch="00000001",
+        seq=1,
+        start=1_791_000_000,
+        step=900,
+        deltas=(700,),
+        register=0,
+        estimated=frozenset(),
+        received_at=0,
+    )
+    found = terms(text)
+    period = next(each for each in periods(found, until=date(2026, 11, 1)) if each.first == date(2026, 10, 1))
+    ledger = Ledger([span])
+    starts = first_activity(found, ledger, until=period.end)
+    first = draft(found, period, ledger, starts=starts)
+    assert first.lines[0].to_json()["quantity"] == "0.1944444444"
+    for booked in ([booking_of(line) for line in first.lines], bookings_of(first.to_json())):
+        assert draft(found, period, ledger, starts=starts, booked=booked).lines == ()
