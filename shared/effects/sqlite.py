@@ -18,11 +18,14 @@ class SqliteDatabase:
 
     def __init__(self, path: Path | str, *, exclusive: bool = False, read_only: bool = False) -> None:
         self._path = path
+        target = f"file:{Path(path).absolute()}?mode=ro" if read_only else str(path)
         try:
-            target = f"file:{Path(path).absolute()}?mode=ro" if read_only else str(path)
             self._connection = sqlite3.connect(
                 target, isolation_level=None, check_same_thread=False, timeout=5.0, uri=read_only
             )
+        except sqlite3.Error as error:
+            raise _translated(error, path) from error
+        try:
             if exclusive:
                 # Before the first access, or WAL would already have shared its index.
                 self._connection.execute("pragma locking_mode=exclusive")
@@ -35,6 +38,8 @@ class SqliteDatabase:
                 self._connection.execute("begin immediate")
                 self._connection.execute("commit")
         except sqlite3.Error as error:
+            # Or its lock would stay for as long as the error is looked at, and keep salvage from the file.
+            self._connection.close()
             raise _translated(error, path) from error
 
     def execute(self, sql: str, parameters: Parameters = ()) -> list[Row]:

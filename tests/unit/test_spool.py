@@ -13,7 +13,7 @@ from edge_agent.spool import Origin, Spool, SpoolFull
 from shared.errors import DatabaseBusy, DatabaseFailed, Refused
 from shared.line import hash_of, parse
 from shared.report import Birth, Cause, Report, read
-from tests.spools import DAY_MS, KEY, birth, held, held_hash, open_spool, receipt, usage
+from tests.spools import BYTES_MAX, DAY_MS, KEY, birth, held, held_hash, open_spool, receipt, usage
 
 OTHER = hash_of(b"a line of another history")
 
@@ -23,9 +23,9 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "spool.db"
 
 
-def sealed(path: Path, count: int, **options: int) -> Spool:
+def sealed(path: Path, count: int, *, bytes_max: int = BYTES_MAX) -> Spool:
     """A spool with a birth and further lines, `count` in all."""
-    spool = open_spool(path, **options)
+    spool = open_spool(path, bytes_max=bytes_max)
     spool.seal([birth()], {})
     for number in range(count - 1):
         spool.seal([usage(number)], {"windows": number})
