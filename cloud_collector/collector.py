@@ -79,7 +79,7 @@ class Collector:
                     )
                     await self._serve(session)
             except LinkError as error:
-                _log.warning("%s", error)
+                _log.warning("event=link_down why=%r", str(error))
             if self._clock.boot_ms() - began >= STABLE_SECONDS * 1000:
                 failures = 0
             failures += 1
@@ -126,14 +126,16 @@ class Collector:
             # What a task died of beside the link's end is a fault of ours and must be heard.
             for ended in await asyncio.gather(*beside, return_exceptions=True):
                 if isinstance(ended, Exception):
-                    _log.error("a task beside intake ended", exc_info=ended)
+                    _log.error("event=task_ended", exc_info=ended)
 
     async def _take(self, session: Session, messages: list[Message], outbox: Outbox) -> None:
         # A retained report is nobody's: the wire never retains one.
         raw = [(message.topic, message.payload) for message in messages if not message.retained]
         keys = await self._in_store(self._intake.keys_for, [topic for topic, _ in raw])
         admitted = await self._workers.run(self._intake.open, raw, keys)
+        _log.debug("event=commit_begun messages=%d", len(messages))
         outcome = await self._in_store(self._intake.commit, admitted, self._clock.utc_ms())
+        _log.debug("event=commit_ended lines=%d", len(outcome.verdicts))
         self.verdicts.update(outcome.counts())
         # P6: acknowledged, and receipts published, only after the commit.
         for message in messages:
@@ -147,7 +149,7 @@ class Collector:
                 try:
                     return await self._alone(function, *args, **kwargs)
                 except DatabaseBusy as error:
-                    _log.warning("%s; trying again", error)
+                    _log.warning("event=store_busy why=%r", str(error))
                     await self._clock.sleep(1.0)
             return await self._alone(function, *args, **kwargs)
 

@@ -11,6 +11,19 @@ from shared.topic import PREFIX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WebSettings:
+    """Where the pages, health and metrics are served; without a host, nowhere."""
+
+    host: str = ""
+    """An address to listen on, such as 127.0.0.1: nothing asks for a password."""
+    port: int = 8080
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65535:
+            raise InvalidRecord(f"port is {self.port}, not from 0 to 65535")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CollectorSettings:
     """Everything that `Collector` needs besides its effects and its key."""
 
@@ -36,9 +49,12 @@ class CollectorSettings:
     store_path: Path = Path("/var/lib/meterseal/collector.db")
     key_file: Path = Path("/var/lib/meterseal/receipt-key.pem")
     """The operator's receipt key (PEM, PKCS #8)."""
+    archive_path: Path | None = None
+    """The append-only folder of issued invoices; without it, `invoices` beside the store."""
     client_id: str = "_collector"
     """The broker keeps the session's queue under this name."""
     broker: BrokerSettings = field(default_factory=BrokerSettings)
+    web: WebSettings = field(default_factory=WebSettings)
 
     def __post_init__(self) -> None:
         if not 1 <= self.batch_messages <= BATCH_MESSAGES_MAX:

@@ -27,7 +27,7 @@ FolderOption = Annotated[
     Path | None,
     typer.Option(
         "--invoices",
-        envvar="METERSEAL_COLLECTOR__INVOICES_PATH",
+        envvar="METERSEAL_COLLECTOR__ARCHIVE_PATH",
         help="The append-only folder of issued invoices (default: `invoices` beside the store).",
     ),
 ]

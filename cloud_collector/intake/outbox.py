@@ -1,6 +1,7 @@
 """Receipts on their way to the broker: the newest of each log's epoch, never held back by a slow broker (P8)."""
 
 import asyncio
+import logging
 from collections.abc import Iterable
 
 from cloud_collector.intake.intake import Sealed
@@ -8,6 +9,8 @@ from cloud_collector.limits import PUBLISH_AT_ONCE_MAX
 from shared.effects.link import Session
 from shared.errors import LinkLost
 from shared.topic import Leaf, topic_of
+
+_log = logging.getLogger(__name__)
 
 
 class Outbox:
@@ -34,6 +37,7 @@ class Outbox:
                 if not self._waiting:
                     self._news.clear()
                 await asyncio.gather(*(self._publish(gateway, sealed) for gateway, sealed in leaving))
+                _log.debug("event=receipts_sent receipts=%d", len(leaving))
         except LinkLost:
             # The session's reader says the same, and ends it.
             return

@@ -1,0 +1,146 @@
+"""`cloud-collector gateway`: which gateways are known, their keys, how their chains stand."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cloud_collector.cli.key import read_public
+from cloud_collector.cli.opened import Json, ending, opened, settings
+from cloud_collector.cli.place import say
+from cloud_collector.fleet.gateways import add_gateway, names, nearest
+from cloud_collector.fleet.holes import complete_until, missing
+from cloud_collector.fleet.positions import chain_of
+from cloud_collector.store.store import Store
+from shared.effects.clock import SystemClock
+from shared.errors import InvalidRecord
+
+app = typer.Typer(no_args_is_help=True, help="Gateways and their keys.")
+
+Name = Annotated[str, typer.Argument(help="The gateway's id.")]
+
+
+@app.command()
+@ending
+def add(
+    name: Name,
+    key: Annotated[Path, typer.Option("--key", help="The gateway's public key (PEM), from `edge-agent key show`.")],
+    json_: Json = False,
+) -> None:
+    """Example: `cloud-collector gateway add house-7 --key house-7.pub`.
+
+    Enrol a gateway's key; the same again changes nothing. Compare the words with those on the gateway.
+    """
+    public = read_public(key)
+    with opened(settings(), make=True) as store:
+        try:
+            new = add_gateway(store, name, public, SystemClock().utc_ms())
+        except InvalidRecord as error:
+            say(str(error))
+            raise typer.Exit(4) from None
+    if json_:
+        print(json.dumps({"gateway": name, "key": public.id, "words": public.words, "new": new}))
+    else:
+        print(f"{name}: key {public.id} {'enrolled' if new else 'was enrolled already'}\n{public.words}")
+
+
+@app.command("list")
+@ending
+def list_(json_: Json = False) -> None:
+    """Example: `cloud-collector gateway list --json`.
+
+    Every gateway, how many lines it has sealed and when it last spoke.
+    """
+    with opened(settings()) as store:
+        rows = [
+            {
+                "gateway": row[0],
+                "added_at": iso(row[1]),
+                "keys": row[2],
+                "lines": row[3],
+                "logs_with_holes": row[4],
+                "alarms": row[5],
+                "last_line_at": iso(row[6]),
+            }
+            for row in store.rows("gateway_summary")
+        ]
+    show_rows(rows, as_json=json_)
+
+
+@app.command()
+@ending
+def show(name: Name, json_: Json = False) -> None:
+    """Example: `cloud-collector gateway show house-7`.
+
+    One gateway: its keys, its chains with their holes, its alarms, up to when it is complete.
+    """
+    with opened(settings()) as store:
+        if store.row("gateway_one", name) is None:
+            near = nearest(name, names(store))
+            say(f"there is no gateway {name}" + (f", did you mean {near}?" if near else ""))
+            raise typer.Exit(3)
+        found = _gateway(store, name)
+    if json_:
+        print(json.dumps(found))
+        return
+    print(f"{name}: complete until {found['complete_until'] or 'unknown'}, {found['refused']} lines refused")
+    for title in ("keys", "chains", "alarms"):
+        if found[title]:
+            print(f"\n{title}")
+            show_rows(found[title], as_json=False)
+
+
+def _gateway(store: Store, name: str) -> dict[str, Any]:
+    until = complete_until(store, name)
+    refused = store.row("refusals_of", name)
+    return {
+        "gateway": name,
+        "complete_until": None if until is None else iso(until * 1000),
+        "refused": 0 if refused is None else refused[0],
+        "keys": [
+            {"key": row[0], "log": row[2], "epoch": row[3], "first": row[4], "last": row[5], "added_at": iso(row[6])}
+            for row in store.rows("gateway_keys", name)
+        ],
+        "chains": [_chain(store, name, row) for row in store.rows("chains_of_gateway", name)],
+        "alarms": [
+            {"kind": row[0], "log": row[1], "text": row[2], "raised_at": iso(row[3])}
+            for row in store.rows("alarms_of_gateway", name)
+        ],
+    }
+
+
+def _chain(store: Store, name: str, row: tuple[Any, ...]) -> dict[str, Any]:
+    chain = chain_of(store.rows("chain_by_name", name, row[0], row[1])[0])
+    return {
+        "log": row[0],
+        "epoch": row[1],
+        "standing": row[2],
+        "through": row[4],
+        "top": row[5],
+        "aside": row[6],
+        "missing": [list(hole) for hole in missing(store, chain)],
+    }
+
+
+def show_rows(rows: list[dict[str, Any]], *, as_json: bool) -> None:
+    """Rows as JSON, or as a table for people."""
+    if as_json:
+        print(json.dumps(rows))
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in rows[0] if rows else ():
+        table.add_column(name.replace("_", " "), overflow="fold")
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    Console().print(table) if rows else say("nothing")
+
+
+def iso(at_ms: int | None) -> str | None:
+    """RFC 3339 in UTC, to the second."""
+    if at_ms is None:
+        return None
+    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

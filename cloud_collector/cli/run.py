@@ -1,0 +1,77 @@
+"""`cloud-collector run`: the real effects, the signals, the ticks; no rule."""
+
+import asyncio
+import logging
+import random
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from cloud_collector.billing.archive import FolderArchive
+from cloud_collector.billing.run import Biller
+from cloud_collector.cli.opened import ending, opened, settings, signing_key, use_config
+from cloud_collector.collector import Collector
+from cloud_collector.settings import CollectorSettings
+from cloud_collector.store.store import Store
+from cloud_collector.ticks import ticking
+from cloud_collector.usage.between import RATES_MAX
+from cloud_collector.usage.view import StoreView
+from shared.effects.clock import SystemClock
+from shared.effects.mqtt import MqttLink
+from shared.effects.workers import ThreadWorkers
+from shared.key import SigningKey
+
+THREADS: Final = 2
+"""One verifies while one writes."""
+_log = logging.getLogger(__name__)
+
+
+@ending
+def run(
+    config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The configuration (TOML).")] = None,
+) -> None:
+    """Example: `cloud-collector run --config /etc/meterseal/collector.toml`.
+
+    Take what gateways send, answer with receipts, bill what is due, until SIGTERM. Exit 75 where the disk is full.
+    """
+    if config is not None:
+        use_config(config, [])
+    known = settings()
+    key = signing_key(known)
+    with opened(known, make=True) as store:
+        asyncio.run(_run(known, key, store))
+
+
+async def _run(known: CollectorSettings, key: SigningKey, store: Store) -> None:
+    clock = SystemClock()
+    archive = FolderArchive(known.archive_path or known.store_path.with_name("invoices"))
+    biller = Biller(
+        key=key,
+        archive=archive,
+        view=StoreView,
+        rates_max={**RATES_MAX, **known.rates_max},
+        skew_seconds=known.clock_skew_seconds,
+    )
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="collector") as threads:
+        collector = Collector(
+            known,
+            key=key,
+            store=store,
+            clock=clock,
+            link=MqttLink(known.broker, known.client_id),
+            workers=ThreadWorkers(threads),
+            random=random.SystemRandom(),
+            chores=[biller],
+        )
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, collector.stop)
+        _log.info(
+            "event=collector_started store=%s broker=%s:%s", known.store_path, known.broker.host, known.broker.port
+        )
+        with ticking(collector, clock, seconds=known.tick_seconds):
+            await collector.run()
+    _log.info("event=collector_stopped")
