@@ -14,7 +14,7 @@ from cloud_collector.activity.first_use import first_activity
 from cloud_collector.billing.archive import Archive, ArchiveFailed
 from cloud_collector.billing.cutoff import cutoff
 from cloud_collector.billing.due import Due, Waiting, next_due, periods_until
-from cloud_collector.billing.issue import BillingRefused, Issued, issue, require_issuable
+from cloud_collector.billing.issue import BillingRefused, Issued, NotIssuable, issue, require_issuable
 from cloud_collector.billing.revisions import revisions
 from cloud_collector.contracts.catalog import AnchorKind
 from cloud_collector.contracts.period import iso, local_date
@@ -272,6 +272,7 @@ def _case(store: Store, contract: str, known: Sequence[Revision], now_ms: int, b
     due = next_due(terms, periods, starts, now, lambda gateway: biller.complete(store, gateway))
     if due is None:
         return _Case(terms=terms, plans=plans, due=None)
+    _refuse_clones(store, terms)
     adjusts = isinstance(due, Due) and due.adjusts
     earlier = [
         Task(
@@ -292,6 +293,13 @@ def _case(store: Store, contract: str, known: Sequence[Revision], now_ms: int, b
         silent=due.silent,
     )
     return _Case(terms=terms, plans=plans, due=due, order=order)
+
+
+def _refuse_clones(store: Store, terms: Terms) -> None:
+    """P19: nobody knows which of two gateways of one name is the true one."""
+    cloned = {row[0] for row in store.rows("gateways_parked")}
+    for gateway in sorted({device.id.rpartition("/")[0] for device in terms.devices} & cloned):
+        raise NotIssuable(f"{gateway} has been cloned: see `cloud-collector gateway show {gateway}`")
 
 
 def _booked(store: Store, contract: str, period_start: int) -> tuple[Booked, ...]:

@@ -13,6 +13,7 @@ from importlib import resources
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from cloud_collector.contracts.money import exponent_of
 from cloud_collector.invoice.locale import Locale, locale_named
 from shared.line import Body
 
@@ -48,7 +49,10 @@ class _Paper:
     currency: str
 
     def money(self, text: str) -> str:
-        return escape(self.locale.amount(text, self.currency))
+        """Every digit given, and at least the currency's own decimals."""
+        whole, _, fraction = text.partition(".")
+        fraction = fraction.ljust(exponent_of(self.currency), "0")
+        return escape(self.locale.amount(f"{whole}.{fraction}" if fraction else whole, self.currency))
 
     def number(self, text: str) -> str:
         return escape(self.locale.number(text))
@@ -152,7 +156,7 @@ def _lines(paper: _Paper) -> str:
 
 
 def _line(paper: _Paper, place: int, line: Body) -> str:
-    quantity = "" if line["quantity"] is None else f"{paper.number(line['quantity'])} {escape(line['unit'] or '')}"
+    quantity = "" if line["quantity"] is None else f"{paper.number(line['quantity'])} {_unit(line)}"
     price = "" if line["unit_price"] is None else paper.money(line["unit_price"])
     parts = [line["charge"], *(part for part in (line["device"], line["window"]) if part)]
     name = f"<b>{escape(parts[0])}</b>" + "".join(f" · {escape(part)}" for part in parts[1:])
@@ -194,17 +198,33 @@ def _details(paper: _Paper, line: Body) -> str:
 
 
 def _steps(paper: _Paper, line: Body) -> str:
-    unit = escape(line["unit"] or "")
     rows = []
     for step in line["steps"]:
-        quantity = f"{paper.number(step['quantity'])} {unit}" if "quantity" in step else ""
-        price = "included" if step.get("included") else paper.money(step["price"]) if "price" in step else "flat"
+        what, price = _step(paper, line, step)
         amount = paper.money(step["amount"]) if "amount" in step else ""
-        rows.append(f"<tr><td>{quantity}</td><td>{price}</td><td>{amount}</td></tr>")
+        rows.append(f"<tr><td>{what}</td><td>{price}</td><td>{amount}</td></tr>")
     return (
-        f'<table class="steps"><caption>Steps</caption><thead><tr><th>Quantity</th><th>Price</th><th>Amount</th></tr>'
+        f'<table class="steps"><caption>Steps</caption><thead><tr><th>Part</th><th>Price</th><th>Amount</th></tr>'
         f"</thead><tbody>{''.join(rows)}</tbody></table>"
     )
+
+
+def _step(paper: _Paper, line: Body, step: Body) -> tuple[str, str]:
+    """What a step is of, and at which price."""
+    if "booked" in step:
+        return f"less {paper.money(step['booked'])} billed before", ""
+    price = "included" if step.get("included") else paper.money(step["price"]) if "price" in step else ""
+    if "state" in step:
+        of = f" of {escape(str(step['of']))}" if "of" in step else ""
+        return f"{escape(str(step.get('days', step.get('seconds', ''))))}{of} days {escape(str(step['state']))}", price
+    if "quantity" in step:
+        return f"{paper.number(step['quantity'])} {_unit(line)}", price
+    told = ((key, value) for key, value in step.items() if key not in ("amount", "price", "included"))
+    return escape(", ".join(f"{key} {value}" for key, value in told)), price
+
+
+def _unit(line: Body) -> str:
+    return "" if line["unit"] in (None, "1") else escape(line["unit"])
 
 
 def _reads(paper: _Paper, reads: Sequence[Sequence[Any]]) -> str:
@@ -273,13 +293,13 @@ def _starts(paper: _Paper) -> str:
 
 
 def _evidence(start: Body) -> str:
-    where = start.get("evidence")
-    why = escape(start.get("why") or "")
+    where, why = start.get("evidence"), escape(start.get("why") or "—")
     if not where:
-        return why or "—"
-    gateway, log, epoch, seq, interval = where
-    place = f"{escape(gateway)} {escape(log)} {escape(epoch)}, report {seq}, interval {interval + 1}"
-    return f"{why}<br>{place}" if why else place
+        return why
+    place = (
+        f"{where['gateway']} {where['log']} {where['epoch']}, report {where['seq']}, interval {where['interval'] + 1}"
+    )
+    return f"{why}<br><small>{escape(place)}</small>"
 
 
 def _gaps(paper: _Paper) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from cloud_collector.invoice.basis import LogCutoff
 from cloud_collector.proof.bundle import LogName
 from shared.line import Body
-from shared.report import Birth, ClockLine, Report, Rotate
+from shared.report import Birth, ClockLine, Exchange, Report, Rotate
 
 Span = tuple[int, int]
 """seq first to last, both included."""
@@ -42,7 +42,9 @@ class Needed:
         if self.wants(head.gateway, head.log, head.epoch, head.seq):
             return True
         cutoff = self.received.get((head.gateway, head.log, head.epoch))
-        return cutoff is not None and cutoff.holds(head.seq) and isinstance(report, Birth | ClockLine | Rotate)
+        return (
+            cutoff is not None and cutoff.holds(head.seq) and isinstance(report, Birth | ClockLine | Exchange | Rotate)
+        )
 
 
 def needed(body: Body) -> Needed:

@@ -98,12 +98,8 @@ where c.gateway = ? and c.log = ? and c.epoch = ? and l.aside = 0 and l.seq betw
 
 -- name: evidence_marks
 select l.seq, l.raw from line l join chain c on c.id = l.chain
-where c.gateway = ? and c.log = ? and c.epoch = ? and l.aside = 0 and l.kind in ('birth', 'exchange', 'clock', 'rotate')
-and l.seq <= ? order by l.seq;
+where c.gateway = ? and c.log = ? and c.epoch = ? and l.aside = 0 and l.seq <= ?
+and (l.kind = 'clock' or (l.kind in ('birth', 'exchange', 'rotate') and l.seq <= ?)) order by l.seq;
 
 -- name: evidence_keys
 select key, public from gateway_key where gateway = ?;
-
--- name: devices_of_log
-select distinct ch.device from channel ch join span s on s.channel = ch.id join chain c on c.id = s.chain
-where c.gateway = ? and c.log = ? and s.chain = ? and s.seq between ? and ?;

@@ -1,0 +1,174 @@
+"""Handing out an issued invoice: its line, its page, its evidence bundle, all from facts (P12, P20)."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from cloud_collector.billing.archive import Archive
+from cloud_collector.billing.revisions import revisions
+from cloud_collector.contracts.catalog import Catalog
+from cloud_collector.contracts.period import boundary
+from cloud_collector.contracts.terms import terms_of
+from cloud_collector.invoice.html import page
+from cloud_collector.proof.bundle import Bundle, GatewayKey, LogName, to_zip, write_keys, write_readme
+from cloud_collector.proof.evidence import Needed, needed
+from cloud_collector.proof.trust import Trust
+from cloud_collector.proof.verify import verify
+from cloud_collector.store.store import Store
+from shared.errors import MetersealError, Refused
+from shared.key import PublicKey
+from shared.line import Body, parse, read_body
+from shared.report import Birth, Exchange, Gap, Header, Report, Usage, read
+
+FOREVER = 2**40
+
+
+class NoSuchInvoice(MetersealError):
+    """There is no invoice of that number."""
+
+
+class NotHandedOut(MetersealError):
+    """The evidence cannot be handed out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invoice:
+    """An issued invoice as it is kept."""
+
+    number: str
+    line: bytes
+    body: Body
+
+
+def invoice(store: Store, archive: Archive, number: str) -> Invoice:
+    """The invoice, which is in the archive before anyone sees it; raises NoSuchInvoice."""
+    row = store.row("invoice_line", number)
+    if row is None:
+        raise NoSuchInvoice(f"there is no invoice {number}: `cloud-collector invoice list` names them all")
+    id_, line = row[0], bytes(row[1])
+    archive.put(number, line)
+    store.run("invoice_is_archived", id_)
+    parsed = parse(line)
+    assert not isinstance(parsed, Refused), "an issued invoice is a sealed line"
+    body = read_body(parsed)
+    assert not isinstance(body, Refused), "an issued invoice has a body"
+    return Invoice(number=number, line=line, body=body)
+
+
+def as_html(found: Invoice, operator: PublicKey) -> str:
+    """The invoice's page."""
+    return page(found.body, key_words=operator.words)
+
+
+def as_bundle(store: Store, found: Invoice, operator: PublicKey) -> bytes:
+    """The evidence bundle, verified by its own command before it is handed out; raises NotHandedOut."""
+    body, known = found.body, revisions(store)
+    if body["key"] != operator.id:
+        raise NotHandedOut(f"{found.number} was sealed with the key {body['key']}, and this is {operator.id}")
+    wanted = needed(body)
+    _refuse_others(body, known[-1].catalog, store, wanted)
+    lines = {name: tuple(_lines(store, name, wanted)) for name in wanted.logs()}
+    headers = [_header(line) for log in lines.values() for line in log]
+    keys = _keys(store, headers)
+    contents = {revision.number: revision.catalog.text.encode() for revision in known}
+    newest, *older = (row["revision"] for row in body["catalog"])
+    made = to_zip(
+        Bundle(
+            invoice=found.line,
+            catalog=contents[newest],
+            older={number: contents[number] for number in older},
+            lines=lines,
+            keys=write_keys(operator, keys, headers),
+            readme=write_readme(body),
+        )
+    )
+    trusted = frozenset({operator.sha256, *(row.key.sha256 for row in keys)})
+    outcome = verify(made, Trust(fingerprints=trusted, words=frozenset()))
+    if not outcome.ok:
+        first = outcome.findings[0]
+        raise NotHandedOut(
+            f"the evidence for {found.number} does not verify, so it is not handed out: {first.place}: {first.sentence}"
+        )
+    return made
+
+
+def _lines(store: Store, name: LogName, wanted: Needed) -> Iterator[bytes]:
+    """A log's lines in order of position: those that are needed, and those that say how they are to be read."""
+    for gateway, log, epoch in sorted(wanted.stretches):
+        if (gateway, log) != name:
+            continue
+        cutoff = wanted.received.get((gateway, log, epoch))
+        if cutoff is None:
+            continue
+        first, last = wanted.stretches[gateway, log, epoch]
+        rows: dict[int, bytes] = dict(store.rows("evidence_marks", gateway, log, epoch, cutoff.last, last))
+        rows |= dict(store.rows("evidence_lines", gateway, log, epoch, first, last))
+        yield from (bytes(rows[seq]) for seq in sorted(rows) if cutoff.holds(seq))
+
+
+def _keys(store: Store, headers: Iterable[Header]) -> list[GatewayKey]:
+    used = {(header.gateway, header.key) for header in headers}
+    return [
+        GatewayKey(gateway=gateway, key=PublicKey(bytes(public)))
+        for gateway in sorted({gateway for gateway, _ in used})
+        for key, public in sorted(set(store.rows("evidence_keys", gateway)))
+        if (gateway, key) in used
+    ]
+
+
+def _header(line: bytes) -> Header:
+    return _report(line).header
+
+
+def _report(line: bytes) -> Report:
+    parsed = parse(line)
+    assert not isinstance(parsed, Refused), "the store holds sealed lines"
+    report = read(parsed)
+    if isinstance(report, Refused):
+        raise NotHandedOut(f"a report that the invoice rests on has a row that cannot be read: {report.reason}")
+    return report
+
+
+def _refuse_others(body: Body, catalog: Catalog, store: Store, wanted: Needed) -> None:
+    """P20: whole lines are disclosed, so none may show a device in another account's time."""
+    mine, others = body["account"]["id"], _owners(catalog)
+    for name in wanted.logs():
+        for line in _lines(store, name, wanted):
+            for device, start, end in _shown(_report(line)):
+                for account, since, until in others.get(device, ()):
+                    if account != mine and start < until and end > since:
+                        raise NotHandedOut(
+                            f"the log {name[0]} {name[1]} also holds readings of {device}, which is another account's: "
+                            "its evidence is not handed out. Give each customer's devices a log of their own"
+                        )
+
+
+def _owners(catalog: Catalog) -> dict[str, list[tuple[str, int, int]]]:
+    """By device: whose it is, from and until when."""
+    owners: dict[str, list[tuple[str, int, int]]] = {}
+    for name in catalog.contracts:
+        terms = terms_of(catalog, name)
+        for device in terms.devices:
+            ends = [day for day in (device.until, terms.end) if day is not None]
+            since = boundary(terms.timezone, device.start or terms.start)
+            until = boundary(terms.timezone, min(ends)) if ends else FOREVER
+            owners.setdefault(device.id, []).append((terms.account, since, until))
+    return owners
+
+
+def _shown(report: Report) -> Iterator[tuple[str, int, int]]:
+    """Every device that a report tells something of, and of which time."""
+    head = report.header
+    always = not head.clock.placed
+    match report:
+        case Usage(start=start, end=end, rows=rows):
+            stretch = (0, FOREVER) if always else (start, end)
+            yield from ((f"{head.gateway}/{row.device}", *stretch) for row in rows)
+        case Gap(rows=gaps):
+            for gap in gaps:
+                stretch = (0, FOREVER) if always else (gap.start, gap.end)
+                yield (f"{head.gateway}/{gap.device}", *stretch)
+        case Birth(channels=told) | Exchange(rows=told):
+            stretch = (0, FOREVER) if always else (head.sealed_at, head.sealed_at + 1)
+            yield from ((f"{head.gateway}/{row[0]}", *stretch) for row in told)
+        case _:
+            return

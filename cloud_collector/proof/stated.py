@@ -1,0 +1,121 @@
+"""What an invoice states that nothing else in its bundle can tell: read back from the sealed body.
+
+Pure. Its number, kind and time, what had been received, what was booked before. Everything else of the
+body is composed anew and compared.
+"""
+
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Any, TypeVar
+
+from cloud_collector.contracts.catalog import Catalog
+from cloud_collector.contracts.revision import Revision
+from cloud_collector.invoice.basis import Booked, Cutoff
+from cloud_collector.invoice.compose import Order, Task
+from cloud_collector.invoice.document import InvoiceKind, Issue
+from cloud_collector.proof.evidence import received_of
+from shared.errors import Refused
+from shared.line import Body
+
+_Made = TypeVar("_Made")
+
+
+def order_of(body: Body, catalogs: dict[int, Catalog]) -> Order | Refused:
+    """What the billing run was asked to compose."""
+    return _read(lambda: _order(body, catalogs))
+
+
+def issue_of(body: Body, newest: Catalog) -> Issue | Refused:
+    """What was settled in the moment of issuing."""
+    return _read(lambda: _issue(body, newest))
+
+
+def cutoff_of(body: Body) -> Cutoff | Refused:
+    """What had been received."""
+    return _read(lambda: _cutoff(body))
+
+
+def _read(make: Callable[[], _Made]) -> _Made | Refused:
+    try:
+        return make()
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError) as error:
+        return Refused(f"the invoice does not say what an invoice says: {type(error).__name__} {error}")
+
+
+def _order(body: Body, catalogs: dict[int, Catalog]) -> Order:
+    revisions = {
+        number: Revision(number=number, effective_at=0, catalog=catalog) for number, catalog in catalogs.items()
+    }
+    tasks = tuple(
+        Task(
+            period_start=_instant(rated["period"]["start"]),
+            plans=revisions[rated["plans"]],
+            booked=tuple(Booked(number=_text(row["number"]), line=row["line"]) for row in rated["booked"]),
+        )
+        for rated in body["rated"]
+    )
+    if not tasks:
+        raise ValueError("it rates no period")
+    anchored = body["anchored"]
+    return Order(
+        contract=_text(body["contract"]),
+        tasks=tasks,
+        newest=revisions[body["catalog"][0]["revision"]],
+        cadence=revisions[body["cadence"]],
+        anchored=None if anchored is None else date.fromisoformat(anchored),
+        silent=_silent(body),
+    )
+
+
+def _issue(body: Body, newest: Catalog) -> Issue:
+    return Issue(
+        key=_text(body["key"]),
+        number=_text(body["number"]),
+        kind=InvoiceKind(body["kind"]),
+        revision=_integer(body["revision"]),
+        issued_at=_instant(body["issued_at"]),
+        operator=newest.operator,
+        account=newest.accounts[newest.contracts[body["contract"]].account],
+        cutoff=_cutoff(body),
+        engine=_text(body["engine"]),
+        tzdata=_text(body["tzdata"]),
+    )
+
+
+def _cutoff(body: Body) -> Cutoff:
+    stated = body["cutoff"]
+    return Cutoff(
+        measured_until=_instant(stated["measured_until"]),
+        received_until=_milliseconds(stated["received_until"]),
+        received=tuple(received_of(body).values()),
+        silent=_silent(body),
+        moved=tuple((_text(a), _text(b), _text(c), _integer(d), _integer(e)) for a, b, c, d, e in stated["moved"]),
+        boots=tuple((_text(a), _text(b), _text(c), _integer(d)) for a, b, c, d in stated["boots"]),
+        skew_seconds=_integer(stated["skew_seconds"]),
+        rates_max={_text(unit): _integer(rate) for unit, rate in stated["rates_max"].items()},
+    )
+
+
+def _silent(body: Body) -> dict[str, int | None]:
+    return {_text(name): None if until is None else _instant(until) for name, until in body["cutoff"]["silent"]}
+
+
+def _instant(text: str) -> int:
+    return int(datetime.fromisoformat(text).timestamp())
+
+
+def _milliseconds(text: str) -> int:
+    head, _, fraction = text.removesuffix("Z").partition(".")
+    return _instant(head + "Z") * 1000 + int(fraction)
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str:
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _integer(value: Any) -> int:
+    if type(value) is not int:
+        raise TypeError(f"{value!r} is no integer")
+    return value

@@ -1,0 +1,216 @@
+"""Whether an invoice follows from its evidence: signatures, chain, counters, starts, prices, taxes, totals (P12).
+
+Pure, and from the bundle alone. Everything that the invoice says is composed again from the reports and the
+catalog by the very code that issued it, and compared to the letter; only what `stated` reads is taken from it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cloud_collector.contracts.catalog import Catalog
+from cloud_collector.contracts.read import load_catalog
+from cloud_collector.invoice.basis import Cutoff
+from cloud_collector.invoice.compose import Order, compose
+from cloud_collector.invoice.document import ENGINE, Issue, body_of
+from cloud_collector.proof.bundle import Bundle, GatewayKey, from_zip, read_keys, write_keys, write_readme
+from cloud_collector.proof.compare import compare
+from cloud_collector.proof.evidence import Needed, needed
+from cloud_collector.proof.findings import Finding, Stage
+from cloud_collector.proof.reports import Checked, check_reports
+from cloud_collector.proof.stated import cutoff_of, issue_of, order_of
+from cloud_collector.proof.trust import Trust
+from cloud_collector.proof.usage import ledger_of
+from shared.errors import MetersealError, Refused
+from shared.key import PublicKey
+from shared.line import Body, parse, read_body
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """The outcome: verified where there are no findings. Whoever reads it may print `notes` too."""
+
+    findings: tuple[Finding, ...]
+    body: Body | None = None
+    """What the invoice says, where it can be read."""
+    reports: int = 0
+    keys: tuple[GatewayKey, ...] = ()
+    operator: PublicKey | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything holds."""
+        return not self.findings
+
+
+def verify(raw: bytes, trust: Trust) -> Verification:
+    """Check a bundle's file from its first byte to its last."""
+    bundle = from_zip(raw)
+    if isinstance(bundle, Refused):
+        return _failed(Stage.FORM, "the bundle", bundle.reason)
+    keys = read_keys(bundle.keys)
+    if isinstance(keys, Refused):
+        return _failed(Stage.KEYS, "keys.json", keys.reason)
+    operator, gateways = keys
+    body = _read_invoice(bundle, operator)
+    if isinstance(body, Refused):
+        return _failed(Stage.INVOICE, "invoice.ms", body.reason)
+    findings = [*_operator_findings(operator, gateways, trust)]
+    catalogs = _read_catalogs(bundle, body)
+    if isinstance(catalogs, Refused):
+        findings.append(Finding(stage=Stage.CATALOG, place="catalog.toml", sentence=catalogs.reason))
+        return Verification(findings=tuple(findings), body=body, operator=operator, keys=gateways)
+    facts = _read_facts(body, catalogs)
+    if isinstance(facts, Refused):
+        findings.append(Finding(stage=Stage.INVOICE, place="invoice.ms", sentence=facts.reason))
+        return Verification(findings=tuple(findings), body=body, operator=operator, keys=gateways)
+    checked = check_reports(bundle.lines, gateways, trust, facts.needed)
+    findings += checked.findings
+    findings += _written_again(bundle, body, operator, gateways, checked)
+    findings += _composed_again(body, facts, checked)
+    return Verification(
+        findings=tuple(sorted(findings, key=lambda finding: finding.stage)),
+        body=body,
+        reports=len(checked.held),
+        operator=operator,
+        keys=gateways,
+        notes=tuple(_notes(body, checked)),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Facts:
+    """What the invoice states and the rest of the bundle cannot tell."""
+
+    order: Order
+    issue: Issue
+    cutoff: Cutoff
+    needed: Needed
+
+
+def _read_invoice(bundle: Bundle, operator: PublicKey) -> Body | Refused:
+    line = parse(bundle.invoice)
+    if isinstance(line, Refused):
+        return line
+    if line.tag != "MI1":
+        return Refused(f"an invoice begins with MI1, not with {line.tag}")
+    if not line.verified_by(operator):
+        return Refused("the seal is not that of the operator's key: the invoice was changed, or the key was")
+    body = read_body(line)
+    if isinstance(body, Refused):
+        return body
+    if body.get("key") != operator.id:
+        return Refused("the invoice names another key than the one that sealed it")
+    return body
+
+
+def _read_catalogs(bundle: Bundle, body: Body) -> dict[int, Catalog] | Refused:
+    """Every revision that the invoice names, each with the hash that it names."""
+    try:
+        named = {int(row["revision"]): str(row["sha256"]) for row in body["catalog"]}
+        newest = int(body["catalog"][0]["revision"])
+    except (KeyError, ValueError, TypeError, IndexError) as error:
+        return Refused(f"the invoice does not name its catalog: {error}")
+    files = {newest: bundle.catalog, **bundle.older}
+    if files.keys() != named.keys():
+        return Refused(f"the invoice names the revisions {sorted(named)}, and the bundle holds {sorted(files)}")
+    catalogs: dict[int, Catalog] = {}
+    for number, content in files.items():
+        try:
+            catalog = load_catalog(content.decode("utf-8"))
+        except (UnicodeDecodeError, MetersealError) as error:
+            return Refused(f"revision {number} cannot be read: {error}")
+        if catalog.hash != named[number] or catalog.text.encode() != content:
+            return Refused(f"revision {number} is not the one that the invoice names: it was changed")
+        catalogs[number] = catalog
+    return catalogs
+
+
+def _read_facts(body: Body, catalogs: dict[int, Catalog]) -> _Facts | Refused:
+    order = order_of(body, catalogs)
+    if isinstance(order, Refused):
+        return order
+    issue, cutoff = issue_of(body, order.newest.catalog), cutoff_of(body)
+    if isinstance(issue, Refused):
+        return issue
+    if isinstance(cutoff, Refused):
+        return cutoff
+    return _Facts(order=order, issue=issue, cutoff=cutoff, needed=needed(body))
+
+
+def _operator_findings(operator: PublicKey, gateways: Sequence[GatewayKey], trust: Trust) -> list[Finding]:
+    found = []
+    if not trust.covers(operator):
+        found.append(
+            Finding(
+                stage=Stage.KEYS,
+                place="operator",
+                sentence=f"its key is not one that you trust: {operator.words} ({operator.sha256}). Compare these "
+                "words with your contract, then name them with --trust",
+            )
+        )
+    if any(row.key == operator for row in gateways):
+        sentence = "the operator's own key signs for a gateway: such reports prove nothing"
+        found.append(Finding(stage=Stage.KEYS, place="keys.json", sentence=sentence))
+    return found
+
+
+def _written_again(
+    bundle: Bundle, body: Body, operator: PublicKey, gateways: Sequence[GatewayKey], checked: Checked
+) -> list[Finding]:
+    """The files that say nothing of their own: written again from the others, they must be the same."""
+    found = []
+    if bundle.keys != write_keys(operator, gateways, [held.report.header for held in checked.held]):
+        sentence = "it does not say of each key whose it is and which reports here it signs, or it was changed"
+        found.append(Finding(stage=Stage.KEYS, place="keys.json", sentence=sentence))
+    if bundle.readme != write_readme(body):
+        found.append(
+            Finding(stage=Stage.FORM, place="README.txt", sentence="it is not the text of this invoice's bundle")
+        )
+    return found
+
+
+def _composed_again(body: Body, facts: _Facts, checked: Checked) -> list[Finding]:
+    usage = ledger_of((held.report for held in checked.held), facts.needed, facts.cutoff)
+    try:
+        fresh = body_of(compose(facts.order, usage), facts.issue)
+    except MetersealError as error:
+        return [Finding(stage=Stage.QUANTITIES, place="invoice.ms", sentence=f"it cannot be rated again: {error}")]
+    return compare(body, fresh)
+
+
+def _notes(body: Body, checked: Checked) -> list[str]:
+    notes = []
+    if body["engine"] != ENGINE:
+        notes.append(f"the invoice was made by version {body['engine']}, and checked by version {ENGINE}")
+    booked = sorted({row["number"] for rated in body["rated"] for row in rated["booked"]})
+    if booked:
+        notes.append(f"what {', '.join(booked)} billed before is taken from this invoice: check those with theirs")
+    if body["cutoff"]["boots"] or body["cutoff"]["moved"]:
+        notes.append(
+            "some reports had no trustworthy clock: their place in time is the operator's word, marked estimated"
+        )
+    del checked
+    return notes
+
+
+def _failed(stage: Stage, place: str, sentence: str) -> Verification:
+    return Verification(findings=(Finding(stage=stage, place=place, sentence=sentence),))
+
+
+def summary(verification: Verification) -> dict[str, Any]:
+    """The outcome as JSON."""
+    body = verification.body or {}
+    return {
+        "verified": verification.ok,
+        "number": body.get("number"),
+        "total": body.get("total"),
+        "currency": body.get("currency"),
+        "reports": verification.reports,
+        "findings": [
+            {"stage": finding.stage.name.lower(), "place": finding.place, "sentence": finding.sentence}
+            for finding in verification.findings
+        ],
+        "notes": list(verification.notes),
+    }
