@@ -20,6 +20,8 @@ from shared.errors import InvalidRecord, MetersealError
 from shared.report import GapCause
 
 SNAPSHOT_VERSION: Final = 1
+FOLLOW_LAG_MS: Final = 5_000
+"""A replay that has caught up delivers a reading soon after its time has come; its windows wait so long."""
 
 
 class SpecChanged(MetersealError):
@@ -167,7 +169,7 @@ class Metering:
         if log.window is None:
             return None
         if log.following and self._time.offset_ms is not None:
-            return Moment(HISTORIC, max(log.now_ms, self._time.now_ms + self._time.offset_ms))
+            return Moment(HISTORIC, max(log.now_ms, self._time.now_ms + self._time.offset_ms - FOLLOW_LAG_MS))
         return Moment(HISTORIC, log.now_ms)
 
     def _configure(self, specs: Sequence[ChannelSpec], grid: Grid) -> None:

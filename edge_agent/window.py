@@ -86,12 +86,13 @@ class OpenRow:
         return dict(sorted(notes.items()))
 
     def after(self, index: int, count: int) -> "OpenRow":
-        """The next window's row: what stands from `index` on is in its first interval."""
-        row = OpenRow([0] * count, {}, int(self.seen >> index != 0), [])
-        row.deltas[0] = sum(self.deltas[index:])
-        for at, verdict in self.notes.items():
-            if at >= index:
-                row.note(0, verdict)
+        """The next window's row: what stands from an interval on keeps its order from the first one on."""
+        row = OpenRow.empty(count)
+        for at, delta in enumerate(self.deltas[index:]):
+            place = min(at, count - 1)
+            row.deltas[place] += delta
+            row.seen |= (self.seen >> index + at & 1) << place
+            row.note(place, self.notes.get(index + at))
         return row
 
     def to_json(self) -> list[Any]:

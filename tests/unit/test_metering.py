@@ -115,6 +115,18 @@ def test_a_reset_cuts_the_window_and_a_birth_restates_raw_before_the_usage_that_
     assert bench.reader.used == {("m1", "energy"): 60, ("m2", "energy"): 0}
 
 
+def test_a_reset_confirmed_an_interval_later_leaves_the_other_channels_where_they_were() -> None:
+    bench = Bench(spec(), spec("m2"))
+    for minute, value in enumerate((9_000, 9_010, 9_020, 3, 5, 7)):
+        bench.read(value)
+        bench.read(100 * minute, device="m2")
+        bench.wait(60)
+    bench.wait(900)
+    deltas = [delta for usage in bench.reader.of(Usage) for delta in usage.rows[1].deltas]
+    assert deltas[:6] == [100, 100, 100, 100, 100, 0]
+    assert [delta for usage in bench.reader.of(Usage) for delta in usage.rows[0].deltas][:6] == [10, 10, 3, 2, 2, 0]
+
+
 def test_resets_at_every_reading_cost_at_most_one_birth_an_interval() -> None:
     """P9."""
     bench = Bench(spec())
@@ -397,6 +409,19 @@ def test_a_log_of_many_channels_is_shared_out_to_lines_within_the_wires_bounds()
     assert sum(len(usage.rows) for usage in usages if usage.start == usages[0].start) == 700
     births = bench.reader.of(Birth)
     assert sum(len(birth.channels) for birth in births if birth.header.sealed_at == births[0].header.sealed_at) == 700
+
+
+def test_a_replay_that_has_caught_up_seals_by_the_wall_clock_and_loses_no_reading_on_a_boundary() -> None:
+    bench = Bench(spec(historic=True))
+    bench.metering.caught_up("main")
+    for minute in range(40):
+        at = MIDNIGHT + 60 * minute
+        bench.wait(1)
+        bench.metering.observe([Reading(device="m1", meter="energy", value=3 * minute, at_ms=0, utc=at)], bench.tick)
+        bench.wait(59)
+    assert [(usage.start, usage.count) for usage in bench.reader.of(Usage)] == [(MIDNIGHT, 15), (MIDNIGHT + 900, 15)]
+    assert not bench.reader.of(Gap)
+    assert bench.reader.used["m1", "energy"] == 90
 
 
 def test_declared_lines_are_sealed_after_the_birth() -> None:

@@ -57,7 +57,10 @@ def test_an_interval_keeps_its_gravest_note_and_is_missing_without_a_reading() -
     assert row.notes_until(3) == {0: Verdict.RESET, 1: Verdict.MISSING, 2: Verdict.MISSING}
 
 
-def test_what_stands_in_the_running_interval_goes_into_the_next_windows_first() -> None:
-    row = OpenRow([5, 7, 0], {1: Verdict.RESET}, 0b010, [])
+def test_what_stands_from_the_cut_on_goes_into_the_next_window_in_its_order() -> None:
+    row = OpenRow([5, 7, 0, 9], {1: Verdict.RESET, 3: Verdict.GLITCH}, 0b1010, [])
     after = row.after(1, 15)
-    assert (after.deltas[0], after.notes, after.seen) == (7, {0: Verdict.RESET}, 1)
+    assert after.deltas[:4] == [7, 0, 9, 0]
+    assert (after.notes, after.seen) == ({0: Verdict.RESET, 2: Verdict.GLITCH}, 0b101)
+    short = row.after(1, 2)
+    assert (short.deltas, short.notes, short.seen) == ([7, 9], {0: Verdict.RESET, 1: Verdict.GLITCH}, 0b11)
