@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Final
+from typing import Final, NoReturn
 
 from cloud_collector.contracts.catalog import (
     Account,
@@ -13,8 +13,10 @@ from cloud_collector.contracts.catalog import (
     ContractDevice,
     Meter,
     Model,
+    Occasion,
     Operator,
     Plan,
+    StartRule,
 )
 from cloud_collector.contracts.node import CatalogError, Fields, Node, currency, day, nearest, text, timezone
 from cloud_collector.contracts.read_charge import Overrides
@@ -81,19 +83,47 @@ def read_contract(
 
 
 def check_devices(contracts: Mapping[str, Contract], nodes: Mapping[str, Node]) -> None:
-    """Refuse a device that two entries, of one contract or of two, hold at once."""
-    held: dict[str, list[tuple[date, date, str]]] = {}
-    for key, contract in contracts.items():
+    """Refuse a device that two entries, of one contract or of two, hold at once, and moves that are not rated yet."""
+    held: dict[str, list[_Held]] = {}
+    for contract in contracts.values():
         for index, device in enumerate(contract.devices):
-            if device.id in [before.id for before in contract.devices[:index]]:
-                nodes[key].table()["devices"].elements()[index].refuse(f'"{device.id}" stands twice')
-            start = device.start or contract.start
-            until = min(device.until or date.max, contract.end or date.max)
-            for other_start, other_until, other in held.setdefault(device.id, []):
-                if start < other_until and other_start < until:
-                    place = nodes[key].table()["devices"].elements()[index]
-                    place.refuse(f'"{device.id}" belongs to the contract "{other}" at the same time')
-            held[device.id].append((start, until, key))
+            this = _Held(
+                contract=contract,
+                index=index,
+                start=device.start or contract.start,
+                until=min(device.until or date.max, contract.end or date.max),
+            )
+            for other in held.setdefault(device.id, []):
+                if other.contract is contract:
+                    this.refuse(nodes, "stands twice")
+                if this.start < other.until and other.start < this.until:
+                    this.refuse(nodes, f'belongs to the contract "{other.contract.key}" at the same time')
+                for before, after in ((this, other), (other, this)):
+                    if before.until == after.start and before.contract.account == after.contract.account:
+                        _check_move(after, nodes)
+            held[device.id].append(this)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Held:
+    """A device in a contract, between two local dates."""
+
+    contract: Contract
+    index: int
+    start: date
+    until: date
+
+    def refuse(self, nodes: Mapping[str, Node], why: str) -> NoReturn:
+        place = nodes[self.contract.key].table()["devices"].elements()[self.index]
+        place.refuse(f'"{self.contract.devices[self.index].id}" {why}')
+
+
+def _check_move(moved: _Held, nodes: Mapping[str, Node]) -> None:
+    """A device moved within an account stays active: where that is not so by the plan's own rule, it is refused."""
+    rule = moved.contract.plan.activation
+    starts_anyway = rule.rule is StartRule.IMMEDIATE or (rule.on is not None and rule.on <= moved.start)
+    if not starts_anyway or any(charge.on is Occasion.ACTIVATED for charge in moved.contract.plan.charges):
+        moved.refuse(nodes, "moves here within its account: with first_use or a fee on activation not supported yet")
 
 
 def _plan(node: Node, books: _Books, overrides: Overrides) -> Plan:

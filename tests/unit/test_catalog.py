@@ -187,3 +187,11 @@ def test_files_of_a_folder_are_one_catalog() -> None:
 def test_an_unknown_contract_is_named_with_those_there_are() -> None:
     with pytest.raises(UnknownContract, match="it has c"):
         terms_of(load_catalog(catalog_text()), "d")
+
+
+def test_a_move_within_an_account_is_refused_where_it_would_start_the_device_anew() -> None:
+    other = '[contracts.d]\naccount = "acme"\nplan = "p"\nstart = 2026-01-01\n'
+    other += 'devices = [{ id = "gw/a", from = 2026-06-01 }]\n[plans.p.activation]\nrule = "first_use"\n'
+    text = catalog_text(charges=other, devices='[{ id = "gw/a", until = 2026-06-01 }]')
+    assert "not supported yet" in refusal(text)
+    assert refusal(text).startswith(f"catalog.toml:{line_of(text, 'from = 2026-06-01')}:")
