@@ -63,4 +63,6 @@ def verdict_of(found: tuple[MeterState, Metered] | None) -> str:
     step = metered.steps[-1]
     if step.since is None:
         return "baseline: the first reading, no usage"
+    if step.amount is None:
+        return f"{step.verdict or 'jump'}: used between is an amount that nobody knows, a gap"
     return "good" if step.verdict is None else str(step.verdict)

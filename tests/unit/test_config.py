@@ -124,8 +124,8 @@ class TestMistakes:
             ),
             (
                 (
-                    "[[sources]]\ntype='replay'\npath='x'\nchannels = [\n {device='d', meter='m', unit='By', rate_max=1},\n"
-                    " {device='d', meter='M', unit='By', rate_max=1},\n]"
+                    "[[sources]]\ntype='replay'\npath='x'\nchannels=[\n{device='d', meter='m', unit='1', rate_max=1},\n"
+                    " {device='d', meter='M', unit='1', rate_max=1},\n]"
                 ),
                 "agent.toml:7: meter must fit",
             ),
