@@ -76,20 +76,15 @@ class Agent:
 
     async def run(self) -> None:
         """Meter, seal and send until `stop`; raises DatabaseError, SpoolFull when the disk fails or is full."""
-        self._open()
-        tasks: list[asyncio.Task[None]] = []
         try:
-            async with asyncio.TaskGroup() as group:
-                sending = group.create_task(self._uplink.run())
-                tasks += [group.create_task(self._poll(source)) for source in self._sources]
-                tasks.append(group.create_task(self._keep()))
-                group.create_task(self._end_when_asked(tasks, sending))
-        except BaseExceptionGroup as failures:
-            # One failure ends the agent; what else fell in the same moment followed from it.
-            raise failures.exceptions[0] from None
+            self._open_spool()
+            try:
+                self._start()
+                await self._serve()
+            finally:
+                self._opened = False
+                self._spool.close()
         finally:
-            self._opened = False
-            self._spool.close()
             self._finished.set()
 
     async def stop(self) -> None:
@@ -123,7 +118,19 @@ class Agent:
         """What a live reading would turn out to be; nothing is changed."""
         return self._metering.preview(reading, self._tick()) if self._opened else None
 
-    def _open(self) -> None:
+    async def _serve(self) -> None:
+        tasks: list[asyncio.Task[None]] = []
+        try:
+            async with asyncio.TaskGroup() as group:
+                sending = group.create_task(self._uplink.run())
+                tasks += [group.create_task(self._poll(source)) for source in self._sources]
+                tasks.append(group.create_task(self._keep()))
+                group.create_task(self._end_when_asked(tasks, sending))
+        except BaseExceptionGroup as failures:
+            # One failure ends the agent; what else fell in the same moment followed from it.
+            raise failures.exceptions[0] from None
+
+    def _open_spool(self) -> None:
         settings = self._settings
         self._spool = Spool.open(
             self._disk,
@@ -133,7 +140,9 @@ class Agent:
             random=self._random,
             bytes_max=settings.spool_bytes_max,
         )
-        tick = self._tick()
+
+    def _start(self) -> None:
+        settings, tick = self._settings, self._tick()
         snapshot = self._spool.snapshot()
         step, count = settings.step_seconds, settings.interval_count
         if snapshot is None:

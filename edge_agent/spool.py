@@ -332,7 +332,8 @@ def _replaced(disk: Disk, error: DatabaseCorrupt) -> Database:
 
 def _salvaged(disk: Disk, gateway: str, key: SigningKey) -> list[Salvaged]:
     files = [_salvaged_from(opener, gateway, key) for opener in disk.damaged()]
-    _LOG.warning(
+    _LOG.log(
+        logging.WARNING if files else logging.INFO,
         "event=spool_created salvaged_lines=%d unreadable_rows=%d",
         sum(len(found.lines) for found in files),
         sum(found.unreadable for found in files),
