@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cloud_collector.cli import catalog, gateway, key, operate, quote, usage
+from cloud_collector.cli import billing, catalog, gateway, invoice, key, operate, quote, usage
 from cloud_collector.cli.opened import EPILOG, use_config
 from cloud_collector.cli.run import run
 
@@ -50,6 +50,8 @@ app.add_typer(usage.app, name="usage")
 app.add_typer(operate.unmatched, name="unmatched")
 app.add_typer(key.app, name="key")
 app.add_typer(catalog.app, name="catalog")
+app.add_typer(billing.app, name="billing")
+app.add_typer(invoice.app, name="invoice")
 
 
 def main() -> None:

@@ -103,3 +103,7 @@ and (l.kind = 'clock' or (l.kind in ('birth', 'exchange', 'rotate') and l.seq <=
 
 -- name: evidence_keys
 select key, public from gateway_key where gateway = ?;
+
+-- name: periods_closed_all
+select p.contract, p.period_start, p.period_end, p.closed_at, i.number
+from period_closed p left join invoice i on i.id = p.invoice order by p.contract, p.period_start;

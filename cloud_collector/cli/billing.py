@@ -1,0 +1,169 @@
+"""`cloud-collector billing`: look at what is due, issue it, list what was issued and what is parked."""
+
+import json
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+import typer
+
+from cloud_collector.billing.archive import ArchiveConflict, ArchiveFailed
+from cloud_collector.billing.case import Sight
+from cloud_collector.billing.issue import BillingRefused
+from cloud_collector.billing.outcome import Outcome
+from cloud_collector.billing.revisions import NoCatalog, revisions
+from cloud_collector.billing.run import Biller, bill_due
+from cloud_collector.billing.run import preview as previewed
+from cloud_collector.cli.opened import settings
+from cloud_collector.cli.place import FolderOption, KeyOption, StoreOption, archive, opened_store, receipt_key, say
+from cloud_collector.contracts.period import iso
+from cloud_collector.store.store import Store
+from cloud_collector.usage.between import RATES_MAX
+from cloud_collector.usage.view import StoreView
+from shared.effects.clock import SystemClock
+
+app = typer.Typer(no_args_is_help=True, help="Billing runs: preview, run, list. A run is safe to kill and to repeat.")
+
+REFUSED: Final = 4
+PARTLY: Final = 5
+NOT_FOUND: Final = 3
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+AsOf = Annotated[
+    str | None, typer.Option("--as-of", metavar="T", help="An instant (RFC 3339): what was due then (default: now).")
+]
+Contracts = Annotated[list[str] | None, typer.Option("--contract", metavar="NAME", help="Only this one; repeatable.")]
+
+
+@app.command()
+def preview(store: StoreOption = None, contract: Contracts = None, as_of: AsOf = None, json_: Json = False) -> None:
+    """Example: `cloud-collector billing preview --as-of 2026-11-03T00:00:00Z`.
+
+    The next invoice of every contract whose period has ended, as it would be issued; nothing is changed.
+    """
+    instant = _instant(as_of)
+    with opened_store(store) as opened:
+        _known(opened, contract)
+        found = previewed(opened, instant, Sight(view=StoreView), contracts=contract)
+    if json_:
+        print(json.dumps([outcome.to_json() for outcome in found], indent=2, ensure_ascii=False))
+        return
+    for outcome in found:
+        print(told(outcome))
+        for line in outcome.draft.lines if outcome.draft is not None else ():
+            device = f" {line.device}" if line.device else ""
+            print(f"    {line.charge}{device}  {format(line.amount, 'f')}  {line.why}")
+    if not found:
+        say("nothing is due")
+
+
+@app.command()
+def run(
+    store: StoreOption = None,
+    key: KeyOption = None,
+    folder: FolderOption = None,
+    contract: Contracts = None,
+    as_of: AsOf = None,
+    json_: Json = False,
+) -> None:
+    """Example: `cloud-collector billing run`.
+
+    Close every period that is due: issue, number, seal and archive. Killed anywhere, the same command completes it
+    with the same bytes. Exit 4 refused, 5 where something is parked.
+    """
+    signing, now, instant = receipt_key(key), SystemClock().utc_ms(), _instant(as_of)
+    if instant > now:
+        say("--as-of lies in the future: nothing is issued before its time")
+        raise typer.Exit(2)
+    known = settings()
+    biller = Biller(
+        key=signing,
+        archive=archive(folder, store),
+        view=StoreView,
+        rates_max={**RATES_MAX, **known.rates_max},
+        skew_seconds=known.clock_skew_seconds,
+    )
+    with opened_store(store) as opened:
+        _known(opened, contract)
+        try:
+            report = bill_due(
+                opened,
+                now,
+                biller,
+                as_of_ms=instant,
+                contracts=contract,
+                progress=lambda outcome: say(told(outcome)),
+            )
+        except (BillingRefused, ArchiveConflict) as error:
+            say(str(error))
+            raise typer.Exit(REFUSED) from None
+        except ArchiveFailed as error:
+            say(f"{error}. Run the same command again when it can be written: nothing is issued twice")
+            raise typer.Exit(PARTLY) from None
+    if json_:
+        outcomes = [outcome.to_json() for outcome in report.outcomes]
+        print(json.dumps({"outcomes": outcomes, "archived": list(report.archived)}, indent=2, ensure_ascii=False))
+    else:
+        counted = ", ".join(f"{len(report.of(state))} {state}" for state in ("issued", "nothing", "waiting", "parked"))
+        print(counted)
+    if report.of("parked"):
+        raise typer.Exit(PARTLY)
+
+
+@app.command(name="list")
+def list_(store: StoreOption = None, json_: Json = False) -> None:
+    """Example: `cloud-collector billing list --json`.
+
+    Every period that was closed, by contract, and every contract that is parked, with its reason.
+    """
+    with opened_store(store) as opened:
+        closed = opened.rows("periods_closed_all")
+        parked = opened.rows("parked")
+    periods = [
+        {"contract": row[0], "start": iso(row[1]), "end": iso(row[2]), "closed_at": iso(row[3]), "number": row[4]}
+        for row in closed
+    ]
+    waiting = [{"contract": row[0], "reason": row[2], "since": iso(row[3])} for row in parked]
+    if json_:
+        print(json.dumps({"closed": periods, "parked": waiting}, indent=2, ensure_ascii=False))
+        return
+    for row in periods:
+        print(f"{row['contract']}  {row['start']} to {row['end']}  {row['number'] or 'nothing to bill'}")
+    for row in waiting:
+        print(f"{row['contract']}  PARKED since {row['since']}: {row['reason']}")
+    if not periods and not waiting:
+        say("no period has been closed yet")
+
+
+def told(outcome: Outcome) -> str:
+    """An outcome in one line."""
+    period = "" if outcome.start is None or outcome.end is None else f"  {iso(outcome.start)} to {iso(outcome.end)}"
+    total = "" if outcome.total is None else f"  {format(outcome.total, 'f')} {outcome.currency}"
+    number = f"  {outcome.number}" if outcome.number else ""
+    reason = f"  {outcome.reason}" if outcome.reason else ""
+    return f"{outcome.contract}  {outcome.state}{number}{period}{total}{reason}"
+
+
+def _known(opened: Store, wanted: list[str] | None) -> None:
+    """A contract that the catalog does not have ends the command with 3; so does a store without a catalog."""
+    try:
+        contracts = revisions(opened)[-1].catalog.contracts
+    except NoCatalog as error:
+        say(str(error))
+        raise typer.Exit(NOT_FOUND) from None
+    for name in wanted or ():
+        if name not in contracts:
+            say(f"the catalog has no contract {name}; it has {', '.join(sorted(contracts)[:8]) or 'none'}")
+            raise typer.Exit(NOT_FOUND)
+
+
+def _instant(text: str | None) -> int:
+    if text is None:
+        return SystemClock().utc_ms()
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        instant = None
+    if instant is None or instant.tzinfo is None:
+        say(f"--as-of {text}: write an instant with its zone, such as 2026-11-03T00:00:00Z")
+        raise typer.Exit(2)
+    return int(instant.astimezone(UTC).timestamp()) * 1000

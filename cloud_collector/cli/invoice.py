@@ -1,0 +1,148 @@
+"""`cloud-collector invoice`: list, show and export what was issued."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from cloud_collector.billing.archive import ArchiveConflict, ArchiveFailed
+from cloud_collector.billing.export import Invoice, NoSuchInvoice, NotHandedOut, as_bundle, as_html, invoice
+from cloud_collector.cli.place import FolderOption, KeyOption, StoreOption, archive, opened_store, receipt_key, say
+from cloud_collector.contracts.period import iso
+
+app = typer.Typer(no_args_is_help=True, help="Issued invoices: list, show, export with their evidence.")
+
+NOT_FOUND: Final = 3
+REFUSED: Final = 4
+Number = Annotated[str, typer.Argument(help="The invoice's number, such as INV-7.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command(name="list")
+def list_(store: StoreOption = None, json_: Json = False) -> None:
+    """Example: `cloud-collector invoice list`.
+
+    Every issued invoice, in order of issue.
+    """
+    names = "number kind contract account start end currency total issued_at revision".split()
+    with opened_store(store) as opened:
+        rows = [dict(zip(names, row, strict=True)) for row in opened.rows("invoices")]
+    for row in rows:
+        row |= {name: iso(row[name]) for name in ("start", "end", "issued_at")}
+    if json_:
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    for row in rows:
+        day = datetime.fromisoformat(row["issued_at"]).astimezone(UTC).date()
+        period = f"{row['start'][:10]} to {row['end'][:10]}"
+        print(f"{row['number']:<12} {day}  {row['total']:>12} {row['currency']}  {row['contract']}  {period}")
+    if not rows:
+        say("no invoice has been issued yet")
+
+
+@app.command()
+def show(number: Number, store: StoreOption = None, folder: FolderOption = None, json_: Json = False) -> None:
+    """Example: `cloud-collector invoice show INV-7`.
+
+    What an invoice says, line by line, down to the counters.
+    """
+    found = _invoice(number, store, folder)
+    if json_:
+        print(json.dumps(found.body, indent=2, ensure_ascii=False))
+        return
+    print(told(found.body))
+
+
+@app.command()
+def export(
+    number: Number,
+    bundle: Annotated[
+        Path | None, typer.Option("--bundle", metavar="FILE.zip", help="The invoice with everything it rests on.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="A page to read and print.")] = None,
+    json_: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="The sealed body as JSON.")] = None,
+    sealed: Annotated[Path | None, typer.Option("--sealed", metavar="FILE", help="The sealed line itself.")] = None,
+    store: StoreOption = None,
+    folder: FolderOption = None,
+    key: KeyOption = None,
+) -> None:
+    """Example: `cloud-collector invoice export INV-7 --bundle INV-7.zip --html INV-7.html`.
+
+    Write an invoice's files; `-` is standard output. A bundle is verified before it is written. Exit 4 where the
+    evidence would show another account's readings.
+    """
+    if not any((bundle, html, json_, sealed)):
+        say("say what to write: --bundle FILE.zip, --html FILE, --json FILE or --sealed FILE")
+        raise typer.Exit(2)
+    found = _invoice(number, store, folder)
+    if json_ is not None:
+        _write(json_, (json.dumps(found.body, indent=2, ensure_ascii=False) + "\n").encode())
+    if sealed is not None:
+        _write(sealed, found.line)
+    if html is not None:
+        _write(html, as_html(found, receipt_key(key).public).encode())
+    if bundle is not None:
+        public = receipt_key(key).public
+        with opened_store(store) as opened:
+            try:
+                made = as_bundle(opened, found, public)
+            except NotHandedOut as error:
+                say(str(error))
+                raise typer.Exit(REFUSED) from None
+        _write(bundle, made)
+        say(f"check it with: verify-invoice {bundle} --trust {public.words} --trust GATEWAY")
+
+
+def told(body: dict[str, Any]) -> str:
+    """An invoice as text."""
+    currency, period = body["currency"], body["period"]
+    rows = [
+        f"{body['number']}  {body['kind'].replace('_', ' ')}, issued {body['issued_at']}, due {body['due'] or '—'}",
+        f"{body['operator']['name']} to {body['account']['name']}, contract {body['contract']}",
+        f"{period['start']} to {period['end']} ({period['timezone']})",
+        "",
+    ]
+    for place, line in enumerate(body["lines"], start=1):
+        name = " · ".join(part for part in (line["charge"], line["device"], line["window"]) if part)
+        unit = "" if line["unit"] == "1" else f" {line['unit']}"
+        price = "" if line["unit_price"] is None else f" at {line['unit_price']}"
+        mark = "  partly estimated" if line["estimated"] else ""
+        rows.append(f"{place:>3}  {name}  {line['quantity']}{unit}{price}  {line['amount']} {currency}{mark}")
+        rows.append(f"     {line['service_start']} to {line['service_end']}: {line['why']}")
+        rows += [
+            f"     {gateway}/{device} {meter}: {first} to {last} (reports {a} to {b} of {log} {epoch})"
+            for gateway, log, device, meter, epoch, a, first, b, last, _ in line["reads"]
+        ]
+    rows += ["", f"net {body['net']} {currency}"]
+    rows += [f"{tax['name']} {tax['percent']} % of {tax['base']}: {tax['amount']} {currency}" for tax in body["taxes"]]
+    rows.append(f"total {body['total']} {currency}")
+    rows += [
+        f"not measured: {gateway}/{device} {meter} from {start} to {end} ({cause})"
+        for gateway, device, meter, start, end, cause in body["gaps"]
+    ]
+    return "\n".join(rows)
+
+
+def _invoice(number: str, store: Path | None, folder: Path | None) -> Invoice:
+    with opened_store(store) as opened:
+        try:
+            return invoice(opened, archive(folder, store), number)
+        except NoSuchInvoice as error:
+            say(str(error))
+            raise typer.Exit(NOT_FOUND) from None
+        except (ArchiveConflict, ArchiveFailed) as error:
+            say(f"{error}. An invoice is in the folder before anyone is handed a copy")
+            raise typer.Exit(1) from None
+
+
+def _write(path: Path, content: bytes) -> None:
+    if str(path) == "-":
+        typer.get_binary_stream("stdout").write(content)
+        return
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        say(f"{path}: {error.strerror}")
+        raise typer.Exit(1) from None
