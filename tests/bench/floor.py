@@ -20,41 +20,41 @@ from shared.payload import unpack
 from shared.topic import Leaf, filter_of, gateway_of
 
 
-async def main(port: int, path: str, keys: dict[str, PublicKey], *, rows: bool) -> None:
-    database = sqlite3.connect(path, isolation_level=None)
+async def main(port: int, database: sqlite3.Connection, keys: dict[str, PublicKey], *, rows: bool) -> None:
     database.executescript(
-        "pragma journal_mode=wal; pragma synchronous=full; create table if not exists line (raw blob);"
-        "create table if not exists row (line, device, meter, start, register, units, deltas blob);"
+        "pragma journal_mode=wal; pragma synchronous=full; create table line (id integer primary key, raw blob);"
+        "create table row (line, device, meter, start, register, units, deltas blob);"
     )
-    async with MqttLink(BrokerSettings(host="127.0.0.1", port=port, tls=False), "bench").session() as session:
+    async with MqttLink(BrokerSettings(host="127.0.0.1", port=port, tls=False), "bench-floor").session() as session:
         await session.subscribe(filter_of(Leaf.REPORT))
-        while True:
-            batch = [await session.receive()]
-            while len(batch) < 256:
-                try:
-                    batch.append(await asyncio.wait_for(session.receive(), 0.02))
-                except TimeoutError:
-                    break
-            commit(database, batch, keys, session, rows=rows)
+        waiting: list[Message] = []
+        filling = asyncio.ensure_future(fill(session, waiting))
+        while not filling.done():
+            await asyncio.sleep(0 if len(waiting) >= 256 else 0.02)
+            with database:
+                commit(database.cursor(), waiting[:256], keys, rows=rows)
+            for message in waiting[:256]:
+                session.acknowledge(message)
+            del waiting[:256]
 
 
-def commit(database: sqlite3.Connection, batch: list[Message], keys: dict[str, PublicKey], session: Session, *, rows: bool) -> None:
-    database.execute("begin immediate")
+async def fill(session: Session, waiting: list[Message]) -> None:
+    while True:
+        waiting.append(await session.receive())
+
+
+def commit(cursor: sqlite3.Cursor, batch: list[Message], keys: dict[str, PublicKey], *, rows: bool) -> None:
     for message in batch:
         for raw in unpack(message.payload):  # type: ignore[union-attr]
             line = parse(raw)
             assert isinstance(line, Line)
             assert line.verified_by(keys[str(gateway_of(message.topic))])
             body = json.loads(line.body)
-            where = database.execute("insert into line (raw) values (?)", (raw,)).lastrowid
-            if rows and body["kind"] == "usage":
-                packed = [(where, r[0], r[1], body["start"], r[4], sum(r[5]), array("q", r[5]).tobytes()) for r in body["rows"]]
-                database.executemany("insert into row values (?,?,?,?,?,?,?)", packed)
-    database.execute("commit")
-    for message in batch:
-        session.acknowledge(message)
+            at = cursor.execute("insert into line (raw) values (?)", (raw,)).lastrowid
+            spread = [(at, r[0], r[1], body["start"], r[4], sum(r[5]), array("q", r[5])) for r in body.get("rows", ())]
+            cursor.executemany("insert into row values (?,?,?,?,?,?,?)", spread if rows else ())
 
 
 if __name__ == "__main__":
     known = {name: PublicKey(bytes.fromhex(key)) for name, key in json.loads(Path(sys.argv[3]).read_text()).items()}
-    asyncio.run(main(int(sys.argv[1]), sys.argv[2], known, rows=sys.argv[4] == "channel"))
+    asyncio.run(main(int(sys.argv[1]), sqlite3.connect(sys.argv[2]), known, rows=sys.argv[4] == "channel"))

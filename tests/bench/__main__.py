@@ -1,0 +1,68 @@
+"""`python -m tests.bench [--quick] [--json] [--only ROOM …]`: figures of this machine, each beside its floor."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from tests.bench.figure import Figure, Say, as_json, show
+from tests.bench.intake import intake
+from tests.bench.site import OTHER_CORE
+from tests.processes import ROOT
+
+Room = Callable[[Say], list[Figure]]
+
+
+def rooms(*, quick: bool) -> dict[str, Room]:
+    """What is measured, in the order of the table."""
+    if quick:
+        return {
+            "intake": partial(intake, lines=640, rounds=1, gateways=25),
+        }
+    return {
+        "intake": partial(intake, lines=8_000, rounds=3, gateways=500),
+    }
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure and print; a missed goal is said and is no failure."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="only to see that it runs: the figures mean nothing")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--only", nargs="+", choices=list(rooms(quick=True)), metavar="ROOM", help="measure only these")
+    options = parser.parse_args(arguments)
+    (ROOT / ".make").mkdir(exist_ok=True)
+    os.sched_setaffinity(0, {OTHER_CORE})
+    progress = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    figures: list[Figure] = []
+    with progress:
+        task = progress.add_task("")
+        for name, room in rooms(quick=options.quick).items():
+            if not options.only or name in options.only:
+                figures += room(partial(_tell, progress, task, name))
+    if options.json:
+        print(as_json(figures))
+    else:
+        console = Console(highlight=False)
+        show(figures, console)
+        if options.quick:
+            console.print("[yellow]quick: every row was computed, and no figure means anything[/]")
+    return 0
+
+
+def _tell(progress: Progress, task: TaskID, room: str, what: str) -> None:
+    progress.update(task, description=f"{room}: {what}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
