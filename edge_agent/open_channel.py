@@ -25,6 +25,8 @@ class OpenChannel:
     """Why there is no good reading since the last one."""
     looked: bool = False
     """Whether its source has answered or failed since the start."""
+    fresh: bool = False
+    """Whether a good reading has come since the start."""
 
     @property
     def statement(self) -> tuple[int | None, str]:
@@ -46,8 +48,9 @@ class OpenChannel:
         if self.spec.kind.cumulative:
             row.deltas = [0] * len(row.deltas)
             row.gaps = [gap for gap in row.gaps if gap.amount is None]
-            self.state = state._replace(register=state.raw)
-            self.cut = state.raw or 0
+            # P1: what an image remembers was read before the last epoch ended, and would count twice.
+            self.state = state._replace(register=state.raw) if self.fresh else MeterState(seen=state.seen)
+            self.cut = self.state.raw or 0
         else:
             row.deltas[0] += lost
             self.state = state._replace(register=row.pending)

@@ -35,7 +35,7 @@ class Rogue:
         """Do one of the things that a hostile gateway may do."""
         if not self._lines:
             self._chain(self._birth)
-        match self.draw.randrange(6):
+        match self.draw.randrange(7):
             case 0:
                 self._chain(lambda header: self._usage(header, self._register, 50))
                 self._register += 50
@@ -52,6 +52,9 @@ class Rogue:
                 body = body_of(self._usage(header, self._register, 1))
                 body["rows"][0][5] = [-5] * len(body["rows"][0][5])
                 self._take(seal("MS1", body, self.key))
+            case 5:  # A signature that is nobody's.
+                raw = seal_report(self._usage(self._header(self._seq + 1, self._prev), self._register, 3), self.key)
+                self._publish([raw.replace(b'"seq":', b'"seq":1', 1)])
             case _:  # Everything once more, and a line of a chain that does not continue.
                 self._publish(self._lines[-8:])
                 header = self._header(self._seq + 1, hash_of(b"no such line"))

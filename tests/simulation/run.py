@@ -6,6 +6,7 @@ seed holds every promise and the set has teeth: each fault and each verdict in a
 
 import argparse
 import gc
+import logging
 import multiprocessing
 import sys
 import time
@@ -26,6 +27,7 @@ TEETH_SEEDS_MIN: Final = 40
 
 def run_seed(seed: int) -> Result:
     """Run one seed; what breaks in the simulation itself is a problem of the seed."""
+    logging.disable(logging.CRITICAL)
     try:
         return World(seed).run()
     except Exception:  # noqa: BLE001 - the runner reports every way in which a seed fails.
@@ -33,6 +35,7 @@ def run_seed(seed: int) -> Result:
         return Result(seed=seed, trace="", problems=[text], events=[], counts=Counter())
     finally:
         gc.collect()
+        logging.disable(logging.NOTSET)
 
 
 def kept_seeds() -> list[int]:

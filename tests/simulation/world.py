@@ -106,6 +106,7 @@ class World:
         self.loop.later(TROUBLE_SECONDS, self._calm)
         self.loop.later(TROUBLE_SECONDS + QUIET_SECONDS, self._quiet)
         self.loop.run_until_complete(self._until(TROUBLE_SECONDS + CALM_SECONDS))
+        self.collector.take_verdicts()
         self.checkers.judge()
         for party in (self.collector, *self.agents):
             if party.power is not None and party.power.on:
