@@ -19,6 +19,7 @@ from cloud_collector.store.store import Store
 from cloud_collector.ticks import ticking
 from cloud_collector.usage.between import RATES_MAX
 from cloud_collector.usage.view import StoreView
+from cloud_collector.web.server import serving
 from shared.effects.clock import SystemClock
 from shared.effects.mqtt import MqttLink
 from shared.effects.workers import ThreadWorkers
@@ -73,5 +74,6 @@ async def _run(known: CollectorSettings, key: SigningKey, store: Store) -> None:
             "event=collector_started store=%s broker=%s:%s", known.store_path, known.broker.host, known.broker.port
         )
         with ticking(collector, clock, seconds=known.tick_seconds):
-            await collector.run()
+            async with serving(known, collector, clock, key.public):
+                await collector.run()
     _log.info("event=collector_stopped")

@@ -18,12 +18,13 @@ _NAME: Final = re.compile(r"^-- name: ([a-z0-9_]+)\s*$", re.MULTILINE)
 
 
 class Store:
-    """One connection to the collector's database, already migrated."""
+    """One connection to the collector's database; opening it brings the schema forward, but for a mere reader."""
 
-    def __init__(self, database: Database, *, engine: str = "sqlite") -> None:
+    def __init__(self, database: Database, *, engine: str = "sqlite", migrated: bool = False) -> None:
         self._database = database
         self._queries = named_queries(engine)
-        migrate(database)
+        if not migrated:
+            migrate(database)
 
     def rows(self, name: str, *parameters: object) -> list[Row]:
         """All rows of the named query."""
