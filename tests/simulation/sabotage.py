@@ -62,8 +62,8 @@ def reset_read_as_rollback() -> Iterator[None]:
     """P4: what was counted since a reset is lost."""
     judge_fall = edge_agent.meter.judge_fall
 
-    def mistaken(*args: Any) -> Judgement:
-        found = judge_fall(*args)
+    def mistaken(*args: Any, **more: Any) -> Judgement:
+        found = judge_fall(*args, **more)
         return found._replace(amount=0, verdict=Verdict.ROLLBACK) if found.verdict is Verdict.RESET else found
 
     with patch("edge_agent.meter.judge_fall", mistaken):
