@@ -14,6 +14,7 @@ from edge_agent.limits import (
     RESEND_DOUBLINGS_MAX,
     RESEND_SECONDS_MAX,
     RESEND_SECONDS_MIN,
+    RESEND_TOGETHER_MS,
     UPLINK_BACKLOG_LINES,
     UPLINK_FLIGHTS_MAX,
     UPLINK_RESTING_SENDINGS,
@@ -48,6 +49,8 @@ class Flights:
         if len(self._flights) > UPLINK_FLIGHTS_MAX:
             self._flights = {place: self._flights[place] for place in window if place in self._flights}
         due = [place for place in window if self._is_due(place, now_ms)]
+        if due:  # What would follow within a moment travels along: a payload costs more than a line.
+            due = [place for place in window if self._is_due(place, now_ms + RESEND_TOGETHER_MS)]
         if newest is not None and newest not in window and newest != self._newest_sent:
             due.append(newest)
         return due

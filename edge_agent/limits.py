@@ -25,6 +25,8 @@ UPLINK_RESTING_SENDINGS: Final = 2
 RESEND_SECONDS_MIN: Final = 5.0
 """The backoff's first bound for a line without a receipt; doubled each time, drawn evenly below (full jitter)."""
 RESEND_SECONDS_MAX: Final = 900.0
+RESEND_TOGETHER_MS: Final = 1_000
+"""Resends that are due within this time go in one payload."""
 RESEND_DOUBLINGS_MAX: Final = 10
 """So that the backoff's arithmetic stays small however long an outage lasts."""
 RESEND_AFTER_RECONNECT_SECONDS_MAX: Final = 60.0
