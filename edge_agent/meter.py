@@ -67,16 +67,18 @@ def meter_counter(
         return baseline(state, reading, at)
     if reading.serial and state.serial and reading.serial != state.serial:
         return settle(state, reading, at, Judgement(None, Verdict.EXCHANGE, sure=True))
-    found = judge(state, value, reading.generation, spec, between(state.at, at))
-    if found.sure:
-        if state.held is not None and found.verdict is None and not state.raw <= state.held.value <= value:
-            found = found._replace(verdict=Verdict.GLITCH)
-        return settle(state, reading, at, found)
     held = state.held
+    found = judge(state, value, reading.generation, spec, between(state.at, at))
+    hidden = () if held is None else _hidden(state, held, reading, spec, between)
+    if found.sure:
+        if held is not None and found.verdict is None and not state.raw <= held.value <= value:
+            found = found._replace(verdict=Verdict.GLITCH)
+        after, metered = settle(state, reading, at, found)
+        return after, Metered(hidden + metered.steps)
     if held is None:
         return state._replace(held=Held(value, at, reading.generation), seen=at), _HELD
     if not _continues(held, reading, spec, between(held.at, at)):
-        return state._replace(held=Held(value, at, reading.generation), seen=at), _GLITCH
+        return state._replace(held=Held(value, at, reading.generation), seen=at), Metered(hidden, Verdict.GLITCH)
     # P4: confirmed. It counts from the moment of the held reading, as judged by what is known now.
     found = judge(state, held.value, held.generation, spec, between(state.at, held.at))
     confirmed, first = settle(state, _as_held(reading, held), held.at, found)
@@ -151,6 +153,14 @@ def _continues(held: Held, reading: Reading, spec: ChannelSpec, elapsed: Elapsed
         and rise >= 0
         and (elapsed.most_ms is None or rise <= allowed(spec, elapsed.most_ms))
     )
+
+
+def _hidden(state: MeterState, held: Held, reading: Reading, spec: ChannelSpec, between: Between) -> tuple[Step, ...]:
+    """A held rise that a reset has overtaken, which nobody can confirm or refute any more, is declared (P3)."""
+    if state.at is None or reading.generation == held.generation:
+        return ()
+    found = judge(state, held.value, held.generation, spec, between(state.at, held.at))
+    return (Step(held.at, state.at, None, Verdict.GLITCH),) if found.verdict is None else ()
 
 
 def _as_held(reading: Reading, held: Held) -> Reading:

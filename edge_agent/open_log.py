@@ -322,7 +322,7 @@ class OpenLog:
             channel.row.add(index, step, (channel.silence or GapCause.SOURCE_DOWN) if silent else None, ordinal)
             channel.ordinal = ordinal
         channel.silence = None
-        channel.fresh = True
+        channel.fresh |= after.at != before.at
         channel.state = after
         return True
 

@@ -185,6 +185,14 @@ def test_across_boots_without_a_placed_clock_a_fall_beyond_this_boots_age_hides_
     assert [(step.amount, step.verdict) for step in read.steps] == [(None, Verdict.ROLLBACK), (10, None)]
 
 
+def test_a_rise_held_across_boots_that_a_reset_overtakes_is_declared() -> None:
+    """P3."""
+    read = Meter().read(1_000, 1_010, generation="a").reboot().read(90_000, after=0, generation="a")
+    read.read(5, generation="b")
+    assert [(step.amount, step.verdict) for step in read.steps] == [(None, Verdict.GLITCH), (5, Verdict.RESET)]
+    assert read.used == 15
+
+
 def test_across_boots_the_placed_clock_tells_what_the_rate_allows() -> None:
     read = Meter().read(1_000, 1_010)
     read.unknown_across_boots = False
