@@ -12,6 +12,7 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElaps
 from tests.bench.figure import Figure, Say, as_json, show
 from tests.bench.intake import intake
 from tests.bench.site import OTHER_CORE
+from tests.bench.wire import wire
 from tests.processes import ROOT
 
 Room = Callable[[Say], list[Figure]]
@@ -22,9 +23,11 @@ def rooms(*, quick: bool) -> dict[str, Room]:
     if quick:
         return {
             "intake": partial(intake, lines=640, rounds=1, gateways=25),
+            "wire": partial(wire, lines=5, pings=1),
         }
     return {
         "intake": partial(intake, lines=8_000, rounds=3, gateways=500),
+        "wire": partial(wire, lines=30, pings=3),
     }
 
 

@@ -11,7 +11,7 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -66,7 +66,7 @@ class Drained:
 def drain(consumer: Consumer, payloads: Payloads, lines: int) -> Drained:
     """Queue the payloads while the consumer is away, then let it commit all of their lines."""
     with workspace() as folder, broker(folder) as port:
-        asyncio.run(_queue(consumer.client_id, port, payloads))
+        asyncio.run(queue(consumer.client_id, port, payloads))
         process = Process(consumer.name, consumer.prepare(folder, port), folder / "consumer.log")
         process.start()
         os.sched_setaffinity(process.pid, {MEASURED_CORE})
@@ -125,7 +125,8 @@ def counters(path: Path) -> Mapping[str, int]:
     return {name: int(value.split()[0]) for name, value, *_ in pairs if value.split() and value.split()[0].isdigit()}
 
 
-async def _queue(client_id: str, port: int, payloads: Payloads) -> None:
+async def queue(client_id: str, port: int, payloads: Payloads) -> None:
+    """The broker keeps the payloads for this client."""
     async with MqttLink(settings(port), client_id).session() as session:
         await session.subscribe(filter_of(Leaf.REPORT))
     async with MqttLink(settings(port), "bench-publisher").session() as session:
@@ -164,10 +165,3 @@ def committed(path: Path, *, exactly: bool = False) -> int:
         return 0
     finally:
         database.close()
-
-
-@contextlib.asynccontextmanager
-async def session_of(port: int, client_id: str, **others: int) -> AsyncIterator["object"]:
-    """A session with the bench's broker."""
-    async with MqttLink(settings(port, **others), client_id).session() as session:
-        yield session
