@@ -67,7 +67,7 @@ def _demonstrate(site: Site, processes: Processes, console: Console) -> None:
     _enrol(site)
     processes.start("broker", [sys.executable, "-m", "demo.broker", str(site.broker_port), site.passwords])
     processes.wait(lambda: _listens(site.broker_port), 20, "the broker listens")
-    processes.start("collector", [BIN / "cloud-collector", "run", "--config", site.collector_config])
+    processes.start("collector", [BIN / "cloud-collector", "--config", site.collector_config, "run"])
     processes.wait(lambda: _ready(site), 30, "the collector is ready")
     for gateway in site.gateways():
         processes.start(gateway, [BIN / "edge-agent", "run", "--config", site.gateway_config(gateway)])
@@ -83,9 +83,8 @@ def _enrol(site: Site) -> None:
     for gateway in site.gateways():
         run("edge-agent", "key", "new", site.gateway_key(gateway))
         public = site.folder / gateway / "gateway.pub"
-        public.write_text(run("edge-agent", "key", "show", site.gateway_key(gateway), "--pem"), encoding="ascii")
+        public.write_text(run("edge-agent", "key", "show", site.gateway_key(gateway)), encoding="ascii")
         run("cloud-collector", "--config", site.collector_config, "gateway", "add", gateway, "--key", public)
-    run("cloud-collector", "--config", site.collector_config, "catalog", "apply", site.catalog)
 
 
 def _follow(site: Site, processes: Processes, console: Console, readings: int) -> None:
@@ -120,6 +119,8 @@ def _follow(site: Site, processes: Processes, console: Console, readings: int) -
 def _bill(site: Site, console: Console) -> None:
     """Bill what is due, then verify each invoice from its bundle alone."""
     config = site.collector_config
+    # Not sooner: last month is long over, and would be billed with what has arrived by then.
+    run("cloud-collector", "--config", config, "catalog", "apply", site.catalog)
     run("cloud-collector", "--config", config, "billing", "run")
     invoices = json.loads(run("cloud-collector", "--config", config, "invoice", "list", "--json"))
     if not invoices:

@@ -110,7 +110,7 @@ class CrashSite:
             folder.mkdir()
             run("edge-agent", "key", "new", folder / "gateway.key")
             public = folder / "gateway.pub"
-            public.write_text(run("edge-agent", "key", "show", folder / "gateway.key", "--pem").stdout)
+            public.write_text(run("edge-agent", "key", "show", folder / "gateway.key").stdout)
             run("cloud-collector", "--config", self.collector_config, "gateway", "add", name, "--key", public)
             channels = "".join(
                 f'[[sources.channels]]\ndevice = "meter-{at}"\nmeter = "energy"\nunit = "Wh"\nrate_max = 100\n'
