@@ -10,7 +10,8 @@ from typing import Any
 
 from shared.effects.broker import BrokerSettings
 from shared.effects.link import Link, Session, Will
-from shared.effects.mqtt import MqttLink, _MqttSession, _Wire
+from shared.effects.mqtt import MqttLink, _MqttSession
+from shared.effects.wire import Wire
 from tests.processes import Process, free_port, mosquitto, wait_for_port
 
 
@@ -68,7 +69,7 @@ class Mosquitto:
     def __init__(self, port: int, process: Process) -> None:
         self.port = port
         self.process = process
-        self._wires: dict[str, _Wire] = {}
+        self._wires: dict[str, Wire] = {}
 
     def link(self, name: str, **settings: Any) -> Link:
         """A link under a client name."""
@@ -90,7 +91,7 @@ class Mosquitto:
 class _Watched:
     """A link whose connection underneath is known by its client's name."""
 
-    def __init__(self, link: MqttLink, wires: dict[str, _Wire], name: str) -> None:
+    def __init__(self, link: MqttLink, wires: dict[str, Wire], name: str) -> None:
         self._link, self._wires, self._name = link, wires, name
 
     @contextlib.asynccontextmanager

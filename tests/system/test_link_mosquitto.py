@@ -45,9 +45,7 @@ class TestMqttLinkOnMosquitto(LinkContract):
         with mosquitto_broker(folder) as broker:
             yield broker
 
-    async def test_a_killed_broker_comes_back_with_what_it_persisted(
-        self, broker: Mosquitto, folder: Path
-    ) -> None:
+    async def test_a_killed_broker_comes_back_with_what_it_persisted(self, broker: Mosquitto, folder: Path) -> None:
         """P8: the same names go on after a restart."""
         async with broker.link("b").session() as b:
             await b.subscribe("t")
@@ -100,6 +98,10 @@ class TestARefusalSaysWhy:
     async def test_the_name_cannot_be_resolved(self) -> None:
         said = await refusal(BrokerSettings(host="no-such-host.invalid", tls=False))
         assert said == "the broker's name no-such-host.invalid cannot be resolved: check its spelling and the DNS"
+
+    async def test_a_name_that_no_host_can_have(self) -> None:
+        said = await refusal(BrokerSettings(host="x" * 70, tls=False))
+        assert "is no host name" in said
 
     async def test_a_wrong_password(self, folder: Path) -> None:
         passwords = folder / "passwords"

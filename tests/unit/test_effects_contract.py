@@ -19,8 +19,8 @@ import pytest
 from shared.effects.clock import Clock, SystemClock
 from shared.effects.link import Link, Message, Session, Will
 from shared.effects.memory import MemoryBroker, MemoryLink, SimpleClock, matches
-from shared.effects.mqtt import _Wire
 from shared.effects.sqlite import SqliteDatabase
+from shared.effects.wire import Wire
 from shared.effects.workers import InlineWorkers, ThreadWorkers, Workers
 from shared.errors import (
     DatabaseBusy,
@@ -308,7 +308,7 @@ class TestMqttLinkOnAmqtt(LinkContract):
 
 
 class TestTheAdapterUnderneathAiomqtt:
-    """Fails when an upgrade of aiomqtt or paho moves what `_Wire` holds on to."""
+    """Fails when an upgrade of aiomqtt or paho moves what `Wire` holds on to."""
 
     async def test_every_hidden_name_is_where_it_was(self) -> None:
         client = aiomqtt.Client("localhost", identifier="x")
@@ -318,12 +318,12 @@ class TestTheAdapterUnderneathAiomqtt:
         assert callable(client._on_disconnect)
         assert callable(client._on_socket_open)
         assert callable(client._client._sock_close)
-        _Wire(client).close()
+        Wire(client).close()
 
     async def test_acknowledging_by_hand_is_on_before_anything_can_arrive(self) -> None:
         """P6: a durable session delivers at once on connect, before any call of ours could switch it on."""
         client = aiomqtt.Client("localhost", identifier="x", clean_session=False)
-        wire = _Wire(client)
+        wire = Wire(client)
         assert client._client._manual_ack is True
         assert client._client.on_message == wire._on_message
         wire.close()
