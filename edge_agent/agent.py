@@ -158,6 +158,8 @@ class Agent:
             on_contradicted=self._begin_epoch,
             health=self._health,
             prefix=settings.prefix,
+            drain_delay_seconds=settings.drain_delay_seconds,
+            reconnect_seconds_max=settings.reconnect_seconds_max,
         )
         if self._spool.contradicted:
             self._begin_epoch()
@@ -180,8 +182,9 @@ class Agent:
         for source in self._sources:
             if isinstance(source, HistoricSource):
                 known = [self._metering.resume_at(log) for log in sorted({spec.log for spec in source.channels})]
-                if known and (utc := min((at for at in known if at is not None), default=None)) is not None:
-                    source.resume(utc)
+                seen = [utc for utc in known if utc is not None]
+                if seen and len(seen) == len(known):
+                    source.resume(min(seen))
 
     async def _poll(self, source: Source) -> None:
         historic = source if isinstance(source, HistoricSource) else None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from edge_agent.invalid import InvalidSetting, require_fits, require_within
+from edge_agent.limits import DRAIN_DELAY_SECONDS_MAX, RECONNECT_SECONDS_MAX
 from edge_agent.sources.exec import ExecSettings
 from edge_agent.sources.netdev import NetdevSettings
 from edge_agent.sources.proc import ProcSettings
@@ -45,6 +46,10 @@ class AgentSettings:
     """How many intervals one sealed line holds."""
     commit_seconds: int = 60
     """How often the open window is written to disk; 300 spares flash."""
+    drain_delay_seconds: int = int(DRAIN_DELAY_SECONDS_MAX)
+    """The longest random wait before a backlog is sent after an outage, so that a fleet does not come back as one."""
+    reconnect_seconds_max: int = int(RECONNECT_SECONDS_MAX)
+    """The longest random wait between two attempts to reach the broker."""
     spool_path: Path = Path("/var/lib/meterseal/spool.db")
     """The file that holds what the collector has not yet confirmed."""
     spool_bytes_max: int = 64 * 1024 * 1024
@@ -60,6 +65,8 @@ class AgentSettings:
         require_within("step_seconds", self.step_seconds, 1, STEP_SECONDS_MAX)
         require_within("interval_count", self.interval_count, 1, LINE_INTERVALS_MAX)
         require_within("commit_seconds", self.commit_seconds, 1, COMMIT_SECONDS_MAX)
+        require_within("drain_delay_seconds", self.drain_delay_seconds, 0, 3_600)
+        require_within("reconnect_seconds_max", self.reconnect_seconds_max, 1, 3_600)
         require_within("spool_bytes_max", self.spool_bytes_max, SPOOL_BYTES_LEAST, 1 << 40)
         names = [source.name for source in self.sources]
         for name in names:

@@ -241,6 +241,7 @@ class Spool:
     ) -> list[SealedLine]:
         after = dict(chains)
         lines = [self._sealed(item, epoch, after) for item in sealables]
+        _LOG.debug("event=seal_begun lines=%d", len(lines))
         with self._database.atomic():
             self._make_room(sum(len(line.raw) + _LINE_OVERHEAD_BYTES for line in lines))
             self._database.executemany(self._sql["put_line"], [tables.line_row(line) for line in lines])
@@ -253,6 +254,7 @@ class Spool:
             if epoch != self._epoch:
                 self._run("set_identity", *tables.summed(self.gateway, epoch))
                 self._drop_chains(epoch, after)
+        _LOG.debug("event=seal_ended lines=%d", len(lines))
         self._epoch, self._chains = epoch, after
         self._waiting_count += len(lines)
         return lines

@@ -58,7 +58,12 @@ class Uplink:
         on_contradicted: Callable[[], None],
         health: Callable[[], Mapping[str, Any]] = dict,
         prefix: str = PREFIX,
+        drain_delay_seconds: float = DRAIN_DELAY_SECONDS_MAX,
+        reconnect_seconds_max: float = RECONNECT_SECONDS_MAX,
     ) -> None:
+        self._drain_delay_seconds = drain_delay_seconds
+        self._reconnect_seconds_max = reconnect_seconds_max
+        self._draining = False
         self._spool = spool
         self._receipt_keys = {key.id: key for key in receipt_keys}
         self._clock = clock
@@ -89,7 +94,9 @@ class Uplink:
             if now_ms - began_ms >= RECONNECT_STABLE_SECONDS * 1_000:
                 failures = 0
             failures += 1
-            bound = min(RECONNECT_SECONDS_MAX, RECONNECT_SECONDS_MIN * 2.0 ** min(failures, _RECONNECT_DOUBLINGS_MAX))
+            bound = min(
+                self._reconnect_seconds_max, RECONNECT_SECONDS_MIN * 2.0 ** min(failures, _RECONNECT_DOUBLINGS_MAX)
+            )
             await _wait(self._closing, self._random.uniform(0, bound))
 
     def close(self) -> None:
@@ -126,7 +133,7 @@ class Uplink:
             outage = self._spool.waiting_count > UPLINK_BACKLOG_LINES
         else:
             outage = now_ms - self._lost_ms >= OUTAGE_SECONDS_MIN * 1_000
-        return int(self._random.uniform(0, DRAIN_DELAY_SECONDS_MAX) * 1_000) if outage else 0
+        return int(self._random.uniform(0, self._drain_delay_seconds) * 1_000) if outage else 0
 
     async def _send(self, session: Session, drain_ms: int) -> None:
         while True:
@@ -136,6 +143,7 @@ class Uplink:
             asked = self._asked_places() if draining else []
             oldest = self._spool.waiting(UPLINK_BACKLOG_LINES) if draining else []
             newest = self._spool.waiting_newest()
+            self._note_drain(draining=draining)
             due = self._flights.choose(asked=asked, oldest=oldest, newest=newest, now_ms=now_ms)
             for places, payload in _payloads(self._spool, due):
                 self._flights.send(places, newest=newest, now_ms=now_ms)
@@ -143,6 +151,16 @@ class Uplink:
             if not due:
                 until_ms = self._flights.next_due_ms((*asked, *oldest)) if draining else drain_ms
                 await _wait(self._changed, None if until_ms is None else max(0, until_ms - now_ms + 1) / 1_000)
+
+    def _note_drain(self, *, draining: bool) -> None:
+        """Say when a backlog begins to leave and when it is gone."""
+        waiting = self._spool.waiting_count
+        if draining and not self._draining and waiting > UPLINK_BACKLOG_LINES:
+            self._draining = True
+            _LOG.debug("event=drain_begun waiting_lines=%d", waiting)
+        elif self._draining and waiting <= 1:
+            self._draining = False
+            _LOG.debug("event=drain_ended waiting_lines=%d", waiting)
 
     def _asked_places(self) -> list[Place]:
         places: list[Place] = []

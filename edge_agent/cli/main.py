@@ -42,7 +42,7 @@ def _dispatch(options: argparse.Namespace) -> Exit:
         case "run":
             from edge_agent.cli.run import run  # noqa: PLC0415 - only what the command needs.
 
-            return run(options.config, options.set)
+            return run(options.config, options.set, log_level=options.log_level)
         case "status" | "backlog" | "read":
             from edge_agent.cli import show  # noqa: PLC0415
 
@@ -101,7 +101,9 @@ def _parser() -> argparse.ArgumentParser:
             name, help=said, description=said, parents=parents, epilog=EPILOG, allow_abbrev=False
         )
 
-    command("run", "Meter, seal and send, until SIGTERM.", shared)
+    command("run", "Meter, seal and send, until SIGTERM.", shared).add_argument(
+        "--log-level", choices=("debug", "info", "warning", "error"), default="info", help="default: %(default)s"
+    )
     command("status", "How the agent stands: link, backlog, sources, registers.", shared, reads)
     command("read", "Read every source once: raw value, register, verdict.", shared, reads)
     command("backlog", "What the collector has not yet confirmed.", shared, reads)

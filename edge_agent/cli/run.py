@@ -34,10 +34,10 @@ _OPEN_POLL_SECONDS: Final = 0.05
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
 
-def run(config: Path, flags: Sequence[str]) -> Exit:
+def run(config: Path, flags: Sequence[str], *, log_level: str = "info") -> Exit:
     """Meter, seal and send until SIGTERM or SIGINT; raises MetersealError with what ended it."""
     settings = settings_of(config, flags)
-    _log_to_stderr()
+    _log_to_stderr(log_level)
     asyncio.run(_run(settings))
     return Exit.OK
 
@@ -152,10 +152,12 @@ def _dates_checked(clock: Clock) -> Callable[[], bool]:
     return checked
 
 
-def _log_to_stderr() -> None:
+def _log_to_stderr(level: str) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_JournalFormat() if "JOURNAL_STREAM" in os.environ else _PlainFormat())
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.basicConfig(level=level.upper(), handlers=[handler])
+    for chatty in ("asyncio", "aiomqtt", "mqtt"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 class _PlainFormat(logging.Formatter):

@@ -41,7 +41,7 @@ class CrashSite:
         self.agents = {
             name: Process(
                 name,
-                [*command("edge-agent"), "--log-level", "debug", "run", "--config", str(folder / name / "agent.toml")],
+                [*command("edge-agent"), "run", "--log-level", "debug", "--config", str(folder / name / "agent.toml")],
                 folder / f"{name}.log",
             )
             for name in self._gateways
@@ -120,7 +120,7 @@ class CrashSite:
             (folder / "agent.toml").write_text(
                 f'gateway = "{name}"\nkey_file = "{folder / "gateway.key"}"\nreceipt_key_files = ["{receipt_public}"]\n'
                 f'spool_path = "{folder / "spool.db"}"\nstep_seconds = {step}\ninterval_count = {count}\n'
-                f"commit_seconds = 1\n{broker}"
+                f"commit_seconds = 1\ndrain_delay_seconds = 1\nreconnect_seconds_max = 2\n{broker}"
                 f'[[sources]]\ntype = "replay"\nfollow = true\npoll_seconds = 0.2\n'
                 f'path = "{self.readings(name)}"\n{channels}'
             )
