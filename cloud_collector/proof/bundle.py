@@ -9,7 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from cloud_collector.proof.container import pack, unpack
 from shared.errors import InvalidRecord, Refused
@@ -133,9 +133,9 @@ def write_readme(body: Body) -> bytes:
     """README.txt: for whoever opens the zip and has never heard of it."""
     older = [row["revision"] for row in body["catalog"][1:]]
     return _README.format(
-        number=_ascii(body["number"]),
-        operator=_ascii(body["operator"]["name"]),
-        account=_ascii(body["account"]["name"]),
+        number=body["number"],
+        operator=body["operator"]["name"],
+        account=body["account"]["name"],
         start=body["period"]["start"],
         end=body["period"]["end"],
         total=body["total"],
@@ -144,11 +144,7 @@ def write_readme(body: Body) -> bytes:
         older="".join(
             f"  catalog.{number}.toml      revision {number}, whose prices it also used\n" for number in older
         ),
-    ).encode("ascii")
-
-
-def _ascii(value: Any) -> str:
-    return str(value).encode("ascii", "backslashreplace").decode("ascii")
+    ).encode()
 
 
 _README: Final = """\

@@ -1,6 +1,6 @@
 """A small world for billing: one gateway's genuine lines, a catalog, and a store that holds both."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,14 +12,26 @@ from cloud_collector.fleet.gateways import add_gateway
 from cloud_collector.intake.intake import Intake
 from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.store import Store
-from cloud_collector.usage.derive import OWN_TIME, spans_of
-from cloud_collector.usage.ledger import Ledger
-from cloud_collector.usage.span import Span, UsageView
 from cloud_collector.usage.view import StoreView
 from shared.effects.sqlite import SqliteDatabase
 from shared.key import SigningKey
 from shared.line import hash_of
-from shared.report import Birth, Cause, Channel, Clock, Header, Report, Usage, UsageRow, seal_report
+from shared.report import (
+    Birth,
+    Cause,
+    Channel,
+    Clock,
+    ClockLine,
+    Gap,
+    GapCause,
+    GapRow,
+    Header,
+    Position,
+    Report,
+    Usage,
+    UsageRow,
+    seal_report,
+)
 from shared.topic import Leaf, topic_of
 
 GATEWAY_KEY = SigningKey(bytes(range(32)))
@@ -92,35 +104,40 @@ class Gateway:
     name: str = "roof-1"
     log: str = "main"
     epoch: str = "5f2c91aa"
+    boot: str = "b7e1c09d"
+    clock: Clock = Clock.SYNCHRONISED
+    shift: int = 0
+    """UTC minus the boot's own seconds, where the clock is R."""
     lines: list[bytes] = field(default_factory=list)
-    reports: list[Report] = field(default_factory=list)
     registers: dict[str, int] = field(default_factory=lambda: {"sdm630-1": 12_345_631, "sdm630-2": 771_200})
+    seq: int = 0
+    prev: str = ""
 
-    def _header(self, sealed_at: int) -> Header:
+    def _header(self, at: int) -> Header:
         return Header(
             gateway=self.name,
             log=self.log,
             key=GATEWAY_KEY.public.id,
             epoch=self.epoch,
-            seq=len(self.lines) + 1,
-            prev=hash_of(self.lines[-1]) if self.lines else "",
-            boot="b7e1c09d",
-            clock=Clock.SYNCHRONISED,
-            sealed_at=sealed_at,
+            seq=self.seq + 1,
+            prev=self.prev,
+            boot=self.boot,
+            clock=self.clock,
+            sealed_at=at - self.shift,
         )
 
     def _seal(self, report: Report) -> None:
-        self.reports.append(report)
         self.lines.append(seal_report(report, GATEWAY_KEY))
+        self.seq, self.prev = self.seq + 1, hash_of(self.lines[-1])
 
-    def birth(self, at: int) -> None:
+    def birth(self, at: int, previous: Position | None = None) -> None:
         self._seal(
             Birth(
                 header=self._header(at),
                 agent="meterseal 0.1.0",
                 config="t5YG-zr-pb0WCe1AtiIULxyYElq8_omnamYbDo40ORA",
                 cause=Cause.START,
-                previous=None,
+                previous=previous,
                 channels=tuple(
                     Channel(device, "energy", "Wh", 0, "modbus", f"SN-{device}", register, register)
                     for device, register in self.registers.items()
@@ -135,7 +152,33 @@ class Gateway:
             rows.append(UsageRow(device, "energy", "Wh", 0, register, deltas, {}))
             self.registers[device] = register + sum(deltas)
         header = self._header(start + STEP * COUNT)
-        self._seal(Usage(header=header, start=start, step=STEP, count=COUNT, rows=tuple(rows)))
+        self._seal(Usage(header=header, start=start - self.shift, step=STEP, count=COUNT, rows=tuple(rows)))
+
+    def gap(self, start: int, end: int, device: str, units: int | None) -> None:
+        before = self.registers[device]
+        after = None if units is None else before + units
+        row = GapRow(
+            device,
+            "energy",
+            start - self.shift,
+            end - self.shift,
+            GapCause.SOURCE_DOWN,
+            None if units is None else before,
+            after,
+        )
+        self._seal(Gap(header=self._header(end), rows=(row,)))
+        self.registers[device] = before if after is None else after
+
+    def tell_time(self, at: int) -> None:
+        self._seal(ClockLine(header=self._header(at), offset=self.shift))
+
+    def reboot(self, boot: str, *, clock: Clock, shift: int = 0) -> None:
+        self.boot, self.clock, self.shift = boot, clock, shift
+
+    def lose_spool(self, epoch: str, at: int) -> None:
+        previous = Position(self.epoch, self.seq, self.prev)
+        self.epoch, self.seq, self.prev = epoch, 0, ""
+        self.birth(at, previous)
 
 
 def october(gateway: Gateway, *, days: int = 33) -> Gateway:
@@ -151,28 +194,6 @@ def new_store(path: Path | str = ":memory:", catalog: str = CATALOG) -> Store:
     store = Store(SqliteDatabase(path))
     apply(store, load_catalog(catalog), now_ms=(OCTOBER - 86_400) * 1000)
     return store
-
-
-def ledger(reports: Iterable[Report], *, until: int | None = None) -> Ledger:
-    spans: list[Span] = []
-    for report in reports:
-        if until is None or report.header.seq <= until:
-            spans += spans_of(report, OWN_TIME, report.header.sealed_at * 1000)
-    return Ledger(spans)
-
-
-def biller(view: UsageView, *, complete: int | None = None, archive: Archive | None = None) -> Biller:
-    return Biller(
-        key=RECEIPT_KEY,
-        archive=archive or MemoryArchive(),
-        view=lambda _: view,
-        complete=lambda _store, _gateway: complete,
-    )
-
-
-def only(rows: Sequence[object]) -> object:
-    assert len(rows) == 1, rows
-    return rows[0]
 
 
 def receive(store: Store, lines: Sequence[bytes], *, at: int, gateway: str = "roof-1") -> None:
