@@ -8,6 +8,7 @@ an unknown epoch waits for it. Source: docs/reference/wire.md, section 2.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import zip_longest
 
 
 class Standing(StrEnum):
@@ -53,9 +54,10 @@ def order(epochs: Iterable[Epoch]) -> dict[str, Ordered]:
             line.append(taken)
         else:
             cloned.add(taken.epoch)
+    births: list[int | None] = [epoch.at for epoch in line[1:]]
     ordered = {
-        epoch.epoch: Ordered(standing=Standing.LINKED, rank=rank, succeeded_at=after.at if after else None)
-        for rank, (epoch, after) in enumerate(zip(line, [*line[1:], None], strict=True))
+        epoch.epoch: Ordered(standing=Standing.LINKED, rank=rank, succeeded_at=succeeded_at)
+        for rank, (epoch, succeeded_at) in enumerate(zip_longest(line, births))
     }
     for name in cloned:
         ordered[name] = Ordered(standing=Standing.CLONED, rank=None, succeeded_at=None)
