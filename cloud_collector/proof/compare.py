@@ -23,7 +23,7 @@ def compare(said: Body, fresh: Body) -> list[Finding]:
     told = {"lines", "activations", "net", "taxes", "total", "inputs"}
     for key in others:
         if key not in told or not found:
-            sentence = f"the invoice's {key.replace('_', ' ')} is not what follows from the evidence"
+            sentence = f"what it says of its {key.replace('_', ' ')} is not what follows from the evidence"
             found.append(Finding(stage=_stage(key), place="invoice.ms", sentence=sentence))
     if not found:
         # The same values in another order of keys: no wording covers it, and it is no invoice of this form.

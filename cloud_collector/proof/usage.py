@@ -74,7 +74,7 @@ def _unknown(gateway: str, derived: _Said) -> list[NamedGap]:
             channel=ChannelName(gateway=gateway, device=gap.device, meter=gap.meter),
             start=gap.start,
             end=gap.until,
-            cause=gap.cause,
+            cause=str(gap.cause),
         )
         for _, said in derived
         for gap in said.unknown
