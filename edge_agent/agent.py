@@ -9,7 +9,8 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from edge_agent.disk import Disk
@@ -19,6 +20,7 @@ from edge_agent.limits import (
     KEEPER_SECONDS_MIN,
     READ_SECONDS_MAX,
     READINGS_CHUNK_MAX,
+    SPOOL_ROOM_LOOK_SECONDS,
     STOP_SECONDS_MAX,
 )
 from edge_agent.loss import declare_loss
@@ -79,8 +81,11 @@ class Agent:
         try:
             self._open_spool()
             try:
-                self._start()
-                await self._serve()
+                if not self._spool.has_room():
+                    await self._make_room()
+                if not self._stopping.is_set():
+                    self._start()
+                    await self._serve()
             finally:
                 self._opened = False
                 self._spool.close()
@@ -120,15 +125,11 @@ class Agent:
 
     async def _serve(self) -> None:
         tasks: list[asyncio.Task[None]] = []
-        try:
-            async with asyncio.TaskGroup() as group:
-                sending = group.create_task(self._uplink.run())
-                tasks += [group.create_task(self._poll(source)) for source in self._sources]
-                tasks.append(group.create_task(self._keep()))
-                group.create_task(self._end_when_asked(tasks, sending))
-        except BaseExceptionGroup as failures:
-            # One failure ends the agent; what else fell in the same moment followed from it.
-            raise failures.exceptions[0] from None
+        async with _one_failure(), asyncio.TaskGroup() as group:
+            sending = group.create_task(self._uplink.run())
+            tasks += [group.create_task(self._poll(source)) for source in self._sources]
+            tasks.append(group.create_task(self._keep()))
+            group.create_task(self._end_when_asked(tasks, sending))
 
     def _open_spool(self) -> None:
         settings = self._settings
@@ -149,18 +150,7 @@ class Agent:
             self._metering = Metering(self._specs, step=step, count=count, tick=tick)
         else:
             self._metering = Metering.restore(snapshot, self._specs, step=step, count=count, tick=tick)
-        self._uplink = Uplink(
-            spool=self._spool,
-            receipt_keys=self._receipt_keys,
-            clock=self._clock,
-            link=self._link,
-            random=self._random,
-            on_contradicted=self._begin_epoch,
-            health=self._health,
-            prefix=settings.prefix,
-            drain_delay_seconds=settings.drain_delay_seconds,
-            reconnect_seconds_max=settings.reconnect_seconds_max,
-        )
+        self._uplink = self._new_uplink(self._begin_epoch)
         if self._spool.contradicted:
             self._begin_epoch()
         else:
@@ -177,6 +167,31 @@ class Agent:
             self._spool.origin,
             self._spool.waiting_count,
         )
+
+    def _new_uplink(self, on_contradicted: Callable[[], None]) -> Uplink:
+        return Uplink(
+            spool=self._spool,
+            receipt_keys=self._receipt_keys,
+            clock=self._clock,
+            link=self._link,
+            random=self._random,
+            on_contradicted=on_contradicted,
+            health=self._health,
+            prefix=self._settings.prefix,
+        )
+
+    async def _make_room(self) -> None:
+        """Send what a full spool holds before anything is metered; ending at once would leave it full for ever."""
+        _LOG.error("event=spool_full waiting_lines=%d", self._spool.waiting_count)
+        # A contradiction is remembered by the spool; the new epoch begins with the metering.
+        uplink = self._new_uplink(lambda: None)
+        async with _one_failure(), asyncio.TaskGroup() as group:
+            sending = group.create_task(uplink.run())
+            while not self._spool.has_room() and not self._stopping.is_set():
+                await self._clock.sleep(SPOOL_ROOM_LOOK_SECONDS)
+            uplink.close()
+            await asyncio.wait([sending], timeout=STOP_SECONDS_MAX)
+            sending.cancel()
 
     def _resume_historic(self) -> None:
         for source in self._sources:
@@ -202,8 +217,8 @@ class Agent:
                 await self._clock.sleep(max(0.0, source.poll_seconds - spent))
 
     async def _room_for_history(self) -> None:
-        """P9: history waits while the collector has much to confirm."""
-        while self._spool.waiting_count >= BACKLOG_LINES_MAX:
+        """P9: history waits while the collector has much to confirm, or the spool is all but full."""
+        while self._spool.waiting_count >= BACKLOG_LINES_MAX or not self._spool.has_room():
             await self._clock.sleep(BACKLOG_WAIT_SECONDS)
         await asyncio.sleep(0)
 
@@ -308,6 +323,15 @@ class Agent:
             "rss_bytes": None if self._memory_bytes is None else self._memory_bytes(),
             "sources_down": sorted(self._down),
         }
+
+
+@asynccontextmanager
+async def _one_failure() -> AsyncIterator[None]:
+    """One failure ends the agent; what else fell in the same moment followed from it."""
+    try:
+        yield
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
 
 
 def _config_hash(settings: AgentSettings, sources: Sequence[Source]) -> str:

@@ -6,6 +6,10 @@ SPOOL_CHAINS_MAX: Final = 256
 """Chains of former epochs without a line that are remembered; beyond, the first are dropped."""
 SPOOL_FORGET_LINES: Final = 256
 """Receipted lines deleted at a time when room is needed."""
+SPOOL_ROOM_SHARE: Final = 16
+"""An agent starts, and history flows, only while one part in so many of the spool is free."""
+SPOOL_ROOM_LOOK_SECONDS: Final = 10.0
+"""How often an agent that found no room looks again while it sends what it holds."""
 SPOOL_DAMAGED_FILES_MAX: Final = 8
 """Damaged spools kept aside for people; the oldest goes when a ninth comes."""
 SPOOL_CHECK_LINES: Final = 256

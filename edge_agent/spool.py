@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from edge_agent import tables
 from edge_agent.disk import Disk, FileDisk
-from edge_agent.limits import SPOOL_CHAINS_MAX, SPOOL_FORGET_LINES
+from edge_agent.limits import SPOOL_CHAINS_MAX, SPOOL_FORGET_LINES, SPOOL_ROOM_SHARE
 from edge_agent.receipts import Chain, Heard, HeardAs, follow, judge, successor
 from edge_agent.salvage import Salvaged, salvage
 from edge_agent.sealable import Sealable
@@ -130,6 +130,11 @@ class Spool:
         """What the spool's pages take that are not free."""
         pages, free = (int(self._database.execute(self._sql[name])[0][0]) for name in ("page_count", "freelist_count"))
         return (pages - free) * self._page_bytes
+
+    def has_room(self) -> bool:
+        """Whether a good many more lines fit, after what may be forgotten is."""
+        short = self.bytes_used + self._bytes_max // SPOOL_ROOM_SHARE - self._bytes_max
+        return short <= 0 or int(self._value("forgettable_bytes", self._keep_after, self._epoch)) >= short
 
     def chain(self, log: str, epoch: str | None = None) -> Chain | None:
         """Where a log stands in an epoch, by default the current one."""
@@ -282,14 +287,18 @@ class Spool:
         self._run("put_snapshot", *tables.pack_snapshot(snapshot))
 
     def _make_room(self, needed_bytes: int) -> None:
-        keep_after = (self.last_receipt_at or 0) - RECEIPTED_KEEP_SECONDS * 1_000
         while self.bytes_used + needed_bytes > self._bytes_max:
             forgettable = self._database.execute(
-                self._sql["forgettable"], (keep_after, self._epoch, SPOOL_FORGET_LINES)
+                self._sql["forgettable"], (self._keep_after, self._epoch, SPOOL_FORGET_LINES)
             )
             if not forgettable:
                 raise SpoolFull
             self._database.executemany(self._sql["forget"], forgettable)
+
+    @property
+    def _keep_after(self) -> int:
+        """What was receipted after this is kept (P7), in the collector's milliseconds."""
+        return (self.last_receipt_at or 0) - RECEIPTED_KEEP_SECONDS * 1_000
 
     def _drop_chains(self, epoch: str, chains: dict[tuple[str, str], Chain]) -> None:
         empty = self._database.execute(self._sql["chains_without_lines"], (epoch,))

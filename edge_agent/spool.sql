@@ -157,6 +157,11 @@ where receipted_at is not null and receipted_at <= ?
 and not (epoch = ? and kind in ('birth', 'clock', 'exchange', 'rotate'))
 order by id limit ?
 
+-- name: forgettable_bytes
+select coalesce(sum(length(raw)), 0) from line
+where receipted_at is not null and receipted_at <= ?
+and not (epoch = ? and kind in ('birth', 'clock', 'exchange', 'rotate'))
+
 -- name: forget
 delete from line where id = ?
 
