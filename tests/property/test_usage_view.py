@@ -1,0 +1,93 @@
+"""Register look-ups and the plain sum over spans agree, on any set of rows (P1, P17)."""
+
+from itertools import pairwise
+from typing import Any
+
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from cloud_collector.usage.ledger import Ledger
+from cloud_collector.usage.packing import pack_deltas, unpack_deltas
+from cloud_collector.usage.span import ChannelName, NamedGap
+from cloud_collector.usage.view import StoreView
+from shared.report import Cause, Clock, Verdict
+from tests.sealing import NOON, PaperCollector, PaperGateway, paper_collector
+
+PUMP = ("pump", "energy")
+CHANNEL = ChannelName(gateway="gw-1", device="pump", meter="energy")
+FIRST, LAST = NOON - 4_000, NOON + 20_000
+
+
+@st.composite
+def collectors(draw: st.DrawFn) -> PaperCollector:
+    """A collector that has taken some lines of a gateway, honest or not, whole or with holes."""
+    gateway, register, raw = PaperGateway(), draw(st.integers(0, 20)), draw(st.integers(0, 20))
+    gateway.birth((*PUMP, register, raw))
+    lines: list[bytes] = []
+    for number in range(draw(st.integers(1, 12))):
+        kind = draw(st.sampled_from(("usage",) * 6 + ("gap", "unknown", "birth", "epoch", "jump", "back", "dark")))
+        if kind == "gap":
+            start = gateway.now - draw(st.integers(0, 500))
+            units = draw(st.integers(0, 60))
+            gateway.gap(*PUMP, start, start + draw(st.integers(1, 900)), register, register + units)
+            register += units
+        elif kind == "unknown":
+            gateway.gap(*PUMP, gateway.now, gateway.now + 300, None, None)
+        elif kind == "birth":
+            gateway.birth((*PUMP, register, raw), cause=Cause.CONFIG)
+        elif kind == "epoch":
+            lines += gateway.lines
+            gateway = gateway.next_epoch(f"{number:08x}")
+            gateway.now += draw(st.integers(1, 2_000))
+            register += draw(st.integers(-3, 40))
+            gateway.birth((*PUMP, register, register))
+        elif kind == "jump":
+            register += draw(st.integers(-9, 9))
+        elif kind == "back":
+            gateway.now -= draw(st.integers(0, 200))
+        gateway.clock = Clock.RELATIVE if kind == "dark" else Clock.SYNCHRONISED
+        deltas = draw(st.lists(st.integers(0, 50), min_size=1, max_size=4))
+        notes = {0: Verdict.ESTIMATED} if draw(st.integers(0, 5)) == 0 else {}
+        now = gateway.now
+        gateway.usage((*PUMP, register, deltas), step=draw(st.sampled_from((7, 60, 300))), notes=notes)
+        gateway.now = now if kind == "dark" else gateway.now
+        register += sum(deltas)
+    lines += gateway.lines
+    collector = paper_collector(PaperGateway())
+    kept = [line for line in lines if draw(st.integers(0, 11)) > 0]
+    collector.take(gateway.topic, kept or lines)
+    return collector
+
+
+def _whole(view: StoreView) -> Ledger:
+    """All spans and gaps there are, as the definition takes them."""
+    spans = view.spans(CHANNEL, -(2**40), 2**40)
+    rows: list[Any] = view._store.rows("account_unknown", "", "")
+    gaps = [NamedGap(channel=CHANNEL, start=row[3], end=row[4], cause=row[5]) for row in rows if row[3] is not None]
+    return Ledger(spans, gaps)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(collector=collectors(), ends=st.lists(st.integers(FIRST, LAST), min_size=2, max_size=12))
+def test_look_ups_are_the_plain_sum(collector: PaperCollector, ends: list[int]) -> None:
+    """P17: over any stretch; and stretches side by side add up to the whole."""
+    view = StoreView(collector.store)
+    ledger = _whole(view)
+    for start, end in pairwise(ends):
+        assert view.spans(CHANNEL, start, end) == ledger.spans(CHANNEL, start, end)
+        if start < end:
+            assert view.measure(CHANNEL, start, end) == ledger.measure(CHANNEL, start, end)
+    cuts = sorted({FIRST, *ends, LAST})
+    parts = [view.measure(CHANNEL, start, end) for start, end in pairwise(cuts)]
+    whole = view.measure(CHANNEL, FIRST, LAST)
+    assert sum(part.units for part in parts if part) == (whole.units if whole else 0)
+
+
+@given(st.lists(st.integers(0, 2**53 - 1), min_size=1, max_size=40))
+@example([255])
+@example([256])
+@example([0, 0])
+@example([2**32])
+def test_packed_deltas_come_back(deltas: list[int]) -> None:
+    packed = pack_deltas(tuple(deltas))
+    assert unpack_deltas(packed, len(deltas)) == tuple(deltas)
