@@ -183,7 +183,7 @@ def test_an_invoice_with_late_usage_of_the_period_before_is_verified() -> None:
 # --- what is changed is found, and named in a sentence --------------------------------------------
 
 
-def remade(raw: bytes, change: Callable[[list[bytes]], None]) -> bytes:
+def remade(raw: bytes, change: Callable[[list[bytes]], object]) -> bytes:
     """The bundle with other lines, everything around them written again by a forger who has no key."""
     opened = from_zip(raw)
     assert isinstance(opened, Bundle)
