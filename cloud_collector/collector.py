@@ -129,8 +129,8 @@ class Collector:
                     _log.error("event=task_ended", exc_info=ended)
 
     async def _take(self, session: Session, messages: list[Message], outbox: Outbox) -> None:
-        # A retained report is nobody's: the wire never retains one.
-        raw = [(message.topic, message.payload) for message in messages if not message.retained]
+        # Retained or not: some brokers mark what queued while the session was away, and a position is taken once (P5).
+        raw = [(message.topic, message.payload) for message in messages]
         keys = await self._in_store(self._intake.keys_for, [topic for topic, _ in raw])
         admitted = await self._workers.run(self._intake.open, raw, keys)
         _log.debug("event=commit_begun messages=%d", len(messages))

@@ -180,8 +180,9 @@ class Uplink:
             session.acknowledge(message)
 
     def _receipts_in(self, message: Message) -> Iterator[Receipt]:
-        # A receipt says what is durable now; a retained one is of another time and proves nothing new.
-        if message.topic != self._topic[Leaf.RECEIPT] or message.retained:
+        # Some brokers mark everything that queued while the session was away as retained, so that flag says
+        # nothing: `at` tells a receipt of another time (P7).
+        if message.topic != self._topic[Leaf.RECEIPT]:
             return
         raws = unpack(message.payload)
         for raw in [] if isinstance(raws, Refused) else raws:

@@ -158,14 +158,14 @@ def test_receipts_are_followed_only_when_everything_about_them_is_right(bench: M
             b.wire.deliver(seal_receipt(replace(good, key=stranger.public.id), stranger))
             b.wire.deliver(seal_receipt(replace(good, gateway="gw-2"), COLLECTOR_KEY))
             b.wire.deliver(sealed.replace(b'"at":10', b'"at":11'))
-            b.wire.deliver(sealed, retained=True)
             b.wire.deliver(sealed, leaf=Leaf.COMMAND)
             b.wire.deliver(b"")
             b.wire.deliver(b"\x78rubbish")
             await asyncio.sleep(1)
             assert b.spool.waiting_count == 3
-            assert len(b.wire.acknowledged) == 7, "a poison message must not come again for ever"
-            b.wire.deliver(sealed)
+            assert len(b.wire.acknowledged) == 6, "a poison message must not come again for ever"
+            # amqtt marks everything that queued while the gateway was away as retained.
+            b.wire.deliver(sealed, retained=True)
             await asyncio.sleep(1)
             assert b.spool.waiting_count == 0
 
