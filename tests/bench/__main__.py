@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from tests.bench.agent import agent
+from tests.bench.billing import billing
 from tests.bench.figure import Figure, Say, as_json, show
 from tests.bench.intake import intake
 from tests.bench.site import OTHER_CORE
@@ -26,11 +27,13 @@ def rooms(*, quick: bool) -> dict[str, Room]:
             "intake": partial(intake, lines=640, rounds=1, gateways=25),
             "wire": partial(wire, lines=5, pings=1),
             "agent": partial(agent, seconds=3),
+            "billing": partial(billing, contracts=3),
         }
     return {
         "intake": partial(intake, lines=8_000, rounds=3, gateways=500),
         "wire": partial(wire, lines=30, pings=3),
         "agent": partial(agent, seconds=60),
+        "billing": partial(billing, contracts=100),
     }
 
 

@@ -12,12 +12,11 @@ from cloud_collector.store.store import Store
 from shared.effects.sqlite import SqliteDatabase
 from shared.key import PublicKey, SigningKey
 from tests.bench.figure import Figure, Say
-from tests.bench.payloads import CHANNELS, INTERVALS, Gateway, backlog, fleet, live
+from tests.bench.payloads import CHANNELS, INTERVALS, LINES_A_PAYLOAD, Gateway, backlog, fleet, live
 from tests.bench.site import Consumer, Drained, Payloads, drain, python
 from tests.processes import command
 
 READINGS: Final = CHANNELS * INTERVALS
-LINES_A_PAYLOAD: Final = 32
 Keys = Mapping[str, PublicKey]
 
 
@@ -28,7 +27,7 @@ def intake(say: Say, *, lines: int, rounds: int, gateways: int) -> list[Figure]:
     queues: dict[str, tuple[Payloads, Keys]] = {
         "live": (list(live(apart, lines // len(apart))), _keys(apart)),
         "live, few gateways": (list(live(together, lines // len(together))), _keys(together)),
-        "backlog": (list(backlog(together, lines // len(together))), _keys(together)),
+        "backlog": (list(backlog(together, lines // LINES_A_PAYLOAD // len(together))), _keys(together)),
     }
     consumers = {"collector": collector, "line floor": line_floor, "channel floor": channel_floor}
     runs: dict[tuple[str, str], list[Drained]] = {}
