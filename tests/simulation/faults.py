@@ -25,6 +25,7 @@ KINDS: Final = (
     "disk.full.collector",
     "spool.lost",
     "spool.image",
+    "spool.clone",
     "spool.corrupt",
     "clock.step",
     "clock.drift",

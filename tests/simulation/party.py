@@ -119,7 +119,8 @@ class Party:
         if inbox is not None and inbox.connection is not None:
             # The broker finds out by its keepalive; until then it writes into the dead session.
             loop.later(self.draw.uniform(0, 90), inbox.connection.sever)
-        loop.later(RESTART_SECONDS if self._pause is None else self._pause, self.start)
+        pause = self.draw.uniform(1, 10) * RESTART_SECONDS if self._pause is None else self._pause
+        loop.later(pause, self.start)
         self._pause, self._ending = None, ""
 
     async def _main(self, power: Power) -> None:
@@ -177,6 +178,8 @@ class AgentParty(Party):
         self.epochs: list[tuple[str, int]] = []
         """Each epoch that its disk has committed, with the number of the last look before."""
         self.spoils = 0
+        self.cloned = False
+        """Whether an image has made it speak as two: the collector parks it until a human decides."""
         self.drive.on_commit = self._committed
 
     async def _run(self, power: Power) -> None:

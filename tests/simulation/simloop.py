@@ -70,6 +70,7 @@ class SimTask(asyncio.Task[Any]):
     """A task whose hash is its number, so that sets of tasks have one order whatever the addresses."""
 
     number = 0
+    power: "Power | None" = None
 
     def __hash__(self) -> int:
         return self.number
@@ -131,6 +132,7 @@ class SimLoop(asyncio.SelectorEventLoop):
         task.__init__(work, loop=loop, **kwargs)  # type: ignore[misc]
         context: contextvars.Context | None = kwargs.get("context")
         power = POWER.get() if context is None else context.get(POWER)
+        task.power = power
         if power is not None:
             power.tasks.append(task)
             if len(power.tasks) > 64:
@@ -138,7 +140,9 @@ class SimLoop(asyncio.SelectorEventLoop):
         return task
 
     def _note_error(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        if not isinstance(context.get("exception"), PowerLost | BaseExceptionGroup):
+        task = context.get("future") or context.get("task")
+        power = task.power if isinstance(task, SimTask) else None
+        if (power is None or power.on) and not isinstance(context.get("exception"), PowerLost):
             self.errors.append(context)
 
     def _asyncgen_finalizer_hook(self, agen: Any) -> None:

@@ -277,8 +277,8 @@ class World:
         if not self.checkers.knows(agent.name):
             return  # A loss before the first line was ever accepted has no register to bridge from.
         if kind == "spool.image":
-            if agent.running and agent.drive.take_image():
-                self.loop.later(draw.uniform(600, 10 * 3_600), self._restore, agent, draw)
+            if agent.running and agent.epochs and agent.drive.take_image():
+                self.loop.later(draw.uniform(600, 10 * 3_600), self._restore, agent, draw, len(agent.epochs))
             return
 
         def harm() -> None:
@@ -293,12 +293,16 @@ class World:
 
         agent.crash("power_cut.agent", pause=draw.uniform(60, 3_600), then=harm)
 
-    def _restore(self, agent: AgentParty, draw: random.Random) -> None:
+    def _restore(self, agent: AgentParty, draw: random.Random, epochs: int) -> None:
         if self.loop.now >= TROUBLE_SECONDS or not agent.drive.image.exists():
             return
 
         def harm() -> None:
             self.note("spool.image", agent.name)
+            # An image of an epoch that has a successor already: its second successor is a clone, and parked.
+            if epochs < len(agent.epochs):
+                self.note("spool.clone", agent.name)
+                agent.cloned = True
             agent.drive.restore_image()
             for meter in agent.site.meters:
                 meter.glitch = None
