@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from importlib import metadata
 
 from cloud_collector.billing.archive import Archive
@@ -115,6 +116,7 @@ def require_issuable(composition: Composition, operator: Operator, account: Acco
         raise NotIssuable(f"an invoice needs {' and '.join(lacking)}: set it in the catalog and apply it")
 
 
+@cache
 def tzdata_version() -> str:
     """The version of the time zones that periods are cut with."""
     try:
