@@ -56,8 +56,8 @@ Subscriptions = Callable[[Store, int], list[Subscription]]
 
 _GATEWAYS: Final = (
     Column(title="Gateway", key="gateway"),
-    Column(title="State", key="state"),
-    Column(title="Last line", key="last_received_at"),
+    Column(title="State", key="state", whole=True),
+    Column(title="Last line", key="last_received_at", whole=True),
     Column(title="Lines", key="lines", number=True),
     Column(title="Missing", key="missing", number=True),
     Column(title="Alarms", key="alarms", number=True),
@@ -66,25 +66,25 @@ _SUBSCRIPTIONS: Final = (
     Column(title="Account", key="account"),
     Column(title="Contract", key="contract"),
     Column(title="Device", key="device"),
-    Column(title="State", key="state"),
-    Column(title="Since", key="since"),
+    Column(title="State", key="state", whole=True),
+    Column(title="Since", key="since", whole=True),
     Column(title="Why", key="why", wrap=True),
 )
 _INVOICES: Final = (
     Column(title="Invoice", key="number"),
     Column(title="Account", key="account"),
-    Column(title="Period", key="period_start"),
+    Column(title="Period", key="period_start", whole=True),
     Column(title="Kind", key="kind"),
     Column(title="Total", key="total", number=True),
     Column(title="Currency", key="currency"),
-    Column(title="Issued", key="issued_at"),
+    Column(title="Issued", key="issued_at", whole=True),
 )
 _UNMATCHED: Final = (
     Column(title="Topic", key="topic"),
     Column(title="Messages", key="messages", number=True),
     Column(title="Why", key="reason", wrap=True),
     Column(title="Nearest name", key="nearest"),
-    Column(title="Last", key="last_at"),
+    Column(title="Last", key="last_at", whole=True),
 )
 
 

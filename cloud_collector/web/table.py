@@ -29,6 +29,9 @@ class Column:
     key: str
     number: bool = False
     wrap: bool = False
+    """Long text: it gets room."""
+    whole: bool = False
+    """Never broken over two lines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +80,9 @@ def row(columns: Sequence[Column], *cells: Cell) -> tuple[Cell, ...]:
     """Cells styled as their columns are."""
     styled = []
     for column, cell in zip(columns, cells, strict=True):
-        style = " ".join(name for name, on in (("number", column.number), ("wrap", column.wrap)) if on)
+        style = " ".join(
+            name for name, on in (("number", column.number), ("wrap", column.wrap), ("whole", column.whole)) if on
+        )
         styled.append(
             Cell(text=cell.text, value=cell.value, note=cell.note, link=cell.link, mood=cell.mood, style=style)
         )
