@@ -193,9 +193,9 @@ class Projection:
 
     def _refuse_unit(self, chain: Chain, each: Fact, at: int, row: Row, known: Known) -> None:
         reason = f"the unit is {row.unit}·10^{row.exponent}, the channel's is {known.unit}·10^{known.exponent}"
-        units = row.register_end - row.register
         place = (each.id, at, chain.id, each.content.header.seq, row.device, row.meter)
-        self._store.run("bad_row_put", *place, reason, units)
+        # Its units are another unit's: what it withholds shows in the registers of its neighbours.
+        self._store.run("bad_row_put", *place, reason, None)
 
     def _placement(self, header: Header) -> Placement | None:
         if header.clock.placed:
