@@ -103,9 +103,9 @@ def broker(folder: Path) -> Iterator[int]:
         process.kill()
 
 
-def settings(port: int, **others: int) -> BrokerSettings:
+def settings(port: int, keepalive_seconds: int = 60) -> BrokerSettings:
     """How to reach the bench's broker."""
-    return BrokerSettings(host="127.0.0.1", port=port, tls=False, **others)
+    return BrokerSettings(host="127.0.0.1", port=port, tls=False, keepalive_seconds=keepalive_seconds)
 
 
 def python(module: str, *arguments: object) -> list[str]:

@@ -1,0 +1,39 @@
+"""`make bench` runs: every room measures and prints its rows."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.processes import ROOT
+from tests.requirements import require
+
+pytestmark = pytest.mark.system
+ROOMS = {
+    "intake": ("live: lines", "live ÷ line floor", "live ÷ channel floor", "backlog ÷ live"),
+    "wire": ("payload an interval reading, energy meters", "network, mixed site, lines and receipts"),
+    "agent": ("resident memory", "processor", "written a day, commit_seconds = 300"),
+    "billing": ("issued invoices a second of a core",),
+}
+
+
+def test_a_quick_bench_prints_every_row() -> None:
+    require("mosquitto")
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench", "--quick", "--json"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    figures = {(row["room"], row["name"]): row for row in json.loads(done.stdout)}
+    for room, names in ROOMS.items():
+        for name in names:
+            row = figures[room, name]
+            assert row["value"] >= 0
+            assert row["met"] in (True, False), row
+    assert figures["agent", "resident memory"]["value"] > 5
+    assert figures["intake", "live: lines"]["value"] > 0
