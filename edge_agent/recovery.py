@@ -1,0 +1,112 @@
+"""How a spool comes to be open: sound, new, or anew from what a damaged one still tells (P2, P3)."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from enum import StrEnum
+from random import Random
+from typing import Final
+
+from edge_agent import tables
+from edge_agent.disk import Disk
+from edge_agent.receipts import Chain, successor
+from edge_agent.salvage import Salvaged, salvage
+from edge_agent.sealed import SealedLine
+from shared.effects.database import Database
+from shared.errors import DatabaseCorrupt, DatabaseError
+from shared.key import SigningKey
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+class Origin(StrEnum):
+    """Where an opened spool comes from."""
+
+    KEPT = "kept"
+    NEW = "new"
+    """There was none: this gateway's first, or the last one is lost without a trace."""
+    SALVAGED = "salvaged"
+    """The last one was damaged; what was readable in it is here."""
+
+
+def recover(disk: Disk, *, gateway: str, key: SigningKey, random: Random) -> tuple[Database, Origin]:
+    """Open, check, and where needed create or salvage; raises DatabaseError.
+
+    A cut at any moment of it is harmless: as long as the new spool is not created, the next start
+    salvages the damaged one again.
+    """
+    database, moved_aside = _opened(disk)
+    origin = Origin.KEPT
+    if not tables.created(database):
+        files = _salvaged(disk, gateway, key)
+        lines = [line for found in files for line in found.lines]
+        origin = Origin.SALVAGED if moved_aside else Origin.NEW
+        ends = _ends(lines)
+        epoch = drawn_epoch(random, {chain.epoch for chain in ends.values()})
+        # Files of earlier accidents may lie about, whose last lines have a successor already: only what
+        # was put away just now is surely the epoch before. Without it, null follows the current one.
+        latest = {chain.log: chain for chain in _ends(files[-1].lines).values()} if moved_aside and files else {}
+        heirs = [replace(successor(chain), epoch=epoch) for chain in latest.values()]
+        tables.create(database, gateway=gateway, epoch=epoch, chains=[*ends.values(), *heirs], lines=lines)
+    return database, origin
+
+
+def drawn_epoch(random: Random, taken: set[str]) -> str:
+    """8 hex digits that name no epoch yet."""
+    while (epoch := f"{random.getrandbits(32):08x}") in taken:
+        pass
+    return epoch
+
+
+def _opened(disk: Disk) -> tuple[Database, bool]:
+    """The database, sound or empty, and whether a damaged one was put away for it."""
+    try:
+        database = disk.open()
+    except DatabaseCorrupt as error:
+        return _replaced(disk, error), True
+    try:
+        tables.check(database)
+    except DatabaseCorrupt as error:
+        database.close()
+        return _replaced(disk, error), True
+    return database, False
+
+
+def _replaced(disk: Disk, error: DatabaseCorrupt) -> Database:
+    _LOG.error('event=spool_damaged why="%s"', error)
+    disk.move_aside()
+    return disk.open()
+
+
+def _salvaged(disk: Disk, gateway: str, key: SigningKey) -> list[Salvaged]:
+    files = [_salvaged_from(opener, gateway, key) for opener in disk.damaged()]
+    _LOG.log(
+        logging.WARNING if files else logging.INFO,
+        "event=spool_created salvaged_lines=%d unreadable_rows=%d",
+        sum(len(found.lines) for found in files),
+        sum(found.unreadable for found in files),
+    )
+    return files
+
+
+def _salvaged_from(opener: Callable[[], Database], gateway: str, key: SigningKey) -> Salvaged:
+    try:
+        database = opener()
+    except DatabaseError as error:
+        _LOG.warning('event=salvage_failed why="%s"', error)
+        return Salvaged()
+    try:
+        return salvage(database, gateway=gateway, key=key.public)
+    finally:
+        database.close()
+
+
+def _ends(lines: Sequence[SealedLine]) -> dict[tuple[str, str], Chain]:
+    """Each chain's last line, in the order in which they were sealed: a log's last entry is its last epoch."""
+    ends: dict[tuple[str, str], Chain] = {}
+    for line in lines:
+        place = line.place
+        before = ends.pop((place.log, place.epoch), None)
+        here = Chain(log=place.log, epoch=place.epoch, seq=place.seq, head=line.hash)
+        ends[place.log, place.epoch] = before if before is not None and before.seq > here.seq else here
+    return ends
