@@ -27,6 +27,8 @@ from shared.key import SigningKey
 
 PERIODS_A_RUN_MAX: Final = 1_200
 """Periods of one contract that one run closes: a hundred years of months."""
+PERIODS_A_TICK_MAX: Final = 100
+"""Periods that one tick closes, so that reports are taken in between; the next tick goes on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +50,7 @@ class Biller:
     def __call__(self, store: Store, now_ms: int) -> None:
         """A chore of the collector's tick."""
         if store.row("catalog_newest") is not None:
-            bill_due(store, now_ms, self)
+            bill_due(store, now_ms, self, most=PERIODS_A_TICK_MAX)
 
 
 def bill_due(
@@ -58,6 +60,7 @@ def bill_due(
     *,
     as_of_ms: int | None = None,
     contracts: Collection[str] | None = None,
+    most: int | None = None,
     progress: Callable[[Outcome], None] = lambda _: None,
 ) -> Report:
     """Close every period that is due; raises NoCatalog, BillingRefused, ArchiveFailed and DatabaseError.
@@ -67,11 +70,15 @@ def bill_due(
     """
     archived = complete_archive(store, biller.archive)
     known = revisions(store)
-    outcomes = []
+    outcomes: list[Outcome] = []
+    closed = 0
     for contract in _contracts(known, contracts):
         for outcome in _bill_contract(_Run(store, known, biller, now_ms, as_of_ms or now_ms), contract):
             outcomes.append(outcome)
             progress(outcome)
+            closed += outcome.state in ("issued", "nothing")
+            if closed == most:
+                return Report(outcomes=tuple(outcomes), archived=archived)
     return Report(outcomes=tuple(outcomes), archived=archived)
 
 

@@ -7,12 +7,15 @@ and the cutoff names the lines that had been received.
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from cloud_collector.invoice.basis import LogCutoff
 from cloud_collector.proof.bundle import LogName
 from shared.line import Body
 from shared.report import Birth, ClockLine, Exchange, Report, Rotate
+
+STRETCH_LINES_MAX: Final = 10_000_000
+"""Lines of one log's epoch that an invoice may rest on: centuries of quarters of an hour."""
 
 Span = tuple[int, int]
 """seq first to last, both included."""
@@ -48,12 +51,14 @@ class Needed:
 
 
 def needed(body: Body) -> Needed:
-    """Read it off an invoice's body."""
+    """Read it off an invoice's body; raises ValueError, KeyError or TypeError where it is none."""
     stretches: dict[tuple[str, str, str], Span] = {}
     for gateway, log, _, _, epoch, first, _, last, _, _ in _all_reads(body):
         name = (gateway, log, epoch)
         low, high = stretches.get(name, (first, last))
         stretches[name] = (min(low, first), max(high, last))
+        if not 1 <= stretches[name][0] <= stretches[name][1] < stretches[name][0] + STRETCH_LINES_MAX:
+            raise ValueError(f"counters that rest on reports {first} to {last}")
     return Needed(stretches=stretches, received=received_of(body))
 
 

@@ -45,7 +45,15 @@ class Verification:
 
 
 def verify(raw: bytes, trust: Trust) -> Verification:
-    """Check a bundle's file from its first byte to its last."""
+    """Check a bundle's file from its first byte to its last; whatever it holds, the answer is a value."""
+    try:
+        return _verify(raw, trust)
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError, ArithmeticError, RecursionError) as error:
+        # The seal is genuine, and what it seals is no invoice of ours: its parts have other shapes.
+        return _failed(Stage.INVOICE, "invoice.ms", f"it does not say what an invoice says: {error!r}"[:256])
+
+
+def _verify(raw: bytes, trust: Trust) -> Verification:
     bundle = from_zip(raw)
     if isinstance(bundle, Refused):
         return _failed(Stage.FORM, "the bundle", bundle.reason)
@@ -75,7 +83,7 @@ def verify(raw: bytes, trust: Trust) -> Verification:
         reports=len(checked.held),
         operator=operator,
         keys=gateways,
-        notes=tuple(_notes(body, checked)),
+        notes=tuple(_notes(body)),
     )
 
 
@@ -180,7 +188,7 @@ def _composed_again(body: Body, facts: _Facts, checked: Checked) -> list[Finding
     return compare(body, fresh)
 
 
-def _notes(body: Body, checked: Checked) -> list[str]:
+def _notes(body: Body) -> list[str]:
     notes = []
     if body["engine"] != ENGINE:
         notes.append(f"the invoice was made by version {body['engine']}, and checked by version {ENGINE}")
@@ -191,7 +199,6 @@ def _notes(body: Body, checked: Checked) -> list[str]:
         notes.append(
             "some reports had no trustworthy clock: their place in time is the operator's word, marked estimated"
         )
-    del checked
     return notes
 
 

@@ -405,3 +405,29 @@ def test_a_short_fingerprint_is_no_fingerprint() -> None:
     assert isinstance(read_trust([RECEIPT_KEY.public.id]), Refused)
     assert isinstance(read_trust(["acid-acorn"]), Refused)
     assert isinstance(read_trust(["-".join(["nosuchword"] * 8)]), Refused)
+
+
+def test_an_invoice_of_any_shape_is_answered_and_never_raises() -> None:
+    """P8: a genuine seal over nonsense is a sentence, not a stack trace."""
+    opened = from_zip(bundle(*billed(plain())))
+    assert isinstance(opened, Bundle)
+    parsed = parse(opened.invoice)
+    assert not isinstance(parsed, Refused)
+    body = read_body(parsed)
+    assert not isinstance(body, Refused)
+    shapes: tuple[object, ...] = (None, 1, "x", [], {}, [1], [[]], [None], {"x": 1}, [{}], 2**60)
+    # The operator's own words, which no evidence can tell.
+    stated = {("number", "x"), ("engine", "x"), ("tzdata", "x"), ("revision", 2**60)}
+    for key in body:
+        for nonsense in shapes:
+            if body[key] == nonsense or (isinstance(nonsense, str | int) and (key, nonsense) in stated):
+                continue
+            forged = Bundle(
+                invoice=seal("MI1", body | {key: nonsense}, RECEIPT_KEY),
+                catalog=opened.catalog,
+                older={},
+                lines=opened.lines,
+                keys=opened.keys,
+                readme=opened.readme,
+            )
+            assert not verify(to_zip(forged), TRUST).ok, (key, nonsense)
