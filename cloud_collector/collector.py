@@ -16,7 +16,7 @@ from cloud_collector.store.store import Store
 from shared.effects.clock import Clock
 from shared.effects.link import Link, Message, Session
 from shared.effects.workers import Workers
-from shared.errors import DatabaseBusy, LinkError
+from shared.errors import DatabaseBusy, LinkError, LinkLost
 from shared.key import SigningKey
 from shared.limits import RECEIPT_REPEAT_SECONDS
 from shared.topic import Leaf, filter_of
@@ -104,7 +104,9 @@ class Collector:
         inbox, outbox = Inbox(session), Outbox(session, self._settings.prefix)
         self._inbox, self._outbox = inbox, outbox
         self.connected = True
-        beside = [asyncio.ensure_future(task) for task in (inbox.fill(), outbox.drain(), self._wake(inbox))]
+        beside = [
+            asyncio.ensure_future(task) for task in (inbox.fill(), self._publish(inbox, outbox), self._wake(inbox))
+        ]
         try:
             while not self._stopping.is_set():
                 messages = await inbox.batch(
@@ -141,6 +143,13 @@ class Collector:
         for message in messages:
             session.acknowledge(message)
         outbox.put(outcome.receipts)
+
+    async def _publish(self, inbox: Inbox, outbox: Outbox) -> None:
+        try:
+            await outbox.drain()
+        except LinkLost as error:
+            # A session that takes no receipts is of no use for reports either (P8).
+            inbox.end(error)
 
     async def _in_store(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run what touches the store, one call at a time; wait where another process holds it."""

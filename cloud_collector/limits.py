@@ -16,6 +16,8 @@ GATEWAY_KEYS_MAX: Final = 16
 """Keys enrolled for one gateway."""
 PUBLISH_AT_ONCE_MAX: Final = 32
 """Receipts on their way to the broker at the same time."""
+OUTBOX_RECEIPTS_MAX: Final = 10_000
+"""Receipts that wait for the broker."""
 BUSY_RETRIES_MAX: Final = 60
 """How often a batch waits for another process to let go of the database, a second each time."""
 CACHED_CHANNELS_MAX: Final = 200_000

@@ -31,8 +31,12 @@ class Inbox:
                 if len(self._waiting) >= QUEUE_MESSAGES_MAX:
                     self._room.clear()
         except LinkLost as error:
-            self.lost = error
-            self._news.set()
+            self.end(error)
+
+    def end(self, why: LinkLost) -> None:
+        """Nothing more will come: what was received is still taken."""
+        self.lost = self.lost or why
+        self._news.set()
 
     def wake(self) -> None:
         """Let `batch` look again."""

@@ -5,16 +5,15 @@ import logging
 from collections.abc import Iterable
 
 from cloud_collector.intake.intake import Sealed
-from cloud_collector.limits import PUBLISH_AT_ONCE_MAX
+from cloud_collector.limits import OUTBOX_RECEIPTS_MAX, PUBLISH_AT_ONCE_MAX
 from shared.effects.link import Session
-from shared.errors import LinkLost
 from shared.topic import Leaf, topic_of
 
 _log = logging.getLogger(__name__)
 
 
 class Outbox:
-    """Bounded by what was answered since the session began; a receipt that is lost is asked for again."""
+    """Receipts in the order of their commits; one that is lost is asked for again."""
 
     def __init__(self, session: Session, prefix: str) -> None:
         self._session = session
@@ -25,22 +24,20 @@ class Outbox:
     def put(self, receipts: Iterable[Sealed]) -> None:
         """Let these leave."""
         self._waiting.extend(receipts)
+        # P9: beyond the bound the oldest are dropped; their gateways ask again.
+        del self._waiting[:-OUTBOX_RECEIPTS_MAX]
         if self._waiting:
             self._news.set()
 
     async def drain(self) -> None:
-        """Publish what comes, until the session ends."""
-        try:
-            while True:
-                await self._news.wait()
-                leaving, self._waiting = self._waiting[:PUBLISH_AT_ONCE_MAX], self._waiting[PUBLISH_AT_ONCE_MAX:]
-                if not self._waiting:
-                    self._news.clear()
-                await asyncio.gather(*(self._publish(gateway, sealed) for gateway, sealed in leaving))
-                _log.debug("event=receipts_sent receipts=%d", len(leaving))
-        except LinkLost:
-            # The session's reader says the same, and ends it.
-            return
+        """Publish what comes; raises LinkLost when the session ends."""
+        while True:
+            await self._news.wait()
+            leaving, self._waiting = self._waiting[:PUBLISH_AT_ONCE_MAX], self._waiting[PUBLISH_AT_ONCE_MAX:]
+            if not self._waiting:
+                self._news.clear()
+            await asyncio.gather(*(self._publish(gateway, sealed) for gateway, sealed in leaving))
+            _log.debug("event=receipts_sent receipts=%d", len(leaving))
 
     async def _publish(self, gateway: str, sealed: bytes) -> None:
         await self._session.publish(topic_of(gateway, Leaf.RECEIPT, self._prefix), sealed)

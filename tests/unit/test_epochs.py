@@ -70,9 +70,7 @@ def test_nothing_is_ordered_into_nothing() -> None:
     assert standings(Epoch(epoch="b", previous="a", at=1)) == {"b": (Standing.WAITING, None)}
 
 
-def two_epochs(
-    *, raw: int = 130, serial: str = "s-1", birth_raw: int | None = None
-) -> tuple[PaperGateway, PaperGateway]:
+def two_epochs(*, raw: int = 130, serial: str = "s-1") -> tuple[PaperGateway, PaperGateway]:
     """The first ends at raw 110; the second is born an hour later."""
     first = PaperGateway()
     first.birth((*PUMP, 0, 100))
