@@ -79,6 +79,7 @@ class Kills:
     def run(self) -> int:
         """Feed, kill, settle, account."""
         site = self._site
+        # Fed in bursts, so that there is a backlog to drain.
         chunk = self._lines * READINGS_A_LINE // GATEWAYS // self._kills + READINGS_A_LINE
         for feed in self._files.values():
             feed.append(chunk)
@@ -110,7 +111,8 @@ class Kills:
         party = aim if isinstance(aim, str) else aim.party
         victim = self._victim(party)
         if isinstance(aim, Moment):
-            wait_for_event(victim, aim.begins, seconds=10)
+            if not is_inside(victim, aim):
+                wait_for_event(victim, aim.begins, seconds=5)
         else:
             time.sleep(self._rng.uniform(0.05, 0.8))
         victim.kill()
