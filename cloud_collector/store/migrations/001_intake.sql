@@ -138,11 +138,11 @@ create table span (
 --;
 create index span_usage on span (channel, start) where kind = 4 and start is not null
 --;
-create index span_other on span (channel, until) where kind in (3, 5, 6) and start is not null
+create index span_other on span (channel, until) where (kind = 3 or kind >= 5) and start is not null
 --;
 -- What register look-ups must not step over.
 create index span_special on span (channel, chain, seq)
-where kind in (3, 5, 6) or estimated is not null or ragged <> 0
+where kind = 3 or kind >= 5 or estimated is not null or ragged <> 0
 --;
 create index span_mark on span (channel, chain, seq) where kind <= 2
 --;

@@ -164,10 +164,10 @@ where s.channel = ? and s.kind = 4 and s.start is not null and s.start < ? and s
 -- name: view_other
 select h.log, h.epoch, s.seq, s.kind, s.start, s.step, s.count, s.deltas, s.register, s.estimated, l.received_at
 from span s join chain h on h.id = s.chain join line l on l.id = s.line
-where s.channel = ? and s.kind in (3, 5, 6) and s.start is not null and s.until > ? and s.start < ? and s.reason is null;
+where s.channel = ? and (s.kind = 3 or s.kind >= 5) and s.start is not null and s.until > ? and s.start < ? and s.reason is null;
 
 -- name: view_other_any
-select 1 from span where channel = ? and kind in (3, 5, 6) and start is not null and until > ? and start < ? and reason is null
+select 1 from span where channel = ? and (kind = 3 or kind >= 5) and start is not null and until > ? and start < ? and reason is null
 limit 1;
 
 -- name: view_known
@@ -182,7 +182,7 @@ select min(chain) from span where channel = ? and chain > ?;
 
 -- name: view_chain_ragged
 select 1 from span where channel = ? and chain = ? and ragged <> 0
-and (kind in (3, 5, 6) or estimated is not null or ragged <> 0) limit 1;
+and (kind = 3 or kind >= 5 or estimated is not null or ragged <> 0) limit 1;
 
 -- name: view_chain_first
 select start from span where channel = ? and chain = ? and kind = 4 order by seq limit 1;
@@ -200,7 +200,7 @@ where channel = ? and kind = 4 and start is not null and start >= ? order by sta
 
 -- name: view_special
 select 1 from span where channel = ? and chain = ? and seq between ? and ?
-and (kind in (3, 5, 6) or estimated is not null or ragged <> 0) limit 1;
+and (kind = 3 or kind >= 5 or estimated is not null or ragged <> 0) limit 1;
 
 -- name: view_chain_name
 select log, epoch from chain where id = ?;
