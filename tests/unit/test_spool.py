@@ -11,6 +11,7 @@ from edge_agent.receipts import HeardAs
 from edge_agent.sealed import Place
 from edge_agent.spool import Origin, Spool, SpoolFull
 from shared.errors import DatabaseBusy, DatabaseFailed, Refused
+from shared.limits import RECEIPTED_KEEP_SECONDS
 from shared.line import hash_of, parse
 from shared.report import Birth, Cause, Report, read
 from tests.spools import BYTES_MAX, DAY_MS, KEY, birth, held, held_hash, open_spool, receipt, usage
@@ -282,6 +283,17 @@ class TestRoom:
             spool.receive(receipt(spool, number + 2, at=number + 1))
         with pytest.raises(SpoolFull):
             spool.seal([usage(number, intervals=400) for number in range(60, 120)], {})
+
+    def test_a_receipted_line_may_go_a_day_after_its_receipt_and_not_a_moment_earlier(self, path: Path) -> None:
+        spool = open_spool(path, bytes_max=160_000)
+        spool.seal([birth(), *(usage(number, intervals=400) for number in range(75))], {})
+        spool.receive(receipt(spool, 76, at=1_000))
+        more = [usage(number, intervals=400) for number in range(75, 115)]
+        spool.receive(receipt(spool, 76, at=1_000 + RECEIPTED_KEEP_SECONDS * 1_000 - 1))
+        with pytest.raises(SpoolFull):
+            spool.seal(more, {})
+        spool.receive(receipt(spool, 76, at=1_000 + RECEIPTED_KEEP_SECONDS * 1_000))
+        spool.seal(more, {})
 
     def test_room_is_made_from_the_oldest_confirmed_lines_but_births_stay(self, path: Path) -> None:
         spool = open_spool(path, bytes_max=160_000)
