@@ -286,13 +286,13 @@ class TestRoom:
 
     def test_a_receipted_line_may_go_a_day_after_its_receipt_and_not_a_moment_earlier(self, path: Path) -> None:
         spool = open_spool(path, bytes_max=160_000)
-        spool.seal([birth(), *(usage(number, intervals=400) for number in range(75))], {})
-        spool.receive(receipt(spool, 76, at=1_000))
-        more = [usage(number, intervals=400) for number in range(75, 115)]
-        spool.receive(receipt(spool, 76, at=1_000 + RECEIPTED_KEEP_SECONDS * 1_000 - 1))
+        spool.seal([birth(), *(usage(number, intervals=400) for number in range(45))], {})
+        spool.receive(receipt(spool, 46, at=1_000))
+        more = [usage(number, intervals=400) for number in range(45, 95)]
+        spool.receive(receipt(spool, 46, at=1_000 + RECEIPTED_KEEP_SECONDS * 1_000 - 1))
         with pytest.raises(SpoolFull):
             spool.seal(more, {})
-        spool.receive(receipt(spool, 76, at=1_000 + RECEIPTED_KEEP_SECONDS * 1_000))
+        spool.receive(receipt(spool, 46, at=1_000 + RECEIPTED_KEEP_SECONDS * 1_000))
         spool.seal(more, {})
 
     def test_room_is_made_from_the_oldest_confirmed_lines_but_births_stay(self, path: Path) -> None:
