@@ -67,6 +67,7 @@ class Projection:
             self._note(works, each, derive=True)
         for work in works.values():
             self._apply(work, dirty)
+        self._tails.flush()
 
     def _note(self, works: dict[tuple[str, str], _Work], each: Fact, *, derive: bool) -> None:
         header = each.content.header
@@ -106,9 +107,9 @@ class Projection:
             last[chain.id] = seq
         for each in facts:
             self._derive(chains[each.content.header.epoch], each, dirty)
-        self._tails.flush()
         touched = settle_dirty(self._store, self._channels, self._tails, dirty, {c.id: c for c in chains.values()})
         if work.between or superseded or any(_marks(each) for each in facts) or (touched and len(chains) > 1):
+            self._tails.flush()
             carry(self._store, work.gateway, work.log, self._channels.of(work.gateway), self._rates_max)
 
     def _chains(self, work: _Work) -> dict[str, Chain]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from cloud_collector.fleet.positions import Chain
@@ -41,33 +42,34 @@ class Tails:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._tails: dict[tuple[int, int], Tail | None] = {}
+        self.known: dict[tuple[int, int], Tail | None] = {}
         self.waiting: list[tuple[object, ...]] = []
 
     def get(self, channel: int, chain: int) -> Tail | None:
         """The last row, from memory or from the store."""
         key = (channel, chain)
-        if key not in self._tails:
-            self.flush()
-            if len(self._tails) >= CACHED_CHANNELS_MAX:
-                self._tails.clear()
+        if key not in self.known:
+            if len(self.known) >= CACHED_CHANNELS_MAX:
+                # What waits to be written is known here alone.
+                self.flush()
+                self.known.clear()
             row = self._store.row("node_tail", channel, chain)
-            self._tails[key] = None if row is None else Tail(*row)
-        return self._tails[key]
-
-    def set(self, channel: int, chain: int, tail: Tail) -> None:
-        """This row is now the last."""
-        self._tails[channel, chain] = tail
+            self.known[key] = None if row is None else Tail(*row)
+        return self.known[key]
 
     def drop(self, channel: int, chain: int) -> None:
-        """The store knows better."""
-        self._tails.pop((channel, chain), None)
+        """The store knows better, once what waits is written."""
+        self.known.pop((channel, chain), None)
 
     def flush(self) -> None:
-        """Every row is written."""
+        """Every row is written, neighbours together."""
         if self.waiting:
+            self.waiting.sort(key=_place)
             self._store.run_many("span_put", self.waiting)
             self.waiting.clear()
+
+
+_place: Final = itemgetter(0, 1, 2, 3)
 
 
 class Spot(NamedTuple):
@@ -82,28 +84,31 @@ class Spot(NamedTuple):
 def append(tails: Tails, spot: Spot, row: Row, dirty: Dirty, *, cloned: bool) -> None:
     """The row is in the store, settled at once where it simply goes on; else marked to be walked."""
     channel, chain, seq, line = spot
-    start, until = row.start, row.until
+    _, _, _, _, kind, start, step, deltas, register, register_end, estimated, raw, serial = row
+    count = len(deltas)
+    until = None if start is None else start + step * count
+    key = (channel, chain)
     tail = None
-    goes_on = start is not None and not cloned and (channel, chain) not in dirty.rows
+    goes_on = start is not None and not cloned and key not in dirty.rows
     if goes_on:
-        tail = tails.get(channel, chain)
-        goes_on = tail is None or (tail.seq < seq and tail.top == row.register)
+        tail = tails.known[key] if key in tails.known else tails.get(channel, chain)
+        goes_on = tail is None or (tail.seq < seq and tail.top == register)
     if goes_on:
+        # What `settle` decides where nothing has to be decided: this is intake's innermost loop.
         reach = None if tail is None else tail.reach
         ragged = 0
-        if row.kind == RowKind.USAGE:
+        if kind == RowKind.USAGE:
             ragged = int(reach is not None and start < reach)  # type: ignore[operator]
             reach = until if reach is None else max(reach, until)  # type: ignore[type-var]
-        top = row.register_end if tail is None else max(tail.top, row.register_end)
-        tails.set(channel, chain, Tail(seq, top, until, reach))
+        top = register_end
+        tails.known[key] = Tail(seq, top, until, reach)
     else:
         dirty.row(channel, chain, seq)
         tails.drop(channel, chain)
-        ragged, top, reach = NOT_SETTLED, row.register_end, None
+        ragged, top, reach = NOT_SETTLED, register_end, None
     tails.waiting.append(
-        (channel, chain, seq, int(row.kind), line, start, row.step, len(row.deltas), until, row.register,
-         row.register_end, pack_deltas(row.deltas), row.estimated, row.raw, row.serial, int(cloned), None, 0, ragged,
-         top, reach)
+        (channel, chain, seq, int(kind), line, start, step, count, until, register, register_end, pack_deltas(deltas),
+         estimated, raw, serial, int(cloned), None, 0, ragged, top, reach)
     )  # fmt: skip
 
 
@@ -122,6 +127,8 @@ def drop_line(store: Store, channels: Channels, chain: Chain, fact: Fact, dirty:
 
 def settle_dirty(store: Store, channels: Channels, tails: Tails, dirty: Dirty, chains: Mapping[int, Chain]) -> bool:
     """Every row that was marked is settled among its neighbours; whether there was any."""
+    if dirty.rows or dirty.chains:
+        tails.flush()
     for id_, seqs in dirty.chains.items():
         chain = chains.get(id_)
         for known in channels.of(chain.gateway).values() if chain is not None else ():
