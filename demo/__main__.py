@@ -91,7 +91,7 @@ def _follow(site: Site, processes: Processes, console: Console, readings: int) -
     """Show the replayed sites arriving until both are whole and the live one has spoken."""
     start = month_before(site.now).timestamp()
     hours = (site.now.timestamp() - start) / 3600
-    expected = {name: int(hours) if meters else 2 for name, meters in site.gateways().items()}
+    expected = {name: int(hours) if meters else 1 for name, meters in site.gateways().items()}
     with Progress(
         TextColumn("{task.description:16}"),
         BarColumn(),

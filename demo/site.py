@@ -100,8 +100,8 @@ def _broker(site: Site, user: str) -> str:
 
 def _agent(site: Site, gateway: str, meters: list[Meter]) -> str:
     folder = site.folder / gateway
-    # History is sealed by the hour; the live machine by the minute, so that one sees it move.
-    step, count = (900, 4) if meters else (10, 6)
+    # History is sealed by the hour; the live machine every half minute, so that one sees it move.
+    step, count = (900, 4) if meters else (5, 6)
     head = (
         f'gateway = "{gateway}"\nkey_file = "{site.gateway_key(gateway)}"\n'
         f'receipt_key_files = ["{site.receipt_public}"]\nspool_path = "{folder / "spool.db"}"\n'

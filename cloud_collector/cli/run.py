@@ -5,14 +5,10 @@ import logging
 import random
 import signal
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
-import typer
-
-from cloud_collector.billing.archive import FolderArchive
 from cloud_collector.billing.run import Biller
-from cloud_collector.cli.opened import ending, opened, settings, signing_key, use_config
+from cloud_collector.cli.opened import archive, ending, opened, settings, signing_key
 from cloud_collector.collector import Collector
 from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.store import Store
@@ -31,15 +27,11 @@ _log = logging.getLogger(__name__)
 
 
 @ending
-def run(
-    config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The configuration (TOML).")] = None,
-) -> None:
+def run() -> None:
     """Example: `cloud-collector run --config /etc/meterseal/collector.toml`.
 
     Take what gateways send, answer with receipts, bill what is due, until SIGTERM. Exit 75 where the disk is full.
     """
-    if config is not None:
-        use_config(config, [])
     known = settings()
     key = signing_key(known)
     with opened(known, make=True) as store:
@@ -48,10 +40,9 @@ def run(
 
 async def _run(known: CollectorSettings, key: SigningKey, store: Store) -> None:
     clock = SystemClock()
-    archive = FolderArchive(known.archive_path or known.store_path.with_name("invoices"))
     biller = Biller(
         key=key,
-        archive=archive,
+        archive=archive(known),
         view=StoreView,
         rates_max={**RATES_MAX, **known.rates_max},
         skew_seconds=known.clock_skew_seconds,
@@ -76,4 +67,5 @@ async def _run(known: CollectorSettings, key: SigningKey, store: Store) -> None:
         with ticking(collector, clock, seconds=known.tick_seconds):
             async with serving(known, collector, clock, key.public):
                 await collector.run()
-    _log.info("event=collector_stopped")
+    counted = " ".join(f"{verdict.lower()}={count}" for verdict, count in sorted(collector.verdicts.items()))
+    _log.info("event=collector_stopped %s", counted)
