@@ -2,17 +2,14 @@
 
 import struct
 from functools import cache
-from typing import Final
-
-_WIDTHS: Final = ((1 << 8, "B"), (1 << 16, "H"), (1 << 32, "I"), (1 << 64, "Q"))
 
 
 def pack_deltas(deltas: tuple[int, ...]) -> bytes:
     """Little-endian integers of one width, after its letter; empty where all are zero."""
     largest = max(deltas, default=0)
-    if largest == 0:
-        return b""
-    letter = next(letter for bound, letter in _WIDTHS if largest < bound)
+    if largest < 256:
+        return b"B" + bytes(deltas) if largest else b""
+    letter = "H" if largest < 1 << 16 else "I" if largest < 1 << 32 else "Q"
     return letter.encode() + _format(letter, len(deltas)).pack(*deltas)
 
 
