@@ -13,8 +13,18 @@ from cloud_collector.billing.outcome import Outcome
 from cloud_collector.billing.revisions import NoCatalog, revisions
 from cloud_collector.billing.run import Biller, bill_due
 from cloud_collector.billing.run import preview as previewed
-from cloud_collector.cli.opened import settings
-from cloud_collector.cli.place import FolderOption, KeyOption, StoreOption, archive, opened_store, receipt_key, say
+from cloud_collector.cli.opened import (
+    FolderOption,
+    Json,
+    KeyOption,
+    StoreOption,
+    archive,
+    ending,
+    opened,
+    say,
+    settings,
+    signing_key,
+)
 from cloud_collector.contracts.period import iso
 from cloud_collector.store.store import Store
 from cloud_collector.usage.between import RATES_MAX
@@ -27,7 +37,6 @@ REFUSED: Final = 4
 PARTLY: Final = 5
 NOT_FOUND: Final = 3
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AsOf = Annotated[
     str | None, typer.Option("--as-of", metavar="T", help="An instant (RFC 3339): what was due then (default: now).")
 ]
@@ -35,15 +44,16 @@ Contracts = Annotated[list[str] | None, typer.Option("--contract", metavar="NAME
 
 
 @app.command()
+@ending
 def preview(store: StoreOption = None, contract: Contracts = None, as_of: AsOf = None, json_: Json = False) -> None:
     """Example: `cloud-collector billing preview --as-of 2026-11-03T00:00:00Z`.
 
     The next invoice of every contract whose period has ended, as it would be issued; nothing is changed.
     """
     instant = _instant(as_of)
-    with opened_store(store) as opened:
-        _known(opened, contract)
-        found = previewed(opened, instant, Sight(view=StoreView), contracts=contract)
+    with opened(settings(store=store)) as held:
+        _known(held, contract)
+        found = previewed(held, instant, Sight(view=StoreView), contracts=contract)
     if json_:
         print(json.dumps([outcome.to_json() for outcome in found], indent=2, ensure_ascii=False))
         return
@@ -57,6 +67,7 @@ def preview(store: StoreOption = None, contract: Contracts = None, as_of: AsOf =
 
 
 @app.command()
+@ending
 def run(
     store: StoreOption = None,
     key: KeyOption = None,
@@ -70,23 +81,23 @@ def run(
     Close every period that is due: issue, number, seal and archive. Killed anywhere, the same command completes it
     with the same bytes. Exit 4 refused, 5 where something is parked.
     """
-    signing, now, instant = receipt_key(key), SystemClock().utc_ms(), _instant(as_of)
+    now, instant = SystemClock().utc_ms(), _instant(as_of)
     if instant > now:
         say("--as-of lies in the future: nothing is issued before its time")
         raise typer.Exit(2)
-    known = settings()
+    known = settings(store=store, key=key, folder=folder)
     biller = Biller(
-        key=signing,
-        archive=archive(folder, store),
+        key=signing_key(known),
+        archive=archive(known),
         view=StoreView,
         rates_max={**RATES_MAX, **known.rates_max},
         skew_seconds=known.clock_skew_seconds,
     )
-    with opened_store(store) as opened:
-        _known(opened, contract)
+    with opened(known) as held:
+        _known(held, contract)
         try:
             report = bill_due(
-                opened,
+                held,
                 now,
                 biller,
                 as_of_ms=instant,
@@ -110,14 +121,15 @@ def run(
 
 
 @app.command(name="list")
+@ending
 def list_(store: StoreOption = None, json_: Json = False) -> None:
     """Example: `cloud-collector billing list --json`.
 
     Every period that was closed, by contract, and every contract that is parked, with its reason.
     """
-    with opened_store(store) as opened:
-        closed = opened.rows("periods_closed_all")
-        parked = opened.rows("parked")
+    with opened(settings(store=store)) as held:
+        closed = held.rows("periods_closed_all")
+        parked = held.rows("parked")
     periods = [
         {"contract": row[0], "start": iso(row[1]), "end": iso(row[2]), "closed_at": iso(row[3]), "number": row[4]}
         for row in closed
@@ -143,10 +155,10 @@ def told(outcome: Outcome) -> str:
     return f"{outcome.contract}  {outcome.state}{number}{period}{total}{reason}"
 
 
-def _known(opened: Store, wanted: list[str] | None) -> None:
+def _known(held: Store, wanted: list[str] | None) -> None:
     """A contract that the catalog does not have ends the command with 3; so does a store without a catalog."""
     try:
-        contracts = revisions(opened)[-1].catalog.contracts
+        contracts = revisions(held)[-1].catalog.contracts
     except NoCatalog as error:
         say(str(error))
         raise typer.Exit(NOT_FOUND) from None

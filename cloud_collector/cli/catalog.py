@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from cloud_collector.billing import revisions
-from cloud_collector.cli.place import StoreOption, opened_store, say
+from cloud_collector.cli.opened import Json, StoreOption, ending, opened, say, settings
 from cloud_collector.contracts.catalog import Catalog
 from cloud_collector.contracts.node import CatalogError
 from cloud_collector.contracts.period import boundary, iso
@@ -19,10 +19,10 @@ from shared.effects.clock import SystemClock
 app = typer.Typer(no_args_is_help=True, help="Prices, accounts and contracts, applied in numbered revisions.")
 
 Source = Annotated[Path, typer.Argument(help="A TOML file, or a folder of them.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command()
+@ending
 def check(source: Source, json_: Json = False) -> None:
     """Example: `cloud-collector catalog check catalog.toml`.
 
@@ -33,6 +33,7 @@ def check(source: Source, json_: Json = False) -> None:
 
 
 @app.command()
+@ending
 def apply(
     source: Source,
     store: StoreOption = None,
@@ -53,8 +54,8 @@ def apply(
     if dry_run:
         _print_json(_summary(catalog)) if json_ else print(f"would apply: {_sentence(catalog)}")
         return
-    with opened_store(store) as opened:
-        applied = revisions.apply(opened, catalog, now_ms=SystemClock().utc_ms(), effective_at=effective_at)
+    with opened(settings(store=store)) as held:
+        applied = revisions.apply(held, catalog, now_ms=SystemClock().utc_ms(), effective_at=effective_at)
     answer = {
         "revision": applied.number,
         "sha256": applied.sha256,
@@ -70,13 +71,14 @@ def apply(
 
 
 @app.command(name="list")
+@ending
 def list_(store: StoreOption = None, json_: Json = False) -> None:
     """Example: `cloud-collector catalog list`.
 
     Every revision that was ever applied.
     """
-    with opened_store(store) as opened:
-        rows = opened.rows("catalog_revisions")
+    with opened(settings(store=store)) as held:
+        rows = held.rows("catalog_revisions")
     if json_:
         _print_json([{"revision": row[0], "sha256": row[1], "effective_at": iso(row[2])} for row in rows])
         return

@@ -10,8 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cloud_collector.cli.key import read_public
-from cloud_collector.cli.opened import Json, ending, opened, settings
-from cloud_collector.cli.place import say
+from cloud_collector.cli.opened import Json, ending, opened, say, settings
 from cloud_collector.fleet.gateways import add_gateway, names, nearest
 from cloud_collector.fleet.holes import complete_until, missing
 from cloud_collector.fleet.positions import chain_of

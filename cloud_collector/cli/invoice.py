@@ -9,26 +9,38 @@ import typer
 
 from cloud_collector.billing.archive import ArchiveConflict, ArchiveFailed
 from cloud_collector.billing.export import Invoice, NoSuchInvoice, NotHandedOut, as_bundle, as_html, invoice
-from cloud_collector.cli.place import FolderOption, KeyOption, StoreOption, archive, opened_store, receipt_key, say
+from cloud_collector.cli.opened import (
+    FolderOption,
+    Json,
+    KeyOption,
+    StoreOption,
+    archive,
+    ending,
+    opened,
+    say,
+    settings,
+    signing_key,
+)
 from cloud_collector.contracts.period import iso
+from cloud_collector.settings import CollectorSettings
 
 app = typer.Typer(no_args_is_help=True, help="Issued invoices: list, show, export with their evidence.")
 
 NOT_FOUND: Final = 3
 REFUSED: Final = 4
 Number = Annotated[str, typer.Argument(help="The invoice's number, such as INV-7.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command(name="list")
+@ending
 def list_(store: StoreOption = None, json_: Json = False) -> None:
     """Example: `cloud-collector invoice list`.
 
     Every issued invoice, in order of issue.
     """
     names = "number kind contract account start end currency total issued_at revision".split()
-    with opened_store(store) as opened:
-        rows = [dict(zip(names, row, strict=True)) for row in opened.rows("invoices")]
+    with opened(settings(store=store)) as held:
+        rows = [dict(zip(names, row, strict=True)) for row in held.rows("invoices")]
     for row in rows:
         row |= {name: iso(row[name]) for name in ("start", "end", "issued_at")}
     if json_:
@@ -43,12 +55,13 @@ def list_(store: StoreOption = None, json_: Json = False) -> None:
 
 
 @app.command()
+@ending
 def show(number: Number, store: StoreOption = None, folder: FolderOption = None, json_: Json = False) -> None:
     """Example: `cloud-collector invoice show INV-7`.
 
     What an invoice says, line by line, down to the counters.
     """
-    found = _invoice(number, store, folder)
+    found = _invoice(number, settings(store=store, folder=folder))
     if json_:
         print(json.dumps(found.body, indent=2, ensure_ascii=False))
         return
@@ -56,6 +69,7 @@ def show(number: Number, store: StoreOption = None, folder: FolderOption = None,
 
 
 @app.command()
+@ending
 def export(
     number: Number,
     bundle: Annotated[
@@ -76,18 +90,19 @@ def export(
     if not any((bundle, html, json_, sealed)):
         say("say what to write: --bundle FILE.zip, --html FILE, --json FILE or --sealed FILE")
         raise typer.Exit(2)
-    found = _invoice(number, store, folder)
+    known = settings(store=store, key=key, folder=folder)
+    found = _invoice(number, known)
     if json_ is not None:
         _write(json_, (json.dumps(found.body, indent=2, ensure_ascii=False) + "\n").encode())
     if sealed is not None:
         _write(sealed, found.line)
     if html is not None:
-        _write(html, as_html(found, receipt_key(key).public).encode())
+        _write(html, as_html(found, signing_key(known).public).encode())
     if bundle is not None:
-        public = receipt_key(key).public
-        with opened_store(store) as opened:
+        public = signing_key(known).public
+        with opened(known) as held:
             try:
-                made = as_bundle(opened, found, public)
+                made = as_bundle(held, found, public)
             except NotHandedOut as error:
                 say(str(error))
                 raise typer.Exit(REFUSED) from None
@@ -125,10 +140,10 @@ def told(body: dict[str, Any]) -> str:
     return "\n".join(rows)
 
 
-def _invoice(number: str, store: Path | None, folder: Path | None) -> Invoice:
-    with opened_store(store) as opened:
+def _invoice(number: str, known: CollectorSettings) -> Invoice:
+    with opened(known) as held:
         try:
-            return invoice(opened, archive(folder, store), number)
+            return invoice(held, archive(known), number)
         except NoSuchInvoice as error:
             say(str(error))
             raise typer.Exit(NOT_FOUND) from None

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cloud_collector.cli.opened import Json, ending, settings
-from cloud_collector.cli.place import say
+from cloud_collector.cli.opened import Json, ending, say, settings
 from shared.errors import InvalidRecord
 from shared.key import PublicKey, SigningKey
 

@@ -7,22 +7,25 @@ from typing import Annotated
 
 import typer
 
-from cloud_collector.cli import billing, catalog, gateway, invoice, key, operate, quote, usage
-from cloud_collector.cli.opened import EPILOG, use_config
+from cloud_collector.cli import billing, catalog, config, gateway, invoice, key, operate, quote, usage
+from cloud_collector.cli.anywhere import EXITS, Anywhere
+from cloud_collector.cli.opened import use_config
 from cloud_collector.cli.run import run
 
 app = typer.Typer(
+    cls=Anywhere,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    epilog=EPILOG,
+    epilog=EXITS,
+    rich_markup_mode=None,
     help="Collect sealed reports, bill them, prove the bills. Example: cloud-collector run",
 )
 
 
 @app.callback()
 def configure(
-    config: Annotated[
+    file: Annotated[
         Path | None, typer.Option("--config", metavar="FILE", help="Default: /etc/meterseal/collector.toml.")
     ] = None,
     set_: Annotated[
@@ -38,13 +41,14 @@ def configure(
     logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for chatty in ("apscheduler", "asyncio", "aiomqtt", "mqtt"):
         logging.getLogger(chatty).setLevel(max(level, logging.WARNING))
-    use_config(config, set_ or [])
+    use_config(file, set_ or [])
 
 
 app.command("run")(run)
 app.command("rebuild")(operate.rebuild)
 app.command("audit")(operate.audit)
 app.command("quote")(quote.quote)
+app.add_typer(config.app, name="config")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(usage.app, name="usage")
 app.add_typer(operate.unmatched, name="unmatched")

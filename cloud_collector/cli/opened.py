@@ -1,16 +1,23 @@
-"""What the collector's own commands share: the configuration that was named, the store, keys, exit codes."""
+"""What the collector's commands share: the configuration that was named, the store, the key, exit codes.
 
-import os
-from collections.abc import Callable, Iterator
+Where things lie is decided in one place, `settings`: `--store`, `--key` and `--invoices` are options of the
+configuration that rank above it, as `--set` does.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import wraps
+from os import environ
 from pathlib import Path
 from typing import Annotated, Final, ParamSpec, TypeVar
 
 import typer
 
-from cloud_collector.cli.place import say
-from cloud_collector.config import ENVIRONMENT, ConfigInvalid, load
+from cloud_collector.billing.archive import FolderArchive
+from cloud_collector.config import Config, ConfigInvalid, load
 from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.store import Store
 from shared.effects.sqlite import SqliteDatabase
@@ -18,47 +25,58 @@ from shared.errors import DatabaseBusy, DatabaseFull, InvalidRecord, MetersealEr
 from shared.key import SigningKey
 
 CONFIG: Final = Path("/etc/meterseal/collector.toml")
-CONFIG_VARIABLE: Final = "METERSEAL_COLLECTOR_CONFIG"
-SET_VARIABLE: Final = "METERSEAL_COLLECTOR_SET"
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-EPILOG: Final = (
-    "Exit codes: 0 ok, 1 failed, 2 usage or configuration, 3 not found, 4 refused, 5 partly done and resumable, "
-    "6 verification failed, 75 try again."
-)
+StoreOption = Annotated[
+    Path | None, typer.Option("--store", metavar="FILE", help="The collector's database (default: store_path).")
+]
+KeyOption = Annotated[
+    Path | None, typer.Option("--key", metavar="FILE", help="The operator's receipt key (default: key_file).")
+]
+FolderOption = Annotated[
+    Path | None,
+    typer.Option("--invoices", metavar="FOLDER", help="The folder of issued invoices (default: archive_path)."),
+]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def use_config(file: Path | None, flags: list[str]) -> None:
-    """From here on every command speaks of this configuration."""
-    if file is not None:
-        os.environ[CONFIG_VARIABLE] = str(file)
-    if flags:
-        os.environ[SET_VARIABLE] = "\n".join(flags)
-    # The billing commands take their places from the environment, which ranks above the file.
-    known = settings()
-    places = {"STORE_PATH": known.store_path, "KEY_FILE": known.key_file, "ARCHIVE_PATH": known.archive_path}
-    for name, place in places.items():
-        if place is not None:
-            os.environ.setdefault(ENVIRONMENT + name, str(place.absolute()))
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The configuration that a command line names."""
+
+    file: Path | None = None
+    flags: tuple[str, ...] = ()
 
 
-def settings() -> CollectorSettings:
-    """The settings of the configuration that was named; ends the command with 2 where they are not usable."""
-    named = os.environ.get(CONFIG_VARIABLE)
-    file = Path(named) if named else CONFIG if CONFIG.exists() else None
-    flags = os.environ.get(SET_VARIABLE, "")
+_NAMED: ContextVar[Named | None] = ContextVar("named", default=None)
+
+
+def use_config(file: Path | None, flags: Sequence[str]) -> None:
+    """From here on this command speaks of this configuration."""
+    _NAMED.set(Named(file, tuple(flags)))
+
+
+def configuration(*flags: str) -> Config:
+    """The configuration that was named, with its origins; ends the command with 2 where it is not usable."""
+    named = _NAMED.get() or Named()
+    file = named.file or (CONFIG if CONFIG.exists() else None)
     try:
-        return load(file, environment=os.environ, flags=flags.split("\n") if flags else ()).settings
+        return load(file, environment=environ, flags=(*named.flags, *flags))
     except ConfigInvalid as error:
         say(str(error))
         raise typer.Exit(2) from None
 
 
+def settings(*, store: Path | None = None, key: Path | None = None, folder: Path | None = None) -> CollectorSettings:
+    """The settings of the configuration that was named, below the options that a command was given."""
+    given = {"store_path": store, "key_file": key, "archive_path": folder}
+    return configuration(*(f"{name}={path}" for name, path in given.items() if path is not None)).settings
+
+
 @contextmanager
 def opened(known: CollectorSettings, *, make: bool = False) -> Iterator[Store]:
-    """The store, closed afterwards; `make` lets it begin."""
+    """The store, closed afterwards; `make` lets it begin, else the command ends with 3 where there is none."""
     path = known.store_path
     if not path.exists() and not make:
         say(f"there is no store at {path}: add a gateway, or start `cloud-collector run` once")
@@ -72,15 +90,40 @@ def opened(known: CollectorSettings, *, make: bool = False) -> Iterator[Store]:
         store.close()
 
 
+class KeyUnusable(MetersealError):
+    """The receipt key cannot be used."""
+
+
 def signing_key(known: CollectorSettings) -> SigningKey:
     """The operator's receipt key; ends the command with 2 where it cannot be read."""
     try:
-        return SigningKey.from_pem(known.key_file.read_text(encoding="ascii"))
+        return read_key(known.key_file)
+    except KeyUnusable as error:
+        say(str(error))
+        raise typer.Exit(2) from None
+
+
+def read_key(path: Path) -> SigningKey:
+    """The private key of a file; raises KeyUnusable with what to do."""
+    try:
+        return SigningKey.from_pem(path.read_text(encoding="ascii"))
     except FileNotFoundError:
-        say(f"there is no receipt key at {known.key_file}: make one with `cloud-collector key new {known.key_file}`")
-    except (OSError, UnicodeDecodeError, InvalidRecord) as error:
-        say(f"the receipt key {known.key_file} cannot be read: {error}")
-    raise typer.Exit(2)
+        advice = f"make one with `cloud-collector key new {path}`"
+        raise KeyUnusable(f"there is no receipt key at {path}: {advice}") from None
+    except OSError as error:
+        raise KeyUnusable(f"the receipt key {path} cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, InvalidRecord) as error:
+        raise KeyUnusable(f"the receipt key {path} cannot be used: {error}") from error
+
+
+def archive(known: CollectorSettings) -> FolderArchive:
+    """The append-only folder of issued invoices: what is set, else `invoices` beside the store."""
+    return FolderArchive(known.archive_path or known.store_path.with_name("invoices"))
+
+
+def say(sentence: str) -> None:
+    """A sentence on stderr, where progress and refusals go."""
+    print(sentence, file=sys.stderr)
 
 
 def ending(command: Callable[P, T]) -> Callable[P, T]:
@@ -95,6 +138,12 @@ def ending(command: Callable[P, T]) -> Callable[P, T]:
             raise typer.Exit(75) from None
         except MetersealError as error:
             say(str(error))
+            raise typer.Exit(1) from None
+        except BrokenPipeError:
+            # Whoever read has read enough; typer ends quietly.
+            raise
+        except OSError as error:
+            say(f"{error.filename}: {error.strerror}" if error.filename else str(error))
             raise typer.Exit(1) from None
 
     return guarded

@@ -11,8 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from cloud_collector.cli.gateway import iso, show_rows
-from cloud_collector.cli.opened import Json, ending, opened, settings
-from cloud_collector.cli.place import say
+from cloud_collector.cli.opened import Json, ending, opened, say, settings
 from cloud_collector.intake.replay import audit as audit_store
 from cloud_collector.intake.replay import rebuild as rebuild_store
 from cloud_collector.store.store import Store

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from cloud_collector.cli.catalog import read_catalog
-from cloud_collector.cli.place import say
+from cloud_collector.cli.opened import say
 from cloud_collector.contracts.catalog import Catalog
 from cloud_collector.contracts.node import nearest
 from cloud_collector.contracts.terms import UnknownContract, terms_of

@@ -6,8 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from cloud_collector.cli.gateway import iso, show_rows
-from cloud_collector.cli.opened import Json, ending, opened, settings
-from cloud_collector.cli.place import say
+from cloud_collector.cli.opened import Json, ending, opened, say, settings
 from cloud_collector.store.store import Store
 from cloud_collector.usage.account import ChannelAccount, account, quarantine
 from cloud_collector.usage.view import StoreView

@@ -84,7 +84,7 @@ def test_before_the_period_ends_nothing_is_due(here: Path) -> None:
         (("invoice", "export", "INV-9"), 2, "say what to write"),
         (("catalog", "check", "/nowhere/catalog.toml"), 2, "No such file"),
         (("billing", "run", "--store", "/nowhere/collector.db"), 3, "there is no store at /nowhere/collector.db"),
-        (("billing", "run", "--key", "/nowhere/key.pem"), 2, "the receipt key /nowhere/key.pem cannot be read"),
+        (("billing", "run", "--key", "/nowhere/key.pem"), 2, "there is no receipt key at /nowhere/key.pem"),
     ],
 )
 def test_what_cannot_be_done_is_a_sentence_and_a_code(here: Path, words: tuple[str, ...], code: int, said: str) -> None:

@@ -1,0 +1,111 @@
+"""The operator's commands as people meet them: which configuration counts, where things lie, what is said."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from cloud_collector.cli.anywhere import hoisted
+from cloud_collector.cli.main import app
+from shared.key import SigningKey
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    (tmp_path / "collector.toml").write_text(
+        'store_path = "data/collector.db"\nkey_file = "receipt.key"\n[broker]\nhost = "127.0.0.1"\n', encoding="utf-8"
+    )
+    (tmp_path / "receipt.key").write_text(SigningKey(bytes(32)).pem, encoding="ascii")
+    (tmp_path / "gw.pub").write_text(SigningKey(bytes([1] * 32)).public.pem, encoding="ascii")
+    return tmp_path
+
+
+def run(*words: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+
+
+READS = (
+    ("gateway", "list"),
+    ("usage", "show"),
+    ("usage", "quarantine"),
+    ("unmatched", "list"),
+    ("catalog", "list"),
+    ("billing", "list"),
+    ("invoice", "list"),
+    ("audit",),
+)
+
+
+@pytest.mark.parametrize("words", READS, ids=" ".join)
+def test_every_command_finds_the_store_of_the_configuration_named_before_or_after_it(
+    site: Path, words: tuple[str, ...]
+) -> None:
+    config = site / "collector.toml"
+    assert run("--config", config, "gateway", "add", "gw-1", "--key", site / "gw.pub").exit_code == 0
+    before, after = run("--config", config, *words, "--json"), run(*words, "--json", "--config", config)
+    assert (before.exit_code, after.exit_code) == (0, 0), before.stderr
+    assert before.stdout == after.stdout
+    json.loads(after.stdout)
+
+
+@pytest.mark.parametrize("words", READS, ids=" ".join)
+def test_without_a_store_every_command_says_where_it_looked(site: Path, words: tuple[str, ...]) -> None:
+    done = run(*words, "--config", site / "collector.toml")
+    assert (done.exit_code, done.stdout) == (3, "")
+    assert f"there is no store at {site / 'data' / 'collector.db'}" in done.stderr
+
+
+def test_a_flag_ranks_above_the_configuration(site: Path) -> None:
+    done = run("billing", "list", "--config", site / "collector.toml", "--store", site / "other.db")
+    assert done.exit_code == 3
+    assert f"no store at {site / 'other.db'}" in done.stderr
+
+
+def test_one_command_leaves_nothing_for_the_next(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METERSEAL_COLLECTOR__STORE_PATH", str(site / "of-environment.db"))
+    run("billing", "list", "--config", site / "collector.toml", "--set", f"store_path={site / 'of-flag.db'}")
+    assert f"{site / 'of-environment.db'}" in run("billing", "list").stderr
+
+
+def test_options_of_the_program_are_moved_to_its_front() -> None:
+    words = ["billing", "run", "--config=a.toml", "--json", "--set", "x=1", "--", "--config"]
+    assert hoisted(words) == ["--config=a.toml", "--set", "x=1", "billing", "run", "--json", "--", "--config"]
+    assert hoisted(["run", "--config"]) == ["--config", "run"]
+
+
+def test_a_configuration_is_checked_and_shown_with_its_origins(site: Path) -> None:
+    config = site / "collector.toml"
+    assert "the configuration is right" in run("config", "check", "--config", config).stdout
+    shown = run("config", "show", "--origin", "--config", config, "--set", "tick_seconds=3").stdout
+    assert 'broker.host = "127.0.0.1"' in shown
+    rows = json.loads(run("config", "show", "--origin", "--json", "--config", config, "--set", "tick_seconds=3").stdout)
+    assert rows["tick_seconds"] == {"value": 3, "origin": "--set tick_seconds"}
+    assert rows["key_file"] == {"value": str(site / "receipt.key"), "origin": f"{config}:2"}
+    assert rows["web.port"] == {"value": 8080, "origin": "default"}
+    (site / "receipt.key").unlink()
+    missing = run("config", "check", "--config", config)
+    assert (missing.exit_code, missing.stdout) == (1, "")
+    assert "cloud-collector key new" in missing.stderr
+
+
+def test_a_mistake_in_the_configuration_ends_with_2_and_its_place(site: Path) -> None:
+    config = site / "collector.toml"
+    config.write_text('stor_path = "x"\n[broker]\nport = "many"\n', encoding="utf-8")
+    done = run("config", "check", "--config", config)
+    assert done.exit_code == 2
+    assert f"{config}:1: unknown key stor_path, did you mean store_path?" in done.stderr
+    assert f"{config}:3: broker.port" in done.stderr
+
+
+@pytest.mark.parametrize("words", [("run",), ("billing", "run"), ("gateway", "add")], ids=" ".join)
+def test_a_commands_help_begins_with_an_example_and_ends_with_the_exit_codes(words: tuple[str, ...]) -> None:
+    text = run(*words, "--help").stdout
+    assert text.split("\n\n")[1].strip().startswith("Example: `cloud-collector")
+    assert "Exit codes: 0 ok" in text.split("Options:")[1]
+    assert "--config FILE" in text
+
+
+def test_the_help_lists_commands_by_what_they_do() -> None:
+    assert "Example: `" not in run("--help").stdout
+    assert "Example: `" not in run("billing", "--help").stdout
