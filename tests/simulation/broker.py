@@ -146,7 +146,7 @@ class Broker:
             return
         for name in sorted(self.inboxes):
             inbox = self.inboxes[name]
-            if not any(matches(pattern, topic) for pattern in inbox.filters):
+            if topic not in inbox.filters and not any(matches(pattern, topic) for pattern in inbox.filters):
                 continue
             if len(inbox.queue) >= self.nasty.queue_max:
                 self.note("broker.overflow", name)
@@ -190,6 +190,8 @@ class Broker:
 
 def matches(pattern: str, topic: str) -> bool:
     """Whether an MQTT filter, possibly shared, takes a topic."""
+    if not pattern.endswith(topic[topic.rindex("/") :]):
+        return False
     wanted = pattern.removeprefix("$share/collectors/").split("/")
     parts = topic.split("/")
     return len(wanted) == len(parts) and all(want in ("+", part) for want, part in zip(wanted, parts, strict=True))

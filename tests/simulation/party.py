@@ -172,7 +172,7 @@ class AgentParty(Party):
         self.site = site
         self.settings = settings
         self.key = SigningKey(self.draw.randbytes(32))
-        self.poll_seconds = float(self.draw.choice((60, 120, 240, 300)))
+        self.poll_seconds = float(self.draw.choice((120, 180, 240, 300)))
         self.receipt_key = receipt_key
         self.lives: list[Life] = []
         self.epochs: list[tuple[str, int]] = []
@@ -180,6 +180,8 @@ class AgentParty(Party):
         self.spoils = 0
         self.cloned = False
         """Whether an image has made it speak as two: the collector parks it until a human decides."""
+        self.lied = False
+        """Whether its clock has ever been wrong while it was called synchronised."""
         self.drive.on_commit = self._committed
 
     async def _run(self, power: Power) -> None:

@@ -237,7 +237,9 @@ class World:
             case ["clock", "step"]:
                 self.note(kind, agent.name)
                 size = draw.choice((1, 5, 90, 1_200, 3_600)) * draw.choice((-1, 1)) * 1_000
-                agent.machine.step(size, synchronised=draw.random() < 0.3)
+                lying = draw.random() < 0.3
+                agent.lied |= lying
+                agent.machine.step(size, synchronised=lying)
                 self.loop.later(draw.uniform(60, 3 * 3_600), agent.machine.synchronise)
             case ["source", "down"]:
                 device = draw.choice(sorted({meter.device for meter in agent.site.meters}))
@@ -311,7 +313,9 @@ class World:
 
     def _harm_meter(self, kind: str, what: str, agent: AgentParty, draw: random.Random) -> None:
         meter = draw.choice(agent.site.meters)
-        settled = len(meter.looks) > 8 and all(look.good for look in meter.looks[-4:])
+        # A first value that is wrong, with nothing before it, is nobody's to find out.
+        since = max(agent.lives[-1].first_look, agent.epochs[-1][1] if agent.epochs else 0) if agent.lives else 0
+        settled = len(meter.looks) > 8 and all(look.good and look.number > since for look in meter.looks[-4:])
         fresh = [broken for broken in meter.breaks if broken.at > self.loop.now - 3_600]
         if not settled or fresh or meter.glitch or not agent.running or not _suits(meter, what):
             return
