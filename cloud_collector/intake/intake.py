@@ -60,6 +60,7 @@ class Intake:
         self._key = key
         self._projection = Projection(store, skew_seconds=settings.clock_skew_seconds, rates_max=settings.rates_max)
         self._owed: dict[int, None] = {}
+        self._near: dict[str, str] = {}
         self._version: object = None
 
     def keys_for(self, topics: Iterable[str]) -> Keyring:
@@ -108,6 +109,7 @@ class Intake:
         version = self._store.rows("changed_elsewhere")
         if version != self._version:
             self._projection.forget()
+            self._near.clear()
             self._version = version
 
     def _answer(self, ids: Iterable[int], now_ms: int) -> tuple[list[Verdict], list[Receipt]]:
@@ -143,6 +145,8 @@ class Intake:
                 id_ += 1
                 arrived[line.id] = line
             verdicts.append(verdict)
+        if any(isinstance(verdict, Unmatched) for verdict in verdicts):
+            self._store.run("unmatched_trim", UNMATCHED_ROWS_MAX)
         project(self._store, self._projection, positions, arrived)
         receipts = [take_receipt(self._store, chain, self._key.public.id, now_ms) for chain in grown.values()]
         for chain_id, chain in asked.items():
@@ -154,6 +158,14 @@ class Intake:
                 self._owed[chain_id] = None
         return verdicts, receipts
 
+    def _nearest(self, gateway: str) -> str:
+        # P21: comparing with every name takes long, so a stranger who repeats himself costs it once.
+        if gateway not in self._near:
+            if len(self._near) >= UNMATCHED_ROWS_MAX:
+                self._near.clear()
+            self._near[gateway] = nearest(gateway, names(self._store))
+        return self._near[gateway]
+
     def _touch(self, chain: Chain, line: Fact, verdict: Duplicate | Aside, now_ms: int) -> None:
         # The 32 most recently *received* lines aside are listed, so a repeated one comes to the front.
         if isinstance(verdict, Duplicate) and chain.asides:
@@ -162,11 +174,8 @@ class Intake:
     def _set_down(self, verdict: Unmatched | RefusedLine, now_ms: int) -> Verdict:
         match verdict:
             case Unmatched(topic=topic, gateway=gateway, reason=reason, sample=sample):
-                near = ""
-                if reason == UNKNOWN_GATEWAY:
-                    near = nearest(gateway, names(self._store))
+                near = self._nearest(gateway) if reason == UNKNOWN_GATEWAY else ""
                 self._store.run("unmatched_put", topic, gateway, reason, near, now_ms, now_ms, sample)
-                self._store.run("unmatched_trim", UNMATCHED_ROWS_MAX)
                 return Unmatched(topic=topic, gateway=gateway, reason=reason, nearest=near, sample=sample)
             case RefusedLine(gateway=gateway, reason=reason, sample=sample):
                 count = self._store.rows("refusals_add", gateway)[0][0]
