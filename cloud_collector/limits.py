@@ -4,6 +4,8 @@ from typing import Final
 
 BATCH_MESSAGES_MAX: Final = 256
 """Messages in one transaction."""
+BATCH_BYTES_MAX: Final = 256 * 1024
+"""Payload in one transaction, as it travelled: about as many lines of a backlog as BATCH_MESSAGES_MAX are live."""
 QUEUE_MESSAGES_MAX: Final = 512
 """Messages received and not yet committed; beyond it the collector stops receiving, and the broker waits."""
 ASIDE_LINES_MAX: Final = 1_024

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 
-from cloud_collector.limits import QUEUE_MESSAGES_MAX
+from cloud_collector.limits import BATCH_BYTES_MAX, QUEUE_MESSAGES_MAX
 from shared.effects.clock import Clock
 from shared.effects.link import Message, Session
 from shared.errors import LinkLost
@@ -15,6 +15,7 @@ class Inbox:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._waiting: deque[Message] = deque()
+        self._bytes = 0
         self._news = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -26,7 +27,9 @@ class Inbox:
         try:
             while True:
                 await self._room.wait()
-                self._waiting.append(await self._session.receive())
+                message = await self._session.receive()
+                self._waiting.append(message)
+                self._bytes += len(message.payload)
                 self._news.set()
                 if len(self._waiting) >= QUEUE_MESSAGES_MAX:
                     self._room.clear()
@@ -43,14 +46,29 @@ class Inbox:
         self._news.set()
 
     async def batch(self, clock: Clock, *, most: int, milliseconds: int) -> list[Message]:
-        """At most this many messages, at most this long after the first; empty when woken, or when none is left."""
+        """At most this many messages, at most this long after the first; empty when woken, or when none is left.
+
+        Together they have at most BATCH_BYTES_MAX, so that a backlog's payloads make no huge transaction (P9).
+        """
         if not self._waiting and self.lost is None:
             await self._news.wait()
         self._news.clear()
-        if self._waiting and len(self._waiting) < most and self.lost is None:
+        if 0 < len(self._waiting) < most and self._bytes < BATCH_BYTES_MAX and self.lost is None:
             await clock.sleep(milliseconds / 1000)
-        taken = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+        taken = self._taken(most)
         if self._waiting or self.lost is not None:
             self._news.set()
         self._room.set()
+        return taken
+
+    def _taken(self, most: int) -> list[Message]:
+        taken: list[Message] = []
+        room = BATCH_BYTES_MAX
+        while self._waiting and len(taken) < most:
+            size = len(self._waiting[0].payload)
+            if taken and size > room:
+                break
+            room -= size
+            self._bytes -= size
+            taken.append(self._waiting.popleft())
         return taken
