@@ -1,50 +1,143 @@
 """What had been received when an invoice was issued, read from the store in the issuing transaction."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from cloud_collector.invoice.basis import Cutoff, LogCutoff
+from cloud_collector.invoice.compose import Composition
 from cloud_collector.store.store import Store
-from cloud_collector.usage.span import Read
+from cloud_collector.usage.derive import RowKind
+from cloud_collector.usage.span import ChannelName, Read
+
+
+@dataclass(slots=True)
+class _Basis:
+    """Which reports the counters rest on, by epoch of each log."""
+
+    lowest: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    also: set[tuple[str, str, str, int, int]] = field(default_factory=set)
+    carried: set[tuple[str, str, str]] = field(default_factory=set)
+
+    def add(self, gateway: str, log: str, epoch: str, first: int, last: int) -> None:
+        """These reports as well."""
+        self.also.add((gateway, log, epoch, first, last))
+        self.low(gateway, log, epoch, first)
+
+    def low(self, gateway: str, log: str, epoch: str, first: int) -> None:
+        """The epoch is used from here on, or from earlier."""
+        name = (gateway, log, epoch)
+        self.lowest[name] = min(self.lowest.get(name, first), first)
 
 
 def cutoff(
     store: Store,
-    reads: Iterable[Read],
+    composition: Composition,
     *,
-    measured_until: int,
     now_ms: int,
     silent: Mapping[str, int | None],
     rates_max: Mapping[str, int],
     skew_seconds: int,
 ) -> Cutoff:
     """The chain positions of every log that the counters rest on, and what only the collector knows of its lines."""
-    lowest: dict[tuple[str, str], dict[str, int]] = {}
-    for read in reads:
-        epochs = lowest.setdefault((read.channel.gateway, read.log), {})
-        epochs[read.epoch] = min(epochs.get(read.epoch, read.seq_start), read.seq_start)
+    basis = _basis(store, composition)
     received: list[LogCutoff] = []
     moved: list[tuple[str, str, str, int, int]] = []
     boots: set[tuple[str, str, str, int]] = set()
-    for (gateway, log), epochs in sorted(lowest.items()):
+    for gateway, log in sorted({name[:2] for name in basis.lowest}):
         for chain, epoch, through, top, gone in store.rows("received_chains", gateway, log):
-            if epoch not in epochs:
+            low = basis.lowest.get((gateway, log, epoch))
+            if low is None:
                 continue
             holes = _holes(store, chain, 0 if gone else through)
             received.append(LogCutoff(gateway=gateway, log=log, epoch=epoch, last=top, holes=holes))
-            late = store.rows("received_moved", chain, top, epochs[epoch])
+            late = store.rows("received_moved", chain, top, low, chain, top)
             moved += [(gateway, log, epoch, seq, received_at) for seq, received_at in late]
             laid = store.rows("received_boots", gateway, log, chain, top)
             boots |= {(gateway, log, boot, shift) for boot, shift in laid}
     return Cutoff(
-        measured_until=measured_until,
+        measured_until=composition.draft.period.end,
         received_until=now_ms,
         received=tuple(received),
+        also=tuple(sorted(basis.also)),
+        carried=tuple(sorted(basis.carried)),
         silent=dict(silent),
         moved=tuple(moved),
         boots=tuple(sorted(boots)),
         skew_seconds=skew_seconds,
         rates_max=dict(rates_max),
     )
+
+
+def _basis(store: Store, composition: Composition) -> _Basis:
+    basis = _Basis()
+    for read in _reads(composition):
+        name = read.channel
+        basis.low(name.gateway, read.log, read.epoch, read.seq_start)
+        channel = _channel(store, name)
+        row = store.row("chain_by_name", name.gateway, read.log, read.epoch)
+        if channel is not None and row is not None:
+            _explain(store, basis, channel, row[0], read)
+    for rated in composition.rated:
+        for gateway, device, meter, *_ in composition.channels:
+            name = ChannelName(gateway=gateway, device=device, meter=meter)
+            _name_gaps(store, basis, name, rated.period.start, rated.period.end)
+    return basis
+
+
+def _explain(store: Store, basis: _Basis, channel: int, chain: int, read: Read) -> None:
+    """What stands before the first report, where its register alone does not say it."""
+    gateway, log = read.channel.gateway, read.log
+    if store.row("basis_bridge", channel, chain, read.seq_start) is not None:
+        before = store.row("node_before", channel, chain, read.seq_start)
+        if before is not None:
+            basis.add(gateway, log, read.epoch, before[0], read.seq_start)
+    if store.row("basis_carried", channel, chain, channel, chain) is not None:
+        _carry(store, basis, channel, chain, (gateway, log))
+
+
+def _carry(store: Store, basis: _Basis, channel: int, chain: int, log: tuple[str, str]) -> None:
+    """The last word of the epoch before, and how this one began; an epoch that read nothing is carried over."""
+    chains: Sequence[tuple[int, str]] = [(row[0], row[1]) for row in store.rows("basis_chains", *log)]
+    here = next((at for at, (id_, _) in enumerate(chains) if id_ == chain), 0)
+    first = store.row("first_node", channel, chain)
+    if first is not None:
+        basis.add(*log, chains[here][1], first[0], first[0])
+    for id_, epoch in reversed(chains[:here]):
+        began, last = store.row("first_node", channel, id_), store.row("last_true_node", channel, id_)
+        if began is None or last is None:
+            continue
+        basis.add(*log, epoch, last[0], last[0])
+        basis.carried.add((*log, epoch))
+        if store.row("first_mark", channel, id_) is not None:
+            return
+        basis.add(*log, epoch, began[0], began[0])
+
+
+def _name_gaps(store: Store, basis: _Basis, name: ChannelName, start: int, end: int) -> None:
+    """The reports that say of which time nothing is known."""
+    channel = _channel(store, name)
+    if channel is None:
+        return
+    for chain, log, epoch, seq, kind in store.rows("basis_unknown", channel, end, start):
+        if kind == RowKind.BETWEEN:
+            basis.low(name.gateway, log, epoch, seq)
+            _carry(store, basis, channel, chain, (name.gateway, log))
+        else:
+            basis.add(name.gateway, log, epoch, seq, seq)
+
+
+def _reads(composition: Composition) -> Iterable[Read]:
+    for rated in composition.rated:
+        yield from rated.reads
+    for line in composition.draft.lines:
+        yield from line.reads
+    for reads in composition.starts.values():
+        yield from reads
+
+
+def _channel(store: Store, name: ChannelName) -> int | None:
+    row = store.row("view_channel", name.gateway, name.device, name.meter)
+    return None if row is None else int(row[0])
 
 
 def _holes(store: Store, chain: int, above: int) -> tuple[tuple[int, int], ...]:

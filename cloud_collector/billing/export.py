@@ -99,9 +99,10 @@ def _lines(store: Store, name: LogName, wanted: Needed) -> Iterator[bytes]:
         cutoff = wanted.received.get((gateway, log, epoch))
         if cutoff is None:
             continue
-        first, last = wanted.stretches[gateway, log, epoch]
-        rows: dict[int, bytes] = dict(store.rows("evidence_marks", gateway, log, epoch, cutoff.last, last))
-        rows |= dict(store.rows("evidence_lines", gateway, log, epoch, first, last))
+        spans = wanted.stretches[gateway, log, epoch]
+        rows: dict[int, bytes] = dict(store.rows("evidence_marks", gateway, log, epoch, cutoff.last, spans[-1][1]))
+        for first, last in spans:
+            rows |= dict(store.rows("evidence_lines", gateway, log, epoch, first, last))
         yield from (bytes(rows[seq]) for seq in sorted(rows) if cutoff.holds(seq))
 
 

@@ -5,7 +5,7 @@ Safe to kill anywhere, and to run twice at once: each period is one transaction,
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from cloud_collector.billing.archive import Archive, ArchiveConflict, ArchiveFailed
 from cloud_collector.billing.case import Case, Sight, case_of
@@ -182,8 +182,7 @@ def _issue(run: _Run, case: Case, due: Due, composition: Composition) -> Issued:
         account=catalog.accounts[case.terms.account],
         cutoff=cutoff(
             run.store,
-            _reads(composition),
-            measured_until=composition.draft.period.end,
+            composition,
             now_ms=run.now_ms,
             silent=due.silent,
             rates_max=run.biller.rates_max,
@@ -226,12 +225,6 @@ def _waits(contract: str, due: Waiting) -> Outcome:
         end=due.period.end,
         reason=f"waits for missing reports of {gateways} until {iso(due.until)}",
     )
-
-
-def _reads(composition: Composition) -> list[Any]:
-    reads = [read for rated in composition.rated for read in rated.reads]
-    reads += [read for line in composition.draft.lines for read in line.reads]
-    return reads + [read for starts in composition.starts.values() for read in starts]
 
 
 def _contracts(known: Sequence[Revision], wanted: Collection[str] | None) -> list[str]:

@@ -33,6 +33,10 @@ class Cutoff:
     """Milliseconds by the collector's clock."""
     received: tuple[LogCutoff, ...] = ()
     """Of each log its epochs in their order."""
+    also: tuple[tuple[str, str, str, int, int], ...] = ()
+    """(gateway, log, epoch, first, last) of further reports that explain the counters: across holes, of gaps."""
+    carried: tuple[tuple[str, str, str], ...] = ()
+    """(gateway, log, epoch) of epochs whose last word is held, so that usage is carried from them into the next."""
     silent: Mapping[str, int | None] = field(default_factory=dict)
     """Gateways that had not proved the period complete, and until when they had."""
     moved: tuple[tuple[str, str, str, int, int], ...] = ()

@@ -23,10 +23,9 @@ from cloud_collector.rating.booking import bookings_of
 from cloud_collector.rating.draft import Draft
 from cloud_collector.rating.join import joined
 from cloud_collector.rating.rate import draft
-from cloud_collector.usage.span import ChannelName, Measured, NamedGap, Read, SpanKind, UsageView
+from cloud_collector.usage.span import ChannelName, Measured, NamedGap, Read, UsageView
 from shared.errors import MetersealError
 
-_LOOK_BACK_STEPS_MAX: Final = 8
 NOT_RECEIVED: Final = "not_received"
 """The cause of a gap at a period's end that was not waited for any longer."""
 
@@ -170,20 +169,10 @@ def _split(device: str) -> tuple[str, str]:
 def _measured(terms: Terms, usage: UsageView, period: Period) -> list[tuple[ChannelName, Measured]]:
     found = []
     for channel in channels_of(terms, usage):
-        measured = usage.measure(channel, _since(usage, channel, period.start), period.end)
+        measured = usage.measure(channel, period.start, period.end)
         if measured is not None:
             found.append((channel, measured))
     return found
-
-
-def _since(usage: UsageView, channel: ChannelName, start: int) -> int:
-    """From where counters are shown: a bridge over the boundary is no evidence without the report before it."""
-    for _ in range(_LOOK_BACK_STEPS_MAX):
-        across = [span.start for span in usage.spans(channel, start, start + 1) if span.kind is SpanKind.BRIDGE]
-        if not across:
-            return start
-        start = min(across) - 1
-    return start
 
 
 def _starts(terms: Terms, usage: UsageView, fact: Activation) -> tuple[Read, ...]:
@@ -195,7 +184,7 @@ def _starts(terms: Terms, usage: UsageView, fact: Activation) -> tuple[Read, ...
     start = provisioned_at(terms, device)
     reads: list[Read] = []
     for channel in usage.channels(*_split(device.id)):
-        measured = usage.measure(channel, _since(usage, channel, start), limit) if start < limit else None
+        measured = usage.measure(channel, start, limit) if start < limit else None
         reads += measured.reads if measured is not None else ()
     return tuple(reads)
 
@@ -209,9 +198,8 @@ def _gaps(
     measured: Iterable[tuple[_Rated, Sequence[tuple[ChannelName, Measured]]]], silent: Iterable[NamedGap]
 ) -> tuple[NamedGap, ...]:
     found = set(silent)
-    for rated, pairs in measured:
-        period = rated.period
-        found |= {gap for _, each in pairs for gap in each.gaps if gap.start < period.end and gap.end > period.start}
+    for _, pairs in measured:
+        found |= {gap for _, each in pairs for gap in each.gaps}
     return tuple(
         sorted(found, key=lambda gap: (gap.channel.gateway, gap.channel.device, gap.channel.meter, gap.start, gap.end))
     )

@@ -173,6 +173,8 @@ def _cutoff(cutoff: Cutoff) -> Body:
         "measured_until": iso(cutoff.measured_until),
         "received_until": iso_ms(cutoff.received_until),
         "received": received,
+        "also": [list(row) for row in cutoff.also],
+        "carried": [list(row) for row in cutoff.carried],
         "silent": [
             [gateway, None if until is None else iso(until)] for gateway, until in sorted(cutoff.silent.items())
         ],

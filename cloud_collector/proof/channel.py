@@ -30,8 +30,10 @@ class EpochRows:
 
     epoch: str
     rows: tuple[PlacedRow, ...]
-    counted: Range
-    """Positions that the bundle holds whole; rows before them only tell the meter's own register."""
+    counted: tuple[Range, ...]
+    """Stretches that the bundle holds whole; rows beside them only tell the meter's own register."""
+    ends: bool
+    """Whether the epoch's last word is held."""
     holes: tuple[Range, ...]
     """Positions that had not been received."""
 
@@ -65,24 +67,30 @@ class Channel:
                     continue
                 unsure = None
                 self._keep(epoch.epoch, what)
-            end = _end(walk.tail, marks[-1] if marks else None)
+            end = _end(walk.tail, marks[-1] if marks else None) if epoch.ends else None
         self._keep("", unsure)
 
     def _walk(self, epoch: EpochRows) -> "_Walk | None":
         first: PlacedRow | None = None
-        tail: Tail | None = None
-        for placed in epoch.rows:
-            if not epoch.counted[0] <= placed.seq <= epoch.counted[1]:
-                continue
-            hole = tail is not None and _has_hole(epoch.holes, tail.seq, placed.seq)
-            settled = settle(tail, _node(placed), hole=hole, unreadable=False)
-            if settled.bridge is not None and settled.bridge.start is not None:
-                self._bridge(epoch.epoch, placed.seq, settled.bridge)
-            if settled.reason is None:
-                self._count(epoch.epoch, placed)
-            tail = settled.tail
-            first = first or placed
-        return None if tail is None or first is None else _Walk(first=first, tail=tail)
+        last: Tail | None = None
+        for low, high in epoch.counted:
+            # What lies between two stretches is not held: each is settled alone.
+            tail: Tail | None = None
+            for placed in epoch.rows:
+                if low <= placed.seq <= high:
+                    tail = self._settle(epoch, tail, placed)
+                    first = first or placed
+            last = tail or last
+        return None if last is None or first is None else _Walk(first=first, tail=last)
+
+    def _settle(self, epoch: EpochRows, before: Tail | None, placed: PlacedRow) -> Tail:
+        hole = before is not None and _has_hole(epoch.holes, before.seq, placed.seq)
+        settled = settle(before, _node(placed), hole=hole, unreadable=False)
+        if settled.bridge is not None and settled.bridge.start is not None:
+            self._bridge(epoch.epoch, placed.seq, settled.bridge)
+        if settled.reason is None:
+            self._count(epoch.epoch, placed)
+        return settled.tail
 
     def _between(self, end: EpochEnd, start: PlacedRow) -> Carried | Uncarried | None:
         row = start.row

@@ -25,8 +25,8 @@ Span = tuple[int, int]
 class Needed:
     """Stretches of each log's epochs that the bundle must hold, and what had been received of them."""
 
-    stretches: dict[tuple[str, str, str], Span]
-    """By (gateway, log, epoch)."""
+    stretches: dict[tuple[str, str, str], tuple[Span, ...]]
+    """By (gateway, log, epoch), apart from one another, in order."""
     received: dict[tuple[str, str, str], LogCutoff]
 
     def logs(self) -> list[LogName]:
@@ -35,9 +35,10 @@ class Needed:
 
     def wants(self, gateway: str, log: str, epoch: str, seq: int) -> bool:
         """Whether the bundle is incomplete without this line."""
-        first, last = self.stretches.get((gateway, log, epoch), (1, 0))
-        cutoff = self.received.get((gateway, log, epoch))
-        return first <= seq <= last and cutoff is not None and cutoff.holds(seq)
+        name = (gateway, log, epoch)
+        cutoff = self.received.get(name)
+        inside = any(first <= seq <= last for first, last in self.stretches.get(name, ()))
+        return inside and cutoff is not None and cutoff.holds(seq)
 
     def allows(self, report: Report) -> bool:
         """Whether a line may stand in the bundle: needed, or one that says how needed lines are to be read."""
@@ -52,14 +53,15 @@ class Needed:
 
 def needed(body: Body) -> Needed:
     """Read it off an invoice's body; raises ValueError, KeyError or TypeError where it is none."""
-    stretches: dict[tuple[str, str, str], Span] = {}
+    stretches: dict[tuple[str, str, str], list[Span]] = defaultdict(list)
     for gateway, log, _, _, epoch, first, _, last, _, _ in _all_reads(body):
-        name = (gateway, log, epoch)
-        low, high = stretches.get(name, (first, last))
-        stretches[name] = (min(low, first), max(high, last))
-        if not 1 <= stretches[name][0] <= stretches[name][1] < stretches[name][0] + STRETCH_LINES_MAX:
-            raise ValueError(f"counters that rest on reports {first} to {last}")
-    return Needed(stretches=stretches, received=received_of(body))
+        stretches[gateway, log, epoch].append((first, last))
+    for gateway, log, epoch, first, last in body["cutoff"]["also"]:
+        stretches[gateway, log, epoch].append((first, last))
+    return Needed(
+        stretches={name: _merged(spans) for name, spans in stretches.items()},
+        received=received_of(body),
+    )
 
 
 def received_of(body: Body) -> dict[tuple[str, str, str], LogCutoff]:
@@ -78,10 +80,11 @@ def missing_from(wanted: Needed, held: Iterable[tuple[str, str, str, int]]) -> l
     for gateway, log, epoch, seq in held:
         present[gateway, log, epoch].add(seq)
     found = []
-    for name, (first, last) in sorted(wanted.stretches.items()):
+    for name, spans in sorted(wanted.stretches.items()):
         cutoff, here = wanted.received.get(name), present[name]
-        absent = [s for s in range(first, last + 1) if s not in here and cutoff is not None and cutoff.holds(s)]
-        found += [(*name, stretch) for stretch in _ranges(absent)]
+        wholly = (seq for first, last in spans for seq in range(first, last + 1))
+        absent = [(seq, seq) for seq in wholly if seq not in here and cutoff is not None and cutoff.holds(seq)]
+        found += [(*name, stretch) for stretch in _merged(absent)]
     return found
 
 
@@ -94,11 +97,14 @@ def _all_reads(body: Body) -> Iterable[Sequence[Any]]:
         yield from start["reads"]
 
 
-def _ranges(numbers: Sequence[int]) -> list[Span]:
+def _merged(spans: Iterable[Span]) -> tuple[Span, ...]:
+    """The same positions as few stretches, in order."""
     found: list[Span] = []
-    for number in numbers:
-        if found and found[-1][1] == number - 1:
-            found[-1] = (found[-1][0], number)
+    for first, last in sorted(spans):
+        if not 1 <= first <= last < first + STRETCH_LINES_MAX:
+            raise ValueError(f"counters that rest on reports {first} to {last}")
+        if found and first <= found[-1][1] + 1:
+            found[-1] = (found[-1][0], max(found[-1][1], last))
         else:
-            found.append((number, number))
-    return found
+            found.append((first, last))
+    return tuple(found)

@@ -88,6 +88,8 @@ def _cutoff(body: Body) -> Cutoff:
         measured_until=_instant(stated["measured_until"]),
         received_until=_milliseconds(stated["received_until"]),
         received=tuple(received_of(body).values()),
+        also=tuple((_text(a), _text(b), _text(c), _integer(d), _integer(e)) for a, b, c, d, e in stated["also"]),
+        carried=tuple((_text(a), _text(b), _text(c)) for a, b, c in stated["carried"]),
         silent=_silent(body),
         moved=tuple((_text(a), _text(b), _text(c), _integer(d), _integer(e)) for a, b, c, d, e in stated["moved"]),
         boots=tuple((_text(a), _text(b), _text(c), _integer(d)) for a, b, c, d in stated["boots"]),

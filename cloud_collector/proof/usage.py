@@ -102,14 +102,15 @@ def _channels(
             exponent=exponent,
             rates_max=cutoff.rates_max,
         )
-        yield channel, [_epoch(name, epoch, here, wanted) for epoch, here in epochs.items()]
+        yield channel, [_epoch((*name, epoch), here, wanted, cutoff) for epoch, here in epochs.items()]
 
 
-def _epoch(name: LogName, epoch: str, rows: Sequence[PlacedRow], wanted: Needed) -> EpochRows:
-    received = wanted.received.get((*name, epoch))
+def _epoch(name: tuple[str, str, str], rows: Sequence[PlacedRow], wanted: Needed, cutoff: Cutoff) -> EpochRows:
+    received = wanted.received.get(name)
     return EpochRows(
-        epoch=epoch,
+        epoch=name[2],
         rows=tuple(rows),
-        counted=wanted.stretches.get((*name, epoch), (1, 0)),
+        counted=wanted.stretches.get(name, ()),
+        ends=name in cutoff.carried,
         holes=() if received is None else received.holes,
     )

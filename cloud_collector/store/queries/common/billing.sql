@@ -72,7 +72,8 @@ select reason from parked where contract = ?;
 select contract, period_start, reason, since from parked order by contract;
 
 -- name: received_chains
-select id, epoch, through, top, gone from chain where gateway = ? and log = ? and rank is not null order by rank;
+select id, epoch, through, top, gone from chain where gateway = ? and log = ? and standing <> 'cloned'
+order by rank is null, rank, epoch;
 
 -- name: received_from
 select min(seq) from line where chain = ? and aside = 0 and seq > ?;
@@ -83,9 +84,26 @@ select seq + 1, after - 1 from (
 ) where after > seq + 1 order by seq;
 
 -- name: received_moved
-select distinct s.seq, l.received_at from span s join line l on l.id = s.line
+select s.seq, l.received_at from span s join line l on l.id = s.line
 where s.chain = ? and s.seq <= ? and (s.seq >= ? or s.kind <= 2) and s.until = l.received_at / 1000
-and (s.kind <= 2 or (s.kind in (3, 4) and s.estimated = '*')) order by s.seq;
+and (s.kind <= 2 or (s.kind in (3, 4) and s.estimated = '*'))
+union
+select u.seq, l.received_at from unknown u join line l on l.id = u.line
+where u.chain = ? and u.seq <= ? and u.kind = 3 and u.until = l.received_at / 1000 order by 1;
+
+-- name: basis_bridge
+select 1 from span where channel = ? and chain = ? and seq = ? and kind = 5;
+
+-- name: basis_carried
+select 1 from span where channel = ? and chain = ? and kind = 6
+union all select 1 from unknown where channel = ? and chain = ? and kind = 6 limit 1;
+
+-- name: basis_unknown
+select c.id, c.log, c.epoch, u.seq, u.kind from unknown u join chain c on c.id = u.chain
+where u.channel = ? and u.start < ? and u.until > ? order by c.log, c.epoch, u.seq;
+
+-- name: basis_chains
+select id, epoch from chain where gateway = ? and log = ? and rank is not null order by rank;
 
 -- name: received_boots
 select distinct b.boot, b.shift from line l join boot b on b.gateway = ? and b.log = ? and b.boot = l.boot
