@@ -276,9 +276,16 @@ class OpenLog:
         self.birth, self.born, self.unplaced, self.clock_sealed = Cause.EPOCH, False, False, False
         if self.window is not None:
             self._bear(self.window, time)
+            self._place_boot(self.window, time)
         for line in queued:
             if isinstance(line.content, GapContent):
                 self._declare_again(line, line.content)
+
+    def _place_boot(self, window: Window, time: TimeState) -> None:
+        """P13: a restored image does not know which lines of this boot it has sealed without UTC; place them."""
+        if window.clock.placed and not self.historic:
+            self.clock_sealed = True
+            self._emit(ClockContent(offset=(window.offset_ms + 500) // 1_000), self.now_ms, time)
 
     def declare(self, line: Sealable) -> None:
         """Have a line sealed as soon as there is a birth before it."""

@@ -23,6 +23,7 @@ EFFECT_ROOMS: Final = (
     "shared/effects/",
     "edge_agent/sources/",
     "edge_agent/cli/",
+    "edge_agent/identity.py",  # makes the key, once, for the command line.
     "edge_agent/local.py",  # a Unix socket for people on the same machine, outside of every simulation.
     "cloud_collector/cli/",
     "cloud_collector/proof/command.py",

@@ -310,7 +310,8 @@ def test_a_new_epoch_restarts_counters_at_raw_and_keeps_what_only_the_agent_coun
     bench.reader = Reader()
     bench.metering.new_epoch()
     bench.seal()
-    (birth,) = bench.reader.records
+    birth, placed = bench.reader.records
+    assert isinstance(placed, ClockLine), "a restored image does not know which lines of its boot have no UTC"
     assert isinstance(birth, Birth)
     assert birth.cause is Cause.EPOCH
     assert [channel[-2:] for channel in birth.channels] == [(1_020, 1_020), (0, None)]
