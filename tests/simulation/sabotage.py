@@ -6,6 +6,7 @@ seed notices means that the rule it breaks is not tested.
 
 import argparse
 import contextlib
+import dataclasses
 import multiprocessing
 import sys
 import time
@@ -15,10 +16,18 @@ from unittest.mock import patch
 
 import edge_agent.meter
 import edge_agent.receipts
+from cloud_collector.collector import Collector
+from cloud_collector.fleet.positions import Chain, Entry, Hold, Known, Positions, PutAside, Taken
+from cloud_collector.intake.receipts import seal_all
+from cloud_collector.store.store import migrations
 from edge_agent.meter import Judgement
+from edge_agent.meter_state import Metered, MeterState
+from edge_agent.reading import Reading
 from edge_agent.receipts import HeardAs
 from edge_agent.spool import Spool
+from edge_agent.timekeeping import Moment
 from edge_agent.uplink import Uplink
+from shared.effects.link import Message
 from shared.errors import Refused
 from shared.line import hash_of
 from shared.payload import unpack
@@ -87,9 +96,92 @@ def register_outside_the_transaction() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def baseline_billed() -> Iterator[None]:
+    """P4: the first reading of a channel counts as usage."""
+    baseline = edge_agent.meter.baseline
+
+    def greedy(state: MeterState, reading: Reading, at: Moment) -> tuple[MeterState, Metered]:
+        after, metered = baseline(state, reading, at)
+        return after, Metered(tuple(step._replace(amount=reading.value % 1_000 + 1) for step in metered.steps))
+
+    with patch("edge_agent.meter.baseline", greedy):
+        yield
+
+
+class _Undone(Exception):
+    """The transaction was only rehearsed."""
+
+
+@contextlib.contextmanager
+def receipt_before_commit() -> Iterator[None]:
+    """P6: what is about to be committed is receipted already."""
+    take = Collector._take
+
+    async def hasty(self: Collector, session: Any, messages: list[Message], outbox: Any) -> None:
+        raw = [(message.topic, message.payload) for message in messages if not message.retained]
+        intake = self._intake
+        admitted = intake.open(raw, intake.keys_for([topic for topic, _ in raw]))
+        receipts: list[Any] = []
+        try:
+            with self._store.atomic():
+                receipts = intake._take(admitted, self._clock.utc_ms())[1]
+                raise _Undone  # noqa: TRY301 - rolling back is the point.
+        except _Undone:
+            intake._projection.forget()
+        outbox.put(tuple(seal_all(receipts, intake._key)))
+        await self._clock.sleep(2.0)
+        await take(self, session, messages, outbox)
+
+    with patch.object(Collector, "_take", hasty):
+        yield
+
+
+@contextlib.contextmanager
+def no_unique_position() -> Iterator[None]:
+    """P5: a line takes its position whether it is taken or not, and the schema lets it."""
+    place = Positions.place
+
+    def generous(self: Positions, chain: Chain, entry: Entry) -> Any:
+        outcome = place(self, chain, entry)
+        if not isinstance(outcome, Known | PutAside):
+            return outcome
+        if isinstance(outcome, Known):
+            self._put(chain, entry, Hold.POSITION)
+            self.flush()
+        return Taken()
+
+    open_schema = tuple(
+        (version, tuple(sql for sql in statements if "line_position" not in sql))
+        for version, statements in migrations()
+    )
+    with (
+        patch.object(Positions, "place", generous),
+        patch("cloud_collector.store.store.migrations", lambda: open_schema),
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def prev_unchecked() -> Iterator[None]:
+    """P11: the next line is taken whatever line it says that it follows."""
+    place = Positions.place
+
+    def trusting(self: Positions, chain: Chain, entry: Entry) -> Any:
+        follows = entry.seq == chain.through + 1
+        return place(self, chain, dataclasses.replace(entry, prev=chain.head) if follows else entry)
+
+    with patch.object(Positions, "place", trusting):
+        yield
+
+
 SABOTAGES: Final[dict[str, Callable[[], contextlib.AbstractContextManager[None]]]] = {
     "forget-on-puback": forget_on_puback,
+    "receipt-before-commit": receipt_before_commit,
+    "no-unique-position": no_unique_position,
     "head-unchecked": head_unchecked,
+    "prev-unchecked": prev_unchecked,
+    "baseline-billed": baseline_billed,
     "reset-read-as-rollback": reset_read_as_rollback,
     "register-outside-the-transaction": register_outside_the_transaction,
 }
@@ -107,7 +199,8 @@ def first_caught(name: str, seeds: Iterable[int]) -> tuple[int, str] | None:
 
 def _hunt(name: str) -> tuple[str, float, tuple[int, str] | None]:
     since = time.monotonic()
-    return name, time.monotonic() - since, first_caught(name, range(SEEDS_MAX))
+    caught = first_caught(name, range(SEEDS_MAX))
+    return name, time.monotonic() - since, caught
 
 
 def main(arguments: Iterable[str] | None = None) -> int:
