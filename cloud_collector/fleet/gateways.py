@@ -39,10 +39,12 @@ def keyring(store: Store, gateways: Iterable[str]) -> dict[str, list[EnrolledKey
     """The keys of those gateways that are known."""
     found: dict[str, list[EnrolledKey]] = {}
     for gateway in gateways:
-        if store.row("gateway_one", gateway) is not None:
+        rows = store.rows("gateway_and_keys", gateway)
+        if rows:
             found[gateway] = [
                 EnrolledKey(public=PublicKey(bytes(public)), log=log, epoch=epoch, first=first, last=last)
-                for _, public, log, epoch, first, last, _ in store.rows("gateway_keys", gateway)
+                for public, log, epoch, first, last in rows
+                if public is not None
             ]
     return found
 

@@ -14,6 +14,7 @@ from cloud_collector.intake.fact import Fact, fact
 from cloud_collector.intake.linking import relink
 from cloud_collector.intake.placing import Log, clock_boots, lay_boots
 from cloud_collector.intake.spans import Dirty, Spot, Tails, append, carry, drop_line, settle_dirty
+from cloud_collector.limits import CACHED_CHANNELS_MAX
 from cloud_collector.store.store import Store
 from cloud_collector.usage.between import RATES_MAX
 from cloud_collector.usage.derive import OWN_TIME, SKEW_SECONDS, Placement, Row, RowKind, rows_of
@@ -44,11 +45,14 @@ class Projection:
         self._rates_max = {**RATES_MAX, **(rates_max or {})}
         self._channels = Channels(store)
         self._tails = Tails(store)
+        self._clocked_logs: set[tuple[str, str]] = set()
+        """Logs without a boot that waits for its clock line."""
 
     def forget(self) -> None:
         """Nothing is cached: the store may have changed without this object."""
         self._channels = Channels(self._store)
         self._tails = Tails(self._store)
+        self._clocked_logs.clear()
 
     def apply(self, arrived: Sequence[Fact], taken: Sequence[Fact], lost: Iterable[tuple[int, Chain]]) -> None:
         """The rows follow: `arrived` took positions in this order, `taken` hold theirs, `lost` no longer do.
@@ -123,8 +127,8 @@ class Projection:
     def _order(self, work: _Work, chains: dict[str, Chain]) -> list[int]:
         """Boots and epochs find their places; the lines whose rows that changes."""
         store = self._store
-        log = self._log(work)
-        waiting = {row[0] for row in store.rows("boots_not_clocked", work.gateway, work.log)}
+        log = _log_of(work, chains)
+        waiting = self._unclocked(work)
         moved = clock_boots(store, log, (work.boots | work.clocks) & (waiting | work.boots | self._known(work)))
         lines: list[int] = []
         if work.relink or moved:
@@ -133,7 +137,7 @@ class Projection:
             work.between = relinked.moved
             if relinked.moved:
                 chains |= self._chains(work)
-                log = self._log(work)
+                log = _log_of(work, chains)
         known = self._known(work)
         open_boots = work.boots | waiting | known
         if open_boots:
@@ -151,14 +155,18 @@ class Projection:
         """Boots whose placement a late clock line may still change."""
         return {boot for boot in work.clocks if self._store.row("boot_one", work.gateway, work.log, boot) is not None}
 
-    def _log(self, work: _Work) -> Log:
-        rows = self._store.rows("chains_of_log", work.gateway, work.log)
-        ranked = sorted(rows, key=lambda row: (row[5] is None, row[5] or 0, row[0]))
-        return Log(
-            gateway=work.gateway,
-            log=work.log,
-            chains=tuple((row[0], row[7], row[6] is not None or row[5] is None) for row in ranked),
-        )
+    def _unclocked(self, work: _Work) -> set[str]:
+        """Boots of the log that no clock line has placed; asked for once, until lines without UTC come."""
+        name = (work.gateway, work.log)
+        if work.boots or work.clocks or name not in self._clocked_logs:
+            waiting = {row[0] for row in self._store.rows("boots_not_clocked", *name)}
+            if waiting or work.boots or work.clocks:
+                self._clocked_logs.discard(name)
+                return waiting
+            if len(self._clocked_logs) >= CACHED_CHANNELS_MAX:
+                self._clocked_logs.clear()
+            self._clocked_logs.add(name)
+        return set()
 
     def _derive(self, chain: Chain, each: Fact, dirty: Dirty) -> None:
         content, header = each.content, each.content.header
@@ -203,6 +211,15 @@ class Projection:
             return OWN_TIME
         row = self._store.row("boot_one", header.gateway, header.log, header.boot)
         return None if row is None or row[0] is None else Placement(row[0], estimated=bool(row[1]))
+
+
+def _log_of(work: _Work, chains: Mapping[str, Chain]) -> Log:
+    ranked = sorted(chains.values(), key=lambda chain: (chain.rank is None, chain.rank or 0, chain.id))
+    return Log(
+        gateway=work.gateway,
+        log=work.log,
+        chains=tuple((chain.id, chain.through, chain.succeeded is not None or chain.rank is None) for chain in ranked),
+    )
 
 
 def is_cloned(chain: Chain, header: Header) -> bool:

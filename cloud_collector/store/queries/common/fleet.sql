@@ -120,6 +120,10 @@ select name from gateway order by name;
 -- name: gateway_keys
 select key, public, log, epoch, first, last, added_at from gateway_key where gateway = ? order by added_at, key, log, epoch;
 
+-- name: gateway_and_keys
+select k.public, k.log, k.epoch, k.first, k.last from gateway g left join gateway_key k on k.gateway = g.name
+where g.name = ? order by k.added_at, k.key, k.log, k.epoch;
+
 -- name: gateway_summary
 select g.name, g.added_at,
     (select count(*) from gateway_key k where k.gateway = g.name) as keys,
