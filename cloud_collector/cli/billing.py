@@ -27,8 +27,8 @@ from cloud_collector.cli.opened import (
 )
 from cloud_collector.contracts.period import iso
 from cloud_collector.store.store import Store
+from cloud_collector.store.view import StoreView
 from cloud_collector.usage.between import RATES_MAX
-from cloud_collector.usage.view import StoreView
 from shared.effects.clock import SystemClock
 
 app = typer.Typer(no_args_is_help=True, help="Billing runs: preview, run, list. A run is safe to kill and to repeat.")

@@ -12,9 +12,9 @@ from cloud_collector.cli.opened import archive, ending, opened, settings, signin
 from cloud_collector.collector import Collector
 from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.store import Store
+from cloud_collector.store.view import StoreView
 from cloud_collector.ticks import ticking
 from cloud_collector.usage.between import RATES_MAX
-from cloud_collector.usage.view import StoreView
 from cloud_collector.web.server import serving
 from shared.effects.clock import SystemClock
 from shared.effects.mqtt import MqttLink

@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
-from cloud_collector.cli.gateway import iso, show_rows
+from cloud_collector.cli.gateway import iso, not_known, show_rows
 from cloud_collector.cli.opened import Json, ending, opened, say, settings
+from cloud_collector.store.account import ChannelAccount, account, quarantine
 from cloud_collector.store.store import Store
-from cloud_collector.usage.account import ChannelAccount, account, quarantine
-from cloud_collector.usage.view import StoreView
+from cloud_collector.store.view import StoreView
 
 app = typer.Typer(no_args_is_help=True, help="Usage by channel.")
 
@@ -30,10 +30,11 @@ def show(
     """
     stretch = _stretch(start, end)
     with opened(settings()) as store:
+        _known(store, gateway)
         rows = [
             _account(each) if stretch is None else _measured(store, each, *stretch) for each in account(store, gateway)
         ]
-    show_rows(rows, as_json=json_)
+    show_rows(rows, as_json=json_, empty="nothing has been metered yet")
 
 
 @app.command("quarantine")
@@ -44,6 +45,7 @@ def quarantine_(gateway: Gateway = "", json_: Json = False) -> None:
     Every row that is not counted, where it stands and why.
     """
     with opened(settings()) as store:
+        _known(store, gateway)
         rows = [
             {
                 "gateway": row.gateway,
@@ -57,7 +59,12 @@ def quarantine_(gateway: Gateway = "", json_: Json = False) -> None:
             }
             for row in quarantine(store, gateway)
         ]
-    show_rows(rows, as_json=json_)
+    show_rows(rows, as_json=json_, empty="nothing is quarantined")
+
+
+def _known(store: Store, gateway: str) -> None:
+    if gateway and store.row("gateway_one", gateway) is None:
+        raise not_known(store, gateway)
 
 
 def _account(each: ChannelAccount) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from cloud_collector.billing.revisions import NoCatalog, revisions
 from cloud_collector.collector import Collector
 from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.store import Store
-from cloud_collector.usage.view import StoreView
+from cloud_collector.store.view import StoreView
 from cloud_collector.web.app import create_app
 from cloud_collector.web.metrics import registry
 from cloud_collector.web.subscriptions import subscriptions

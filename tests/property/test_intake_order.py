@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cloud_collector.intake.replay import audit, rebuild
+from cloud_collector.store.account import account, quarantine
 from cloud_collector.store.store import Store
-from cloud_collector.usage.account import account, quarantine
 from shared.effects.sqlite import SqliteDatabase
 from shared.report import Cause, Clock
 from tests.sealing import PaperCollector, PaperGateway, paper_collector

@@ -6,10 +6,10 @@ from typing import Any
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from cloud_collector.store.view import StoreView
 from cloud_collector.usage.ledger import Ledger
 from cloud_collector.usage.packing import pack_deltas, unpack_deltas
 from cloud_collector.usage.span import ChannelName, NamedGap
-from cloud_collector.usage.view import StoreView
 from shared.report import Cause, Clock, Verdict
 from tests.sealing import NOON, PaperCollector, PaperGateway, paper_collector
 

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Final
 
 from cloud_collector.fleet.gateways import add_gateway
 from cloud_collector.intake.replay import audit
+from cloud_collector.store.account import account
 from cloud_collector.store.store import Store
-from cloud_collector.usage.account import account
+from cloud_collector.store.view import StoreView
 from cloud_collector.usage.span import ChannelName
-from cloud_collector.usage.view import StoreView
 from shared.effects.database import Database, Parameters
 from shared.effects.sqlite import SqliteDatabase
 from shared.errors import Refused

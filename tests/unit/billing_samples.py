@@ -12,7 +12,7 @@ from cloud_collector.fleet.gateways import add_gateway
 from cloud_collector.intake.intake import Intake
 from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.store import Store
-from cloud_collector.usage.view import StoreView
+from cloud_collector.store.view import StoreView
 from shared.effects.sqlite import SqliteDatabase
 from shared.key import SigningKey
 from shared.line import hash_of

@@ -17,7 +17,7 @@ from cloud_collector.billing.revisions import NoCatalog, apply, revisions
 from cloud_collector.billing.run import Biller, bill_due, preview
 from cloud_collector.contracts.read import load_catalog
 from cloud_collector.store.store import Store
-from cloud_collector.usage.view import StoreView
+from cloud_collector.store.view import StoreView
 from shared.effects.database import Parameters, Row
 from shared.effects.sqlite import SqliteDatabase
 from shared.errors import DatabaseFailed, Refused

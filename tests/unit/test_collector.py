@@ -12,8 +12,8 @@ from cloud_collector.collector import Collector
 from cloud_collector.config import ConfigInvalid, load
 from cloud_collector.fleet.gateways import add_gateway
 from cloud_collector.settings import CollectorSettings
+from cloud_collector.store.account import account
 from cloud_collector.store.store import Store
-from cloud_collector.usage.account import account
 from shared.effects.database import Parameters, Row
 from shared.effects.link import Message
 from shared.effects.memory import MemoryBroker, MemoryLink, SimpleClock

@@ -4,13 +4,13 @@ import pytest
 
 from cloud_collector.fleet.epochs import Epoch, Standing, order
 from cloud_collector.intake.replay import audit
+from cloud_collector.store.account import ChannelAccount, account, quarantine
 from cloud_collector.store.store import Store
-from cloud_collector.usage.account import ChannelAccount, account, quarantine
+from cloud_collector.store.view import StoreView
 from cloud_collector.usage.between import Carried, EpochEnd, EpochStart, Uncarried, between_epochs
 from cloud_collector.usage.derive import Placement
 from cloud_collector.usage.placement import Extent, lay
 from cloud_collector.usage.span import ChannelName, SpanKind
-from cloud_collector.usage.view import StoreView
 from shared.effects.sqlite import SqliteDatabase
 from shared.report import Cause, Clock
 from tests.sealing import NOON, NOW_MS, PaperCollector, PaperGateway, paper_collector

@@ -13,8 +13,8 @@ from cloud_collector.intake.verdict import (
     Unmatched,
 )
 from cloud_collector.limits import ASIDE_LINES_MAX, UNMATCHED_ROWS_MAX
+from cloud_collector.store.account import account, quarantine
 from cloud_collector.store.store import Store
-from cloud_collector.usage.account import account, quarantine
 from shared.effects.database import Parameters, Row
 from shared.effects.sqlite import SqliteDatabase
 from shared.errors import DatabaseFailed, Refused
