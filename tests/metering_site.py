@@ -54,9 +54,7 @@ def record(line: Sealable, seq: int) -> Birth | Usage | Gap | ClockLine:
                 channels=content.channels,
             )
         case UsageContent():
-            return Usage(
-                header=header, start=content.start, step=content.step, count=content.count, rows=content.rows
-            )
+            return Usage(header=header, start=content.start, step=content.step, count=content.count, rows=content.rows)
         case GapContent():
             return Gap(header=header, rows=content.rows)
         case _:
@@ -131,19 +129,18 @@ class Bench:
     @property
     def tick(self) -> Tick:
         """The clock now."""
-        return Tick(
-            boot_ms=self.ms, utc_ms=self.ms + self.offset_ms, synchronised=self.synchronised, boot_id=self.boot
-        )
+        return Tick(boot_ms=self.ms, utc_ms=self.ms + self.offset_ms, synchronised=self.synchronised, boot_id=self.boot)
 
     def wait(self, seconds: float) -> None:
         """Time passes; what is due is sealed."""
         self.ms += round(seconds * 1_000)
         self.seal()
 
-    def read(self, value: int, device: str = "m1", **more: str) -> tuple[Reading, ...]:
+    def read(self, value: int, device: str = "m1", *, serial: str = "", generation: str = "") -> tuple[Reading, ...]:
         """A reading now; returns those refused."""
         refused = self.metering.observe(
-            [Reading(device=device, meter="energy", value=value, at_ms=self.ms, **more)], self.tick
+            [Reading(device=device, meter="energy", value=value, at_ms=self.ms, serial=serial, generation=generation)],
+            self.tick,
         )
         self.seal()
         return refused
@@ -165,9 +162,7 @@ class Bench:
         self.committed = json.dumps(self.metering.snapshot())
         self.commits += 1
 
-    def restart(
-        self, *, down: float = 0.0, boot: str | None = None, uptime: float = 20.0, lose: bool = False
-    ) -> None:
+    def restart(self, *, down: float = 0.0, boot: str | None = None, uptime: float = 20.0, lose: bool = False) -> None:
         """The process starts again, in the same boot or in another; `lose`: what was not yet committed is gone."""
         if not lose:
             self.commit()
