@@ -79,7 +79,7 @@ class Collector:
                     )
                     await self._serve(session)
             except LinkError as error:
-                _log.warning("event=link_down why=%r", str(error))
+                _log.warning('event=link_down why="%s"', error)
             if self._clock.boot_ms() - began >= STABLE_SECONDS * 1000:
                 failures = 0
             failures += 1
@@ -104,6 +104,7 @@ class Collector:
         inbox, outbox = Inbox(session), Outbox(session, self._settings.prefix)
         self._inbox, self._outbox = inbox, outbox
         self.connected = True
+        _log.info("event=link_up")
         beside = [
             asyncio.ensure_future(task) for task in (inbox.fill(), self._publish(inbox, outbox), self._wake(inbox))
         ]
@@ -158,7 +159,7 @@ class Collector:
                 try:
                     return await self._alone(function, *args, **kwargs)
                 except DatabaseBusy as error:
-                    _log.warning("event=store_busy why=%r", str(error))
+                    _log.warning('event=store_busy why="%s"', error)
                     await self._clock.sleep(1.0)
             return await self._alone(function, *args, **kwargs)
 

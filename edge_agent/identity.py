@@ -53,8 +53,10 @@ def _text(file: Path, advice: str) -> str:
         return file.read_text(encoding="ascii")
     except FileNotFoundError as error:
         raise KeyUnusable(f"the key file {file} is not there: {advice}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise KeyUnusable(f"the key file {file} cannot be read: {error}") from error
+    except OSError as error:
+        raise KeyUnusable(f"the key file {file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise KeyUnusable(f"{file} is no PEM file") from error
 
 
 def _fsync_folder(folder: Path) -> None:

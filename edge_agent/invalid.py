@@ -26,7 +26,11 @@ class InvalidSetting(InvalidRecord):
 def require_within(key: str, value: float, least: float, most: float) -> None:
     """The value lies within its bounds, both included."""
     if not least <= value <= most:
-        raise InvalidSetting(key, f"must be from {least:g} to {most:g}, this is {value:g}")
+        raise InvalidSetting(key, f"must be from {_plain(least)} to {_plain(most)}, this is {_plain(value)}")
+
+
+def _plain(number: float) -> str:
+    return f"{number:f}".rstrip("0").rstrip(".") if isinstance(number, float) else str(number)
 
 
 def require_fits(key: str, value: str, pattern: re.Pattern[str] = NAME_PATTERN) -> None:

@@ -1,13 +1,12 @@
 """`cloud-collector gateway`: which gateways are known, their keys, how their chains stand."""
 
 import json
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from cloud_collector.cli.key import read_public
 from cloud_collector.cli.opened import Json, ending, opened, say, settings
@@ -17,6 +16,7 @@ from cloud_collector.fleet.positions import chain_of
 from cloud_collector.store.store import Store
 from shared.effects.clock import SystemClock
 from shared.errors import InvalidRecord
+from shared.grammar import GATEWAY_PATTERN
 
 app = typer.Typer(no_args_is_help=True, help="Gateways and their keys.")
 
@@ -34,9 +34,13 @@ def add(
 
     Enrol a gateway's key; the same again changes nothing. Compare the words with those on the gateway.
     """
+    if GATEWAY_PATTERN.fullmatch(name) is None:
+        say(f"{name!r} is no gateway id: at most 32 lower case letters, digits and hyphens, no hyphen at the ends")
+        raise typer.Exit(2)
     public = read_public(key)
     with opened(settings(), make=True) as store:
         try:
+            before = [row[0] for row in store.rows("gateway_keys", name)]
             new = add_gateway(store, name, public, SystemClock().utc_ms())
         except InvalidRecord as error:
             say(str(error))
@@ -45,6 +49,8 @@ def add(
         print(json.dumps({"gateway": name, "key": public.id, "words": public.words, "new": new}))
     else:
         print(f"{name}: key {public.id} {'enrolled' if new else 'was enrolled already'}\n{public.words}")
+    if new and before and not json_:
+        say(f"{name} had {', '.join(before)} before, and either may sign from now on")
 
 
 @app.command("list")
@@ -67,7 +73,7 @@ def list_(json_: Json = False) -> None:
             }
             for row in store.rows("gateway_summary")
         ]
-    show_rows(rows, as_json=json_)
+    show_rows(rows, as_json=json_, empty="no gateway has been added yet: `cloud-collector gateway add`")
 
 
 @app.command()
@@ -79,18 +85,16 @@ def show(name: Name, json_: Json = False) -> None:
     """
     with opened(settings()) as store:
         if store.row("gateway_one", name) is None:
-            near = nearest(name, names(store))
-            say(f"there is no gateway {name}" + (f", did you mean {near}?" if near else ""))
-            raise typer.Exit(3)
+            raise not_known(store, name)
         found = _gateway(store, name)
     if json_:
-        print(json.dumps(found))
+        print(json.dumps(found, indent=2, ensure_ascii=False))
         return
     print(f"{name}: complete until {found['complete_until'] or 'unknown'}, {found['refused']} lines refused")
     for title in ("keys", "chains", "alarms"):
         if found[title]:
             print(f"\n{title}")
-            show_rows(found[title], as_json=False)
+            show_rows(found[title], as_json=False, empty="")
 
 
 def _gateway(store: Store, name: str) -> dict[str, Any]:
@@ -125,17 +129,25 @@ def _chain(store: Store, name: str, row: tuple[Any, ...]) -> dict[str, Any]:
     }
 
 
-def show_rows(rows: list[dict[str, Any]], *, as_json: bool) -> None:
-    """Rows as JSON, or as a table for people."""
+def show_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, empty: str) -> None:
+    """Rows as JSON, or as a table for people; `empty` is said where there are none."""
     if as_json:
-        print(json.dumps(rows))
-        return
-    table = Table(box=None, pad_edge=False)
-    for name in rows[0] if rows else ():
-        table.add_column(name.replace("_", " "), overflow="fold")
-    for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
-    Console().print(table) if rows else say("nothing")
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+    elif not rows:
+        say(empty)
+    else:
+        head = [name.replace("_", " ") for name in rows[0]]
+        texts = [["" if value is None else str(value) for value in row.values()] for row in rows]
+        widths = [max(map(len, column)) for column in zip(head, *texts, strict=True)]
+        for cells in (head, *texts):
+            print("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
+
+
+def not_known(store: Store, name: str) -> typer.Exit:
+    """The exit of a command that names a gateway which is not enrolled, once that is said."""
+    near = nearest(name, names(store))
+    say(f"there is no gateway {name}" + (f", did you mean {near}?" if near else ""))
+    return typer.Exit(3)
 
 
 def iso(at_ms: int | None) -> str | None:

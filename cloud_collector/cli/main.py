@@ -1,9 +1,7 @@
 """`cloud-collector`: the operator's command."""
 
-import logging
-import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -11,6 +9,9 @@ from cloud_collector.cli import billing, catalog, config, gateway, invoice, key,
 from cloud_collector.cli.anywhere import EXITS, Anywhere
 from cloud_collector.cli.opened import use_config
 from cloud_collector.cli.run import run
+from shared.effects.log import log_to_stderr
+
+LEVELS: Final = ("debug", "info", "warning", "error")
 
 app = typer.Typer(
     cls=Anywhere,
@@ -32,15 +33,14 @@ def configure(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Set one option, such as broker.host=localhost."),
     ] = None,
-    log_level: Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")] = "info",
+    log_level: Annotated[
+        str, typer.Option("--log-level", metavar="LEVEL", help="What `run` says: debug, info, warning or error.")
+    ] = "info",
 ) -> None:
     """Read the configuration that every command speaks of."""
-    level = logging.getLevelNamesMapping().get(log_level.upper())
-    if level is None:
-        raise typer.BadParameter(f"{log_level!r} is none of debug, info, warning, error", param_hint="--log-level")
-    logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for chatty in ("apscheduler", "asyncio", "aiomqtt", "mqtt"):
-        logging.getLogger(chatty).setLevel(max(level, logging.WARNING))
+    if log_level not in LEVELS:
+        raise typer.BadParameter(f"{log_level!r} is none of {', '.join(LEVELS)}", param_hint="--log-level")
+    log_to_stderr(log_level)
     use_config(file, set_ or [])
 
 

@@ -39,7 +39,7 @@ def list_(json_: Json = False) -> None:
             }
             for row in store.rows("unmatched_list")
         ]
-    show_rows(rows, as_json=json_)
+    show_rows(rows, as_json=json_, empty="everything that arrived belongs to a known gateway")
 
 
 @ending

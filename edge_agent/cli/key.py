@@ -1,5 +1,6 @@
 """`edge-agent key new` and `key show`."""
 
+import contextlib
 import json
 import os
 import sys
@@ -14,15 +15,22 @@ from shared.key import PublicKey
 
 def new(file: Path | None, config: Path, flags: Sequence[str]) -> Exit:
     """The key is made, its public half printed for the collector's `gateway add`."""
-    key = make_key(_file(file, config, flags))
-    sys.stderr.write(f"made {_file(file, config, flags)}; its public half, for `cloud-collector gateway add`:\n")
+    path = _file(file, config, flags)
+    with contextlib.suppress(OSError):  # `make_key` says what is wrong with it.
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    key = make_key(path)
+    sys.stderr.write(f"made {path}; its public half, for `cloud-collector gateway add`:\n")
     _print(key.public)
     return Exit.OK
 
 
 def show(file: Path | None, config: Path, flags: Sequence[str], *, as_json: bool) -> Exit:
     """The public half is printed: its PEM on stdout, its fingerprint words for people to compare."""
-    public = read_public_key(_file(file, config, flags))
+    path = _file(file, config, flags)
+    if not path.exists():
+        sys.stderr.write(f"there is no key {path}: `edge-agent key new {path}` makes one\n")
+        return Exit.NOT_FOUND
+    public = read_public_key(path)
     if as_json:
         print(json.dumps({"id": public.id, "sha256": public.sha256, "words": public.words, "pem": public.pem}))
     else:

@@ -25,7 +25,7 @@ _EXAMPLES: Final = """examples:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code, and says on stderr in one sentence why it is not 0."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args(_command_first(sys.argv[1:] if arguments is None else arguments))
     try:
         return int(_dispatch(options))
     except MetersealError as error:
@@ -35,6 +35,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         return int(Exit.OK)
+
+
+def _command_first(words: Sequence[str]) -> list[str]:
+    """`--config FILE` and `--set KEY=VALUE` may stand before the command as well as after it."""
+    front = 0
+    while front < len(words) and words[front].partition("=")[0] in ("--config", "--set"):
+        front += 1 if "=" in words[front] else 2
+    return [*words[front:], *words[:front]]
 
 
 def _dispatch(options: argparse.Namespace) -> Exit:

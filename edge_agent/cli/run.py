@@ -8,7 +8,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,6 +25,7 @@ from edge_agent.settings import AgentSettings
 from edge_agent.sources.choice import source_of
 from shared.effects.clock import Clock, SystemClock
 from shared.effects.link import Link, Session, Will
+from shared.effects.log import log_to_stderr
 from shared.effects.mqtt import MqttLink
 from shared.errors import LinkError
 
@@ -37,7 +37,7 @@ _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 def run(config: Path, flags: Sequence[str], *, log_level: str = "info") -> Exit:
     """Meter, seal and send until SIGTERM or SIGINT; raises MetersealError with what ended it."""
     settings = settings_of(config, flags)
-    _log_to_stderr(log_level)
+    log_to_stderr(log_level)
     asyncio.run(_run(settings))
     return Exit.OK
 
@@ -150,27 +150,3 @@ def _dates_checked(clock: Clock) -> Callable[[], bool]:
         return been_right[0]
 
     return checked
-
-
-def _log_to_stderr(level: str) -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(_JournalFormat() if "JOURNAL_STREAM" in os.environ else _PlainFormat())
-    logging.basicConfig(level=level.upper(), handlers=[handler])
-    for chatty in ("asyncio", "aiomqtt", "mqtt"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-
-
-class _PlainFormat(logging.Formatter):
-    """`2026-11-20T23:30:00Z level=info event=…`."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
-        return f"{at} level={record.levelname.lower()} {super().format(record)}"
-
-
-class _JournalFormat(logging.Formatter):
-    """`<4>event=…`: the journal knows the time, and takes the priority from the prefix."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        priority = 3 if record.levelno >= logging.ERROR else 4 if record.levelno >= logging.WARNING else 6
-        return f"<{priority}>{super().format(record)}"

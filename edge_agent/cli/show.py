@@ -25,7 +25,7 @@ from edge_agent.sources.choice import source_of
 from edge_agent.spool import Spool
 from edge_agent.timekeeping import Tick
 from shared.effects.clock import SystemClock
-from shared.errors import MetersealError
+from shared.errors import DatabaseCorrupt, MetersealError
 
 _YEAR_2001 = 1_000_000_000
 """A smaller time of sealing is seconds since a boot."""
@@ -52,6 +52,10 @@ def status(config: Path, flags: Sequence[str], *, as_json: bool) -> Exit:
         link = found["link"]
         how = f"up for {_span(link['seconds'])}" if link["up"] else f"down for {_span(link['seconds'])}: {link['why']}"
         print(f"link {how}")
+        if not found["synchronised"]:
+            print(
+                "clock not synchronised: what is metered waits for its place in time, and for its invoice, until it is"
+            )
     else:
         print("not running")
     _print_backlog(found)
@@ -136,7 +140,8 @@ def _snapshot(settings: AgentSettings) -> Any:
     try:
         with _spool(settings) as spool:
             return spool.snapshot()
-    except SpoolMissing:
+    except (SpoolMissing, DatabaseCorrupt):
+        # A source can be read all the same; what was metered before is unknown.
         return None
 
 
@@ -146,7 +151,10 @@ def _spool(settings: AgentSettings) -> Iterator[Spool]:
     if not settings.spool_path.exists():
         raise SpoolMissing(f"there is no spool at {settings.spool_path}: no agent has run with this configuration yet")
     key = read_signing_key(settings.key_file)
-    database = FileDisk(settings.spool_path).open()
+    try:
+        database = FileDisk(settings.spool_path).open()
+    except DatabaseCorrupt as error:
+        raise DatabaseCorrupt(f"{error}; `edge-agent run` moves it aside and sends what can still be read") from error
     try:
         if not tables.created(database):
             raise SpoolMissing(f"the spool at {settings.spool_path} is empty: no agent has run yet")

@@ -86,7 +86,8 @@ class MqttLink:
         try:
             return self._settings.password_file.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise LinkRefused(f"the password file {self._settings.password_file} cannot be read: {error}") from error
+            reason = plain_reason(error) if isinstance(error, OSError) else "it is not UTF-8 text"
+            raise LinkRefused(f"the password file {self._settings.password_file} cannot be read: {reason}") from error
 
     def _tls(self) -> ssl.SSLContext:
         settings = self._settings

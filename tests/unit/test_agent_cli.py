@@ -120,7 +120,7 @@ class TestKeys:
         (tmp_path / "x").write_text("nothing", encoding="ascii")
         assert main(["key", "show", str(tmp_path / "x")]) == 2
         assert "this is no PEM file" in capsys.readouterr().err
-        assert main(["key", "show", str(tmp_path / "y")]) == 2
+        assert main(["key", "show", str(tmp_path / "y")]) == 3
         assert main(["key", "new", str(tmp_path / "no/such/folder")]) == 2
 
 
