@@ -81,6 +81,7 @@ def _basis(store: Store, composition: Composition) -> _Basis:
         for gateway, device, meter, *_ in composition.channels:
             name = ChannelName(gateway=gateway, device=device, meter=meter)
             _name_gaps(store, basis, name, rated.period.start, rated.period.end)
+    _tell_time(store, basis)
     return basis
 
 
@@ -124,6 +125,16 @@ def _name_gaps(store: Store, basis: _Basis, name: ChannelName, start: int, end: 
             _carry(store, basis, channel, chain, (name.gateway, log))
         else:
             basis.add(name.gateway, log, epoch, seq, seq)
+
+
+def _tell_time(store: Store, basis: _Basis) -> None:
+    """The clock lines of boots without UTC, in whatever epoch they came to stand."""
+    for gateway, log, epoch in sorted(basis.lowest):
+        row = store.row("chain_by_name", gateway, log, epoch)
+        if row is None:
+            continue
+        for its_epoch, seq in store.rows("basis_clocks", gateway, log, row[0], row[6]):
+            basis.add(gateway, log, its_epoch, seq, seq)
 
 
 def _reads(composition: Composition) -> Iterable[Read]:

@@ -75,7 +75,7 @@ class _World:
                 pass
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.sampled_from(EVENTS), min_size=DAYS, max_size=DAYS),
     st.lists(st.integers(0, DAYS), max_size=6),

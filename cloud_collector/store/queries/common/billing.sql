@@ -91,6 +91,12 @@ union
 select u.seq, l.received_at from unknown u join line l on l.id = u.line
 where u.chain = ? and u.seq <= ? and u.kind = 3 and u.until = l.received_at / 1000 order by 1;
 
+-- name: basis_clocks
+select h.epoch, min(c.seq) from line l
+join chain h on h.gateway = ? and h.log = ? and h.standing <> 'cloned'
+join line c on c.chain = h.id and c.boot = l.boot and c.kind = 'clock' and c.aside = 0
+where l.chain = ? and l.aside = 0 and l.clock in ('R', 'U') and l.seq <= ? group by h.id, l.boot order by 1, 2;
+
 -- name: basis_bridge
 select 1 from span where channel = ? and chain = ? and seq = ? and kind = 5;
 
