@@ -238,7 +238,8 @@ def _read_usage_rows(value: object) -> tuple[UsageRow, ...]:
         if type(row[5]) is not list:
             raise InvalidRecord(f"rows[{at}] deltas must be a list")
         notes = _read_notes(row[6], f"rows[{at}] notes") if len(row) == 7 else {}
-        rows.append(UsageRow(row[0], row[1], row[2], row[3], row[4], tuple(row[5]), notes))
+        # As `UsageRow(…)` would, in half the time: this runs twenty times a line.
+        rows.append(tuple.__new__(UsageRow, (row[0], row[1], row[2], row[3], row[4], tuple(row[5]), notes)))
     return tuple(rows)
 
 

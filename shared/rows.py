@@ -7,6 +7,7 @@ unit. Rows are tuples in the wire's order; the kinds that hold them call the che
 import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from shared.errors import InvalidRecord
@@ -193,6 +194,8 @@ def check_exchange_rows(rows: Sequence[ExchangeRow]) -> None:
         require_integer(row.register, f"{place} register")
 
 
+CHANNEL_NAMES_KEPT: Final = 65_536
+"""Channels whose names are known to be sound, or not; the least recent are forgotten."""
 _INT_ONLY: Final = {int}
 # One match for three names: none of the three alphabets holds a line feed.
 _CHANNEL_NAMES: Final = re.compile(
@@ -204,12 +207,12 @@ def check_usage_rows(rows: Sequence[UsageRow], count: int) -> None:
     """Usage: `count` deltas a row that are not negative, and a register that stays in bounds with them."""
     if len(rows) > LINE_ROWS_MAX:
         raise InvalidRecord(f"rows must have 0 to {LINE_ROWS_MAX} rows")
-    sound = _CHANNEL_NAMES.fullmatch
+    sound = _are_sound
     # Intake's innermost loop: a row is judged at once, and one that is not plainly sound, slowly.
     for at, (device, meter, unit, exponent, register, deltas, notes) in enumerate(rows):
         if (
             not (type(device) is type(meter) is type(unit) is str)
-            or sound(f"{device}\n{meter}\n{unit}") is None
+            or not sound(device, meter, unit)
             or not (type(exponent) is type(register) is int)
             or not -EXPONENT_MAX <= exponent <= EXPONENT_MAX
             or not 0 <= register <= INTEGER_MAX
@@ -222,6 +225,12 @@ def check_usage_rows(rows: Sequence[UsageRow], count: int) -> None:
             _check_usage_row(rows[at], count, f"rows[{at}]")
     if len({row[:2] for row in rows}) != len(rows):
         raise InvalidRecord("rows: a channel may stand once in a line")
+
+
+@lru_cache(maxsize=CHANNEL_NAMES_KEPT)
+def _are_sound(device: str, meter: str, unit: str) -> bool:
+    """Whether a channel's names keep the grammar; the same ones come with every line."""
+    return _CHANNEL_NAMES.fullmatch(f"{device}\n{meter}\n{unit}") is not None
 
 
 def _check_usage_row(row: UsageRow, count: int, place: str) -> None:

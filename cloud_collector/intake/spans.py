@@ -101,7 +101,7 @@ def append(tails: Tails, spot: Spot, row: Row, dirty: Dirty, *, cloned: bool) ->
             ragged = int(reach is not None and start < reach)  # type: ignore[operator]
             reach = until if reach is None else max(reach, until)  # type: ignore[type-var]
         top = register_end
-        tails.known[key] = Tail(seq, top, until, reach)
+        tails.known[key] = tuple.__new__(Tail, (seq, top, until, reach))
     else:
         dirty.row(channel, chain, seq)
         tails.drop(channel, chain)

@@ -199,8 +199,9 @@ def _usage_rows(report: Usage, placement: Placement | None, latest: int, bound: 
         everything = ALL if moved or placement.estimated else None
     usage, step = RowKind.USAGE, report.step
     return tuple(
-        Row(device, meter, unit, exponent, usage, placed, step, deltas, register, register + sum(deltas),
-            everything or (_noted(notes) if notes else None))
+        # As `Row(…)` would, in half the time: this runs twenty times a line.
+        tuple.__new__(Row, (device, meter, unit, exponent, usage, placed, step, deltas, register,
+                            register + sum(deltas), everything or (_noted(notes) if notes else None), None, None))
         for device, meter, unit, exponent, register, deltas, notes in report.rows
     )  # fmt: skip
 
