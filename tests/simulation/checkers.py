@@ -60,6 +60,7 @@ class Checkers:
             self._drained(agent)
             self._chains(agent)
             self._conserved(agent)
+        self._linked()
         self._unique()
         self._audited()
         self._store().close()
@@ -149,6 +150,22 @@ class Checkers:
                 if known is not None and (start < known or (joined and start != known)):
                     self._problem(f"P4: {agent.name} {device}.{meter} goes from {known} to {start} at {epoch} {seq}")
                 registers[key] = end
+
+    def _linked(self) -> None:
+        """P11: what counts as whole is linked by hashes, whoever sealed it."""
+        hostile = self._world.hostile.name
+        throughs = self.facts.throughs(hostile)
+        last: tuple[str, str, int, str] | None = None
+        for log, epoch, seq, name, raw in self.facts.raw_lines(hostile):
+            follows = b'"prev":"' + last[3].encode() + b'"' if last is not None else b""
+            if (
+                last is not None
+                and last[:3] == (log, epoch, seq - 1)
+                and seq <= throughs[log, epoch]
+                and follows not in raw
+            ):
+                self._problem(f"P11: {hostile} {log} {epoch} {seq} is taken and does not follow the line before it")
+            last = (log, epoch, seq, name)
 
     def _conserved(self, agent: AgentParty) -> None:
         """P1: what is accounted for is what the world counted, less what meters and faults hid."""

@@ -30,6 +30,11 @@ class CommittedFacts:
         found = self.rows(f"select line.hash from {_POSITIONS} and line.seq = ?", gateway, log, epoch, seq)
         return str(found[0][0]) if found else None
 
+    def throughs(self, gateway: str) -> dict[tuple[str, str], int]:
+        """How far each chain of a gateway is whole."""
+        sql = "select log, epoch, through from chain where gateway = ?"
+        return {(log, epoch): through for log, epoch, through in self.rows(sql, gateway)}
+
     def holds(self, gateway: str, line_hash: str) -> bool:
         """Whether a line is durable, in its position or aside."""
         sql = "select 1 from line join chain on chain.id = line.chain where chain.gateway = ? and line.hash = ?"

@@ -47,7 +47,8 @@ def forget_on_puback() -> Iterator[None]:
         await publish(self, session, leaf, payload, retain=retain)
         raws = unpack(payload) if leaf is Leaf.REPORT else []
         for raw in [] if isinstance(raws, Refused) else raws:
-            self._spool._database.execute("update line set receipted_at = 1 where hash = ?", (hash_of(raw),))
+            for row in self._spool._database.execute("select id from line where hash = ?", (hash_of(raw),)):
+                self._spool._database.execute("delete from line where id = ?", row)
 
     with patch.object(Uplink, "_publish", forgetful):
         yield
