@@ -126,7 +126,8 @@ def _summary(catalog: Catalog) -> dict[str, Any]:
 
 def _sentence(catalog: Catalog) -> str:
     figures = _summary(catalog)
-    counted = ", ".join(f"{figures[name]} {name}" for name in ("plans", "accounts", "contracts", "devices"))
+    names = ("plans", "accounts", "contracts", "devices")
+    counted = ", ".join(f"{figures[name]} {name[: -1 if figures[name] == 1 else None]}" for name in names)
     return f"{counted}, sha256 {catalog.hash}"
 
 

@@ -137,10 +137,20 @@ def show_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, empty: str) -
         say(empty)
     else:
         head = [name.replace("_", " ") for name in rows[0]]
-        texts = [["" if value is None else str(value) for value in row.values()] for row in rows]
+        texts = [[_told(value) for value in row.values()] for row in rows]
         widths = [max(map(len, column)) for column in zip(head, *texts, strict=True)]
         for cells in (head, *texts):
             print("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
+
+
+def _told(value: Any) -> str:
+    match value:
+        case None | []:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case _:
+            return str(value)
 
 
 def not_known(store: Store, name: str) -> typer.Exit:

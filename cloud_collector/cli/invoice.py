@@ -48,7 +48,7 @@ def list_(store: StoreOption = None, json_: Json = False) -> None:
         return
     for row in rows:
         day = datetime.fromisoformat(row["issued_at"]).astimezone(UTC).date()
-        period = f"{row['start'][:10]} to {row['end'][:10]}"
+        period = f"{row['start']} to {row['end']}"
         print(f"{row['number']:<12} {day}  {row['total']:>12} {row['currency']}  {row['contract']}  {period}")
     if not rows:
         say("no invoice has been issued yet")

@@ -85,6 +85,7 @@ def audit(json_: Json = False) -> None:
 @contextmanager
 def _progress(store: Store, what: str) -> "Iterator[Callable[[int], None]]":
     total = store.rows("facts_count")[0][0]
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task(what, total=total)
         yield lambda lines: progress.advance(bar, lines)

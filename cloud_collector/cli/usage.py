@@ -104,7 +104,11 @@ def _stretch(start: str, end: str) -> tuple[int, int] | None:
     if not start or not end:
         say("--from and --to go together")
         raise typer.Exit(2)
-    return _second(start), _second(end)
+    first, last = _second(start), _second(end)
+    if last <= first:
+        say("--to must lie after --from")
+        raise typer.Exit(2)
+    return first, last
 
 
 def _second(text: str) -> int:

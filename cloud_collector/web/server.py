@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ import uvicorn
 
 from cloud_collector.billing.revisions import NoCatalog, revisions
 from cloud_collector.collector import Collector
-from cloud_collector.settings import CollectorSettings
+from cloud_collector.settings import CollectorSettings, WebSettings
 from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
 from cloud_collector.web.app import create_app
@@ -19,16 +20,21 @@ from cloud_collector.web.metrics import registry
 from cloud_collector.web.subscriptions import subscriptions
 from shared.effects.clock import Clock
 from shared.effects.sqlite import SqliteDatabase
+from shared.errors import MetersealError
 from shared.key import PublicKey
 
 _log: Final = logging.getLogger(__name__)
+
+
+class WebRefused(MetersealError):
+    """The pages cannot be served where the configuration says."""
 
 
 @asynccontextmanager
 async def serving(
     settings: CollectorSettings, collector: Collector, clock: Clock, key: PublicKey
 ) -> AsyncIterator[None]:
-    """Within, the pages are served where the settings say; without a host, nothing is."""
+    """Within, the pages are served where the settings say; without a host, nothing is. Raises WebRefused."""
     if not settings.web.host:
         yield
         return
@@ -47,16 +53,26 @@ async def serving(
         readiness=lambda: {"store": settings.store_path.exists(), "broker": collector.connected},
         metrics=registry(collector, open_store),
     )
-    server = _Server(
-        uvicorn.Config(app, host=settings.web.host, port=settings.web.port, log_level="warning", lifespan="off")
-    )
-    task = asyncio.create_task(server.serve())
+    server = _Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
+    task = asyncio.create_task(server.serve(sockets=[_listening(settings.web)]))
     _log.info("event=web_started address=http://%s:%d/", settings.web.host, settings.web.port)
     try:
         yield
     finally:
         server.should_exit = True
         await task
+
+
+def _listening(web: WebSettings) -> socket.socket:
+    """Taken here: uvicorn would end the process over a taken port, and say why only in a traceback."""
+    try:
+        family = socket.getaddrinfo(web.host, web.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+        return socket.create_server((web.host, web.port), family=family)
+    except OSError as error:
+        reason = (error.strerror or str(error)).partition(" (")[0]
+        raise WebRefused(
+            f"pages cannot be served at {web.host}:{web.port}: {reason}; see web.host and web.port"
+        ) from error
 
 
 class _Server(uvicorn.Server):

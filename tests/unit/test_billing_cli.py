@@ -108,7 +108,7 @@ def test_an_account_that_cannot_be_billed_is_parked_and_the_run_says_that_it_is_
 
 def test_a_catalog_is_checked_applied_and_listed(here: Path) -> None:
     catalog = here / "catalog.toml"
-    assert "1 plans, 1 accounts, 1 contracts, 2 devices" in run("catalog", "check", str(catalog)).stdout
+    assert "1 plan, 1 account, 1 contract, 2 devices" in run("catalog", "check", str(catalog)).stdout
     assert "nothing changed" in run("catalog", "apply", str(catalog)).stdout
     catalog.write_text(CATALOG + "# dearer soon\n", encoding="utf-8")
     assert "would apply" in run("catalog", "apply", str(catalog), "--dry-run").stdout

@@ -1,6 +1,7 @@
 """The operator's commands as people meet them: which configuration counts, where things lie, what is said."""
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,41 @@ def test_a_commands_help_begins_with_an_example_and_ends_with_the_exit_codes(wor
 def test_the_help_lists_commands_by_what_they_do() -> None:
     assert "Example: `" not in run("--help").stdout
     assert "Example: `" not in run("billing", "--help").stdout
+
+
+def test_a_port_that_is_taken_is_a_sentence(site: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        web = ("--set", "web.host=127.0.0.1", "--set", f"web.port={port}")
+        done = run("run", "--config", site / "collector.toml", *web, "--log-level", "error")
+    assert done.exit_code == 1
+    assert f"pages cannot be served at 127.0.0.1:{port}: Address already in use" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_gateway_is_named_with_the_nearest(site: Path) -> None:
+    config = site / "collector.toml"
+    run("gateway", "add", "gw-1", "--key", site / "gw.pub", "--config", config)
+    for words in (("gateway", "show", "gw1"), ("usage", "show", "gw1"), ("usage", "quarantine", "gw1")):
+        done = run(*words, "--config", config)
+        assert (done.exit_code, done.stderr) == (3, "there is no gateway gw1, did you mean gw-1?\n")
+
+
+def test_a_table_is_never_broken_over_lines(site: Path) -> None:
+    config = site / "collector.toml"
+    run("gateway", "add", "gw-" + 29 * "x", "--key", site / "gw.pub", "--config", config)
+    assert len(run("gateway", "list", "--config", config).stdout.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--from", "2026-10-01T00:00:00Z"), "--from and --to go together"),
+        (("--from", "2026-10-01T00:00:00Z", "--to", "2026-10-01T00:00:00Z"), "--to must lie after --from"),
+        (("--from", "2026-10-01", "--to", "2026-10-02"), "no RFC 3339 time"),
+    ],
+)
+def test_a_stretch_that_is_none_is_said(site: Path, words: tuple[str, ...], said: str) -> None:
+    done = run("usage", "show", *words, "--config", site / "collector.toml")
+    assert done.exit_code == 2
+    assert said in done.stderr
