@@ -31,7 +31,7 @@ def rooms(*, quick: bool) -> dict[str, Room]:
             "billing": partial(billing, contracts=3),
         }
     return {
-        "intake": partial(intake, lines=8_000, rounds=3, gateways=500),
+        "intake": partial(intake, lines=6_000, rounds=3, gateways=500),
         "wire": partial(wire, lines=30, pings=3),
         "agent": partial(agent, seconds=60),
         "billing": partial(billing, contracts=100),
