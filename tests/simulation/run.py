@@ -27,14 +27,14 @@ TEETH_SEEDS_MIN: Final = 40
 """Smaller sets are not asked for coverage."""
 
 
-def run_seed(seed: int) -> Result:
+def run_seed(seed: int, *, hasty: bool = False) -> Result:
     """Run one seed; what breaks in the simulation itself is a problem of the seed."""
     logging.disable(logging.CRITICAL)
     gc.disable()
     try:
         # Health says nothing that a promise rests on, and at one a minute it would be most of the traffic.
         with patch("edge_agent.uplink.HEALTH_SECONDS", HEALTH_SECONDS):
-            return World(seed).run()
+            return World(seed, hasty=hasty).run()
     except Exception:  # noqa: BLE001 - the runner reports every way in which a seed fails.
         text = traceback.format_exc()
         return Result(seed=seed, trace="", problems=[text], events=[], counts=Counter())

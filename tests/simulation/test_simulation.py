@@ -16,7 +16,16 @@ pytestmark = pytest.mark.simulation
 
 SEEDS: Final = 50
 ROOT: Final = Path(__file__).parents[2]
-KNOWN_TO_NOTICE: Final[dict[str, tuple[int, ...]]] = {}
+KNOWN_TO_NOTICE: Final[dict[str, tuple[int, ...]]] = {
+    "baseline-billed": (0,),
+    "forget-on-puback": (3, 8),
+    "head-unchecked": (22, 9, 12),
+    "no-unique-position": (8,),
+    "prev-unchecked": (8, 1, 5),
+    "receipt-before-commit": (1, 2),
+    "register-outside-the-transaction": (1, 5),
+    "reset-read-as-rollback": (4, 7),
+}
 """Seeds that are known to notice a sabotage, so that the test need not search."""
 
 

@@ -1,5 +1,6 @@
 """One seed's world: three gateways and more, a collector, a broker, and everything that goes wrong between them."""
 
+import asyncio
 import hashlib
 import random
 import shutil
@@ -46,8 +47,11 @@ class Result:
 class World:
     """Builds, runs and judges one seed."""
 
-    def __init__(self, seed: int, *, without: frozenset[str] = frozenset()) -> None:
+    def __init__(self, seed: int, *, without: frozenset[str] = frozenset(), hasty: bool = False) -> None:
         self.seed = seed
+        self.hasty = hasty
+        """Whether the first problem ends the run."""
+        self._over: asyncio.Future[None] | None = None
         self.draw = random.Random(f"world {seed}")
         self.loop = SimLoop(seed)
         self.coverage = Coverage()
@@ -89,6 +93,8 @@ class World:
         """A promise is broken."""
         self.note("PROBLEM", text)
         self.problems.append(f"[{self.loop.now / 3600:.2f} h] {text}")
+        if self.hasty and self._over is not None and not self._over.done():
+            self._over.set_result(None)
 
     def _run(self) -> Result:
         self._prepare_store()
@@ -107,7 +113,8 @@ class World:
         self.loop.later(TROUBLE_SECONDS + QUIET_SECONDS, self._quiet)
         self.loop.run_until_complete(self._until(TROUBLE_SECONDS + CALM_SECONDS))
         self.collector.take_verdicts()
-        self.checkers.judge()
+        if not (self.hasty and self.problems):
+            self.checkers.judge()
         for party in (self.collector, *self.agents):
             if party.power is not None and party.power.on:
                 party.power.on = False
@@ -128,9 +135,9 @@ class World:
         )
 
     async def _until(self, when: float) -> None:
-        arrived = self.loop.create_future()
-        self.loop.later(when - self.loop.now, arrived.set_result, None)
-        await arrived
+        over = self._over = self.loop.create_future()
+        self.loop.later(when - self.loop.now, _resolve, over)
+        await over
 
     def _nastiness(self) -> Nastiness:
         mix, draw = self.mix, self.draw
@@ -329,6 +336,11 @@ class World:
         elif what == "rollback":
             self.note(kind, f"{meter.gateway} {meter.device} {meter.name}")
             meter.rollback(self.loop.now, draw.randrange(1_000_000, 50_000_000))
+
+
+def _resolve(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def _suits(meter: Meter, what: str) -> bool:
