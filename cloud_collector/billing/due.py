@@ -10,12 +10,11 @@ from datetime import date, timedelta
 from typing import Final
 
 from cloud_collector.activity.lifecycle import left_at, provisioned_at
-from cloud_collector.contracts.catalog import Duration, DurationUnit
 from cloud_collector.contracts.period import Period, later, local_date
 from cloud_collector.contracts.revision import billing_periods
 from cloud_collector.contracts.terms import Terms
 
-DEFAULT_SETTLE: Final = Duration(count=48, unit=DurationUnit.HOUR)
+DEFAULT_SETTLE_SECONDS: Final = 48 * 3_600
 """Where a plan does not say how long a period waits for missing reports."""
 AFTER_END_PERIODS_MAX: Final = 24
 """For how many cycles after a contract's end late reports are still adjusted."""
@@ -54,7 +53,9 @@ def next_due(
         return None
     ended = terms.end is not None and period.first >= terms.end
     silent = {} if ended else _silent(terms, period, complete)
-    waits_until = later(terms.timezone, period.end, terms.settle or DEFAULT_SETTLE)
+    waits_until = period.end + DEFAULT_SETTLE_SECONDS
+    if terms.settle is not None:
+        waits_until = later(terms.timezone, period.end, terms.settle)
     if silent and now < waits_until:
         return Waiting(period=period, until=waits_until, silent=silent)
     return Due(period=period, silent=silent, adjusts=ended)
