@@ -16,6 +16,8 @@ from tests.processes import Process, command
 
 READINGS: Final = CHANNELS * INTERVALS
 PING_SECONDS: Final = 5
+PING_BYTES: Final = 4
+"""PINGREQ and PINGRESP. Source: MQTT 3.1.1, sections 3.12 and 3.13."""
 QUIET_SECONDS: Final = 0.1
 """Between two lines, so that TCP's late acknowledgements fall where they fall at a line in a quarter of an hour."""
 
@@ -76,7 +78,8 @@ async def _one_gateway(say: Say, lines: int, pings: int) -> tuple[Carried, float
                     say(f"{pings} pings of the idle connection")
                     before = wires.carried()
                     await asyncio.sleep(PING_SECONDS * (pings + 0.6))
-                    return carried, wires.carried().since(before).network / pings
+                    idle = wires.carried().since(before)
+                    return carried, idle.network / (idle.data / PING_BYTES)
         finally:
             collector.kill()
 

@@ -146,6 +146,9 @@ where kind = 3 or kind >= 5 or estimated is not null or ragged <> 0
 --;
 create index span_mark on span (channel, chain, seq) where kind <= 2
 --;
+-- What billing asks a chain for, however many plain rows it holds.
+create index span_moved on span (chain, seq) where kind <= 2 or estimated is not null
+--;
 create index span_set_apart on span (chain) where reason is not null or withheld <> 0
 --;
 -- Stretches of unknown amount: kind 3 said by a gap line, 6 between epochs.
@@ -161,6 +164,8 @@ create table unknown (
     why text not null,
     primary key (channel, chain, seq, kind)
 ) without rowid
+--;
+create index unknown_chain on unknown (chain, seq)
 --;
 -- Rows of accepted lines that cannot be read as what they should be.
 create table bad_row (
