@@ -4,6 +4,8 @@ Pure. A line whose signature verifies takes its position whatever its content, s
 cannot be read refuses it.
 """
 
+import json
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,6 +26,9 @@ from shared.report import (
 
 _LISTS: Final = {"usage": "rows", "gap": "rows", "exchange": "rows", "birth": "channels"}
 
+_INTEGER_CHARS_MAX: Final = 17
+"""No integer of the wire has more digits, with its sign."""
+
 
 @dataclass(frozen=True, slots=True)
 class Content:
@@ -42,13 +47,27 @@ def read_content(line: Line) -> Content | Refused:
         return Content(report.header, _kind_of(report), report, _unsupported(report))
     body = read_body(line)
     if isinstance(body, Refused):
-        return body
+        return _read_header_alone(line, body.reason)
     header = _header(body)
     if isinstance(header, Refused):
         return header
     kind = body["kind"] if type(body.get("kind")) is str else ""
     whole, bad = _row_by_row(body, _LISTS.get(kind, ""), report.reason)
     return Content(header, kind[:16], whole, bad)
+
+
+def _read_header_alone(line: Line, reason: str) -> Content | Refused:
+    """The position of a line whose body breaks the wire's grammar: nothing else in it is taken."""
+    try:
+        body = _LENIENT.decode(line.body.decode("ascii"))
+    except (ValueError, RecursionError):
+        return Refused(reason)
+    # P8: what verifies takes its position, or the chain would stop there; a key that stands twice says nothing.
+    header = _header(body) if isinstance(body, dict) else None
+    if not isinstance(header, Header):
+        return Refused(reason)
+    kind = body.get("kind")
+    return Content(header, kind[:16] if type(kind) is str else "", None, (BadRow(device="", meter="", reason=reason),))
 
 
 def _unsupported(report: Report) -> tuple[BadRow, ...]:
@@ -109,6 +128,19 @@ def _names(row: object) -> tuple[str, str]:
 
 def _kind_of(report: Report) -> str:
     return "clock" if type(report).__name__ == "ClockLine" else type(report).__name__.lower()
+
+
+def _said_once(pairs: list[tuple[str, Any]]) -> Body:
+    counts = Counter(name for name, _ in pairs)
+    return {name: value for name, value in pairs if counts[name] == 1}
+
+
+_LENIENT: Final = json.JSONDecoder(
+    object_pairs_hook=_said_once,
+    parse_float=lambda _: None,
+    parse_int=lambda text: int(text) if len(text) <= _INTEGER_CHARS_MAX else None,
+    parse_constant=lambda _: None,
+)
 
 
 def forgotten_of(report: Report | None) -> Forgotten | None:

@@ -1,5 +1,7 @@
 """Intake: what becomes of every line, and what the gateway is told."""
 
+from base64 import urlsafe_b64encode
+
 import pytest
 
 from cloud_collector.fleet.gateways import add_gateway
@@ -20,7 +22,7 @@ from shared.effects.sqlite import SqliteDatabase
 from shared.errors import DatabaseFailed, Refused
 from shared.key import SigningKey
 from shared.limits import RECEIPT_ASIDE_MAX, RECEIPT_MISSING_MAX, RECEIPT_REPEAT_SECONDS, REFUSED_SAMPLES_MAX
-from shared.line import Line, hash_of, parse, seal
+from shared.line import Line, hash_of, parse, seal, write_body
 from shared.payload import pack
 from shared.report import Report, body_of, read
 from tests.sealing import NOW_MS, OPERATOR, PaperCollector, PaperGateway, paper_collector
@@ -314,6 +316,47 @@ def test_a_genuine_line_without_a_readable_header_is_refused() -> None:
     collector = paper_collector(gateway)
     (verdict,) = collector.take(gateway.topic, [seal("MS1", body, gateway.key)]).verdicts
     assert isinstance(verdict, RefusedLine)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("[5]", "[5.0]"),
+        ("[5]", "[5e0]"),
+        ("[5]", "[NaN]"),
+        ("[5]", f"[{'9' * 5_000}]"),
+        ("[5]", "[[[[[5]]]]]"),
+        ("[5]", "[ 5]"),
+        ('"count":1', '"count":1,"count":1'),
+    ],
+)
+def test_a_genuine_line_that_breaks_the_grammar_takes_its_position_and_counts_nothing(old: str, new: str) -> None:
+    """P8: otherwise the chain would stop there for ever."""
+    gateway = sealed(1)
+    body = write_body("MS1", body_of(read_report(gateway.lines[1])))
+    gateway.lines[1] = signed(body.replace(old, new), gateway.key)
+    collector = paper_collector(gateway)
+    outcome = collector.take(gateway.topic, gateway.lines)
+    assert [type(verdict) for verdict in outcome.verdicts] == [Accepted, Quarantined]
+    assert (collector.receipts(outcome)[0].through, counted(collector)) == (2, 0)
+    assert audit(collector.store, Store(SqliteDatabase(":memory:")), collector.settings) is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [('"seq":2', '"seq":2,"seq":3'), ('"seq":2', '"seq":2.0'), ('"seq":2', '"sec":0.5')]
+)
+def test_a_header_that_can_be_read_in_two_ways_names_no_position(old: str, new: str) -> None:
+    gateway = sealed(1)
+    body = write_body("MS1", body_of(read_report(gateway.lines[1])))
+    gateway.lines[1] = signed(body.replace(old, new), gateway.key)
+    verdicts = paper_collector(gateway).take(gateway.topic, gateway.lines).verdicts
+    assert [type(verdict) for verdict in verdicts] == [Accepted, RefusedLine]
+
+
+def signed(body: str, key: SigningKey) -> bytes:
+    """A line that nobody who keeps to the wire would seal."""
+    text = f"MS1|{body}".encode()
+    return text + b"|" + urlsafe_b64encode(key.sign(text)).rstrip(b"=")
 
 
 def test_another_unit_of_a_known_channel_is_quarantined() -> None:
