@@ -49,8 +49,8 @@ class History:
     def __init__(self) -> None:
         self.caught_up = self.finished = False
         self._left = [
-            Reading(device="m-1", meter="energy", value=1_000 + 7 * at, at_ms=0, utc=START + 60 * at)
-            for at in range(WINDOWS * 5 + 1)
+            Reading(device="m-1", meter="energy", value=1_000 + 7 * min(at, WINDOWS * 5), at_ms=0, utc=START + 60 * at)
+            for at in range(WINDOWS * 5 + 2)  # The last reading closes the last window, and adds nothing.
         ]
 
     def resume(self, after: int | None) -> None:
