@@ -121,7 +121,7 @@ class TestKeys:
         assert main(["key", "show", str(tmp_path / "x")]) == 2
         assert "this is no PEM file" in capsys.readouterr().err
         assert main(["key", "show", str(tmp_path / "y")]) == 3
-        assert main(["key", "new", str(tmp_path / "no/such/folder")]) == 2
+        assert main(["key", "new", str(tmp_path / "x/in/a/file")]) == 2
 
 
 class TestConfig:

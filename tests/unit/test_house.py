@@ -26,6 +26,7 @@ EFFECT_ROOMS: Final = (
     "edge_agent/identity.py",  # makes the key, once, for the command line.
     "edge_agent/local.py",  # a Unix socket for people on the same machine, outside of every simulation.
     "cloud_collector/cli/",
+    "cloud_collector/web/server.py",  # listens for people; outside of every simulation.
     "cloud_collector/proof/command.py",
 )
 BANNED: Final = {
