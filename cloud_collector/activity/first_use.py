@@ -74,6 +74,7 @@ def first_activity(
         case StartRule.FIRST_USE:
             ruled = _first_use(terms, usage, members, until)
     ruled += _set_active(members, states)
+    ruled += _moved(terms, members, usage, states, until=until, foresee=foresee)
     found: dict[str, Activation] = {}
     ends = {member.id: member.end for member in members}
     for activation in sorted(ruled, key=lambda each: (each.at, _RANK.index(each.cause))):
@@ -232,6 +233,27 @@ def _set_active(members: list[_Member], states: Iterable[StateChange]) -> list[A
         for change in states
         if change.state is State.ACTIVE and change.device in known
     ]
+
+
+def _moved(
+    terms: Terms,
+    members: list[_Member],
+    usage: UsageView,
+    states: Sequence[StateChange],
+    *,
+    until: int,
+    foresee: bool,
+) -> list[Activation]:
+    """A device that was active in the contract of the account from which it came stays active."""
+    found = []
+    for member in members:
+        origin = terms.origin_of(member.id)
+        if origin is not None:
+            before = first_activity(origin, usage, states, until=until, foresee=foresee).get(member.id)
+            if before is not None:
+                why = f"moved here from {origin.contract}, where it was active since {iso(before.at)}"
+                found.append(_starts(member, member.provisioned, ActivationCause.MOVED, why))
+    return found
 
 
 def _starts(member: _Member, at: int, cause: ActivationCause, why: str, evidence: Evidence | None = None) -> Activation:

@@ -1,9 +1,10 @@
 """Thresholds of first use: intervals in order of their ends go in, the one that decides comes out."""
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from heapq import heappop, heappush
 
 from cloud_collector.activity.activation import Evidence
 from cloud_collector.contracts.catalog import ActivationRule, Threshold
@@ -60,7 +61,7 @@ class _Count:
         self.threshold = threshold
         self.timezone = timezone
         self.met = False
-        self._within: deque[tuple[int, Fraction, int]] = deque()
+        self._within: list[tuple[int, Fraction, int]] = []
         self._sum = Fraction(0)
         self._days: Counter[int] = Counter()
         self._last: tuple[str, int, int] | None = None
@@ -79,7 +80,7 @@ class _Count:
         self._sum += value
         self._days[day] += 1
         if threshold.within is not None:
-            self._within.append((interval.start, value, day))
+            heappush(self._within, (interval.start, value, day))
             self._forget(later(self.timezone, interval.end, threshold.within, times=-1))
         self.met = self._figure() >= self._goal()
         return self.met
@@ -114,15 +115,13 @@ class _Count:
 
     def _forget(self, before: int) -> None:
         """Leave out intervals that begin before the rolling span does."""
-        kept: deque[tuple[int, Fraction, int]] = deque()
+        # In order of their beginnings, which is not the order in which intervals end.
         while self._within and self._within[0][0] < before:
-            _, value, day = self._within.popleft()
+            _, value, day = heappop(self._within)
             self._sum -= value
             self._days[day] -= 1
             if not self._days[day]:
                 del self._days[day]
-        kept.extend(self._within)
-        self._within = kept
 
 
 def _evidence(interval: Interval, count: _Count) -> Evidence:

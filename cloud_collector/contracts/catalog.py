@@ -4,11 +4,13 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date, time
+from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
+from cloud_collector.contracts.agreed import DataTerms, Warn
+from cloud_collector.contracts.duration import Duration
 from cloud_collector.contracts.money import Rounding
 
 ZERO = Decimal(0)
@@ -67,6 +69,22 @@ class Per(StrEnum):
     CONTRACT = "contract"
 
 
+class Pool(StrEnum):
+    """Across what usage and allowances are added up."""
+
+    DEVICE = "device"
+    CONTRACT = "contract"
+    ACCOUNT = "account"
+
+
+class TrueUp(StrEnum):
+    """When what is missing from a commitment is billed."""
+
+    PERIOD = "period"
+    TERM = "term"
+    NONE = "none"
+
+
 class Prorate(StrEnum):
     """How a short period shortens a subscription."""
 
@@ -102,26 +120,6 @@ class StartRule(StrEnum):
     DATE = "date"
 
 
-class DurationUnit(StrEnum):
-    """`d` and `mo` are local calendar days and months; `h` and `m` are exact."""
-
-    MINUTE = "m"
-    HOUR = "h"
-    DAY = "d"
-    MONTH = "mo"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Duration:
-    """A length of time as the catalog writes it, such as `48h` or `12mo`."""
-
-    count: int
-    unit: DurationUnit
-
-    def __str__(self) -> str:
-        return f"{self.count}{self.unit.value}"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operator:
     """Who invoices."""
@@ -135,6 +133,8 @@ class Operator:
     iban: str | None = None
     invoice_prefix: str = "INV-"
     payment_terms_days: int = 14
+    look_back: Duration | None = None
+    """Charges for service periods that ended longer ago are no longer billed; credits always are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +144,8 @@ class Meter:
     name: str
     unit: str
     aggregate: Aggregate
+    demand: Duration | None = None
+    """For `max`: the highest average rate an hour over local windows so long, in place of the highest level."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,11 +198,12 @@ class Window:
 
     name: str
     price: Decimal
-    days: frozenset[int] | None = None
-    """0 is Monday."""
-    start: time | None = None
-    end: time | None = None
-    """None is 24:00."""
+    days: frozenset[int] = frozenset(range(7))
+    """0 is Monday; a holiday is a Sunday."""
+    start: int = 0
+    """Minutes of the local clock after midnight."""
+    end: int = 1_440
+    """Exclusive; not after `start`, it lies past midnight, and the window belongs to the day it starts on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,6 +224,7 @@ class Charge:
     # usage
     meter: str | None = None
     model: Model | None = None
+    pool: Pool | None = None
     tiers: tuple[Tier, ...] = ()
     windows: tuple[Window, ...] = ()
     included: Decimal = ZERO
@@ -248,6 +252,51 @@ class Tax:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RampStep:
+    """From the commitment period of this number on, this much is committed."""
+
+    from_period: int
+    figure: Decimal
+
+
+class Committed(StrEnum):
+    """Of what a commitment is a number."""
+
+    AMOUNT = "amount"
+    DEVICES = "devices"
+    QUANTITY = "quantity"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commitment:
+    """The least that the whole contract pays: an amount, so many used devices, or so many units of a meter."""
+
+    of: Committed
+    figure: Decimal
+    """In each period, unless a ramp says so."""
+    ramp: tuple[RampStep, ...] = ()
+    price_per_device: Decimal = ZERO
+    meter: str | None = None
+    overage_factor: Decimal = Decimal(1)
+    true_up: TrueUp = TrueUp.PERIOD
+    cycle: Cycle | None = None
+    """A longer period than the plan's."""
+
+    def step(self, number: int) -> Decimal:
+        """What is committed in the period of this number; before a ramp's first step nothing is."""
+        if not self.ramp:
+            return self.figure
+        return max((step for step in self.ramp if step.from_period <= number), key=_from, default=_NO_STEP).figure
+
+
+def _from(step: RampStep) -> int:
+    return step.from_period
+
+
+_NO_STEP = RampStep(from_period=0, figure=ZERO)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Prices and rules that contracts share."""
 
@@ -262,6 +311,8 @@ class Plan:
     activation: ActivationRule
     charges: tuple[Charge, ...] = ()
     taxes: tuple[Tax, ...] = ()
+    holidays: frozenset[date] = frozenset()
+    commitment: Commitment | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,6 +330,7 @@ class Account:
     locale: str | None = None
     """How it reads numbers and dates, such as `fi_FI`."""
     tax: Tax | None = None
+    data: DataTerms | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -313,6 +365,13 @@ class Contract:
     timezone: str | None = None
     devices: tuple[ContractDevice, ...] = ()
     amendments: tuple[Amendment, ...] = ()
+    budget: Decimal | None = None
+    """Net a period: what the customer calls normal."""
+    warn: Warn | None = None
+    moved_from: Mapping[str, str] = field(default_factory=dict)
+    """Devices that came from another contract of the account, by that contract."""
+    pooled_with: tuple[str, ...] = ()
+    """The account's other contracts that share a pool with this one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

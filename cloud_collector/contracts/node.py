@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any, Final, NoReturn, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
-from cloud_collector.contracts.catalog import Duration, DurationUnit
+from cloud_collector.contracts.duration import Duration, DurationUnit
 from cloud_collector.contracts.money import CURRENCIES
 from shared.errors import MetersealError
 from shared.places import Path
@@ -75,26 +75,22 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fields:
-    """A table whose keys are all known and supported; what is taken out of it is read and checked."""
+    """A table whose keys are all known; what is taken out of it is read and checked."""
 
     node: Node
     """For what is missing."""
     nodes: Mapping[str, Node]
 
     @classmethod
-    def of(cls, node: Node, known: Iterable[str], unsupported: Iterable[str] = ()) -> "Fields":
-        """Check the keys of a table; raises CatalogError for an unknown or an unsupported one."""
-        return cls.of_nodes(node, node.table(), known, unsupported)
+    def of(cls, node: Node, known: Iterable[str]) -> "Fields":
+        """Check the keys of a table; raises CatalogError for an unknown one."""
+        return cls.of_nodes(node, node.table(), known)
 
     @classmethod
-    def of_nodes(
-        cls, node: Node, nodes: Mapping[str, Node], known: Iterable[str], unsupported: Iterable[str] = ()
-    ) -> "Fields":
+    def of_nodes(cls, node: Node, nodes: Mapping[str, Node], known: Iterable[str]) -> "Fields":
         """Check keys that stand at several places."""
-        known, unsupported = list(known), list(unsupported)
+        known = list(known)
         for key, child in nodes.items():
-            if key in unsupported:
-                raise CatalogError(f'{child.place}: "{key}" is not supported yet ({child.name})')
             if key not in known:
                 raise CatalogError(f'{child.place}: unknown key "{key}" ({child.name}){nearest(key, known)}')
         return cls(node=node, nodes=nodes)
@@ -228,6 +224,23 @@ def currency(node: Node) -> str:
     if code not in CURRENCIES:
         node.refuse(f'"{code}" is no currency code of ISO 4217')
     return code
+
+
+def named(*names: str) -> Callable[[Node], str]:
+    """A reader of one of these names."""
+
+    def read(node: Node) -> str:
+        value = text(node)
+        if value not in names:
+            node.refuse(f'is "{value}", not one of {", ".join(names)}{nearest(value, names)}')
+        return value
+
+    return read
+
+
+def numbers(node: Node) -> tuple[Decimal, ...]:
+    """A list of numbers above zero."""
+    return tuple(positive(child) for child in node.elements())
 
 
 def country(node: Node) -> str:

@@ -11,7 +11,8 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from cloud_collector.contracts.catalog import AnchorKind, Cycle, Duration, DurationUnit
+from cloud_collector.contracts.catalog import AnchorKind, Cycle
+from cloud_collector.contracts.duration import Duration, DurationUnit
 from cloud_collector.contracts.terms import Terms
 
 _DAY: Final = timedelta(days=1)

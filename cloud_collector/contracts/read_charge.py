@@ -1,16 +1,19 @@
 """Charges out of their TOML tables: which keys belong together, and what each model needs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from datetime import date
 from decimal import Decimal
 from typing import Final
 
 from cloud_collector.contracts.catalog import (
+    Aggregate,
     Charge,
     ChargeType,
     Meter,
     Model,
     Occasion,
     Per,
+    Pool,
     Prorate,
     State,
     Tier,
@@ -20,12 +23,14 @@ from cloud_collector.contracts.node import (
     Fields,
     Node,
     choice,
+    named,
     nearest,
     number,
     percent,
     positive,
     text,
 )
+from cloud_collector.contracts.read_window import read_windows
 
 Meters = Mapping[str, Meter]
 Overrides = Mapping[str, Mapping[str, Node]]
@@ -35,34 +40,34 @@ TIER_KEYS: Final = "up_to price flat".split()
 STATE_PRICE_KEYS: Final = "provisioned suspended".split()
 _EVERY_CHARGE: Final = "name type per discount_percent".split()
 _MODEL_KEYS: Final = {
-    Model.PER_UNIT: ["price"],
+    Model.PER_UNIT: ["price", "windows"],
     Model.GRADUATED: ["tiers"],
     Model.VOLUME: ["tiers"],
     Model.PACKAGE: ["size", "price"],
     Model.PERCENTAGE: ["rate", "fixed"],
+    Model.CAPACITY: ["tiers"],
 }
 _TYPE_KEYS: Final = {
     ChargeType.SUBSCRIPTION: "price bill used_when due prorate state_prices".split(),
-    ChargeType.USAGE: "meter model price tiers included pool increment minimum maximum size rate fixed".split(),
+    ChargeType.USAGE: "meter model price tiers windows included pool increment minimum maximum size rate fixed".split(),
     ChargeType.ONE_TIME: "on price".split(),
 }
-CHARGE_KEYS: Final = (
-    sorted({*_EVERY_CHARGE, *(key for keys in _TYPE_KEYS.values() for key in keys)}),
-    ["windows"],
-)
+CHARGE_KEYS: Final = sorted({*_EVERY_CHARGE, *(key for keys in _TYPE_KEYS.values() for key in keys)})
 PRICE_KEYS: Final = "price tiers windows".split()
 """A charge has one of these; an override of one replaces the others."""
 COMMITMENT: Final = "Commitment"
 """The charge that a true-up stands under; a tax may name it."""
 
 
-def read_charges(node: Node, meters: Meters, overrides: Overrides) -> tuple[Charge, ...]:
+def read_charges(
+    node: Node, meters: Meters, overrides: Overrides, holidays: frozenset[date] = frozenset()
+) -> tuple[Charge, ...]:
     """The plan's charges, with overrides; no two of one name."""
     charges: list[Charge] = []
     for element in node.elements():
         nodes = element.table()
         name = nodes["name"].value if "name" in nodes else None
-        charge = _charge(element, _overridden(nodes, overrides.get(str(name), {})), meters)
+        charge = _charge(element, overridden(nodes, overrides.get(str(name), {})), meters, holidays)
         if charge.name in [other.name for other in charges]:
             nodes["name"].refuse(f'"{charge.name}" is the name of two charges')
         if charge.name == COMMITMENT:
@@ -71,13 +76,14 @@ def read_charges(node: Node, meters: Meters, overrides: Overrides) -> tuple[Char
     return tuple(charges)
 
 
-def _overridden(nodes: Mapping[str, Node], override: Mapping[str, Node]) -> dict[str, Node]:
+def overridden(nodes: Mapping[str, Node], override: Mapping[str, Node]) -> dict[str, Node]:
+    """The keys with those that override them; an overriding price, tiers or windows replaces the others."""
     replaced = PRICE_KEYS if any(key in override for key in PRICE_KEYS) else []
     return {key: node for key, node in nodes.items() if key not in replaced} | dict(override)
 
 
-def _charge(node: Node, nodes: Mapping[str, Node], meters: Meters) -> Charge:
-    fields = Fields.of_nodes(node, nodes, *CHARGE_KEYS)
+def _charge(node: Node, nodes: Mapping[str, Node], meters: Meters, holidays: frozenset[date]) -> Charge:
+    fields = Fields.of_nodes(node, nodes, CHARGE_KEYS)
     name, kind = fields.need("name", text), fields.need("type", choice(ChargeType))
     for key in nodes:
         if key not in _EVERY_CHARGE and key not in _TYPE_KEYS[kind]:
@@ -86,7 +92,7 @@ def _charge(node: Node, nodes: Mapping[str, Node], meters: Meters) -> Charge:
         case ChargeType.SUBSCRIPTION:
             return _subscription(fields, name, meters)
         case ChargeType.USAGE:
-            return _usage(fields, name, meters)
+            return _usage(fields, name, meters, holidays)
         case ChargeType.ONE_TIME:
             return _one_time(fields, name)
 
@@ -96,6 +102,9 @@ def _subscription(fields: Fields, name: str, meters: Meters) -> Charge:
     when_used = fields.default("bill", named("always", "when_used"), "always") == "when_used"
     if "used_when" in fields and not when_used:
         fields["used_when"].refuse('needs bill = "when_used"')
+    in_advance = fields.default("due", named("advance", "arrears"), "arrears") == "advance"
+    if in_advance and when_used:
+        fields["due"].refuse('is "advance", and whether it is used is known at the end: bill must be "always"')
     if "state_prices" in fields and per is Per.CONTRACT:
         fields["state_prices"].refuse('needs per = "device": a contract has no states')
     return Charge(
@@ -106,21 +115,25 @@ def _subscription(fields: Fields, name: str, meters: Meters) -> Charge:
         discount_percent=fields.default("discount_percent", percent, Decimal(0)),
         when_used=when_used,
         used_when=fields.get("used_when", lambda node: _used_when(node, meters)),
-        in_advance=fields.default("due", named("advance", "arrears", unsupported="advance"), "arrears") == "advance",
+        in_advance=in_advance,
         prorate=fields.default("prorate", choice(Prorate), Prorate.DAY),
         state_prices=fields.default("state_prices", _state_prices, {}),
     )
 
 
-def _usage(fields: Fields, name: str, meters: Meters) -> Charge:
-    model = fields.need("model", _model)
-    for key in ("price", "tiers", "size", "rate", "fixed"):
+def _usage(fields: Fields, name: str, meters: Meters, holidays: frozenset[date]) -> Charge:
+    model = fields.need("model", choice(Model))
+    for key in ("price", "tiers", "windows", "size", "rate", "fixed"):
         if key in fields and key not in _MODEL_KEYS[model]:
             fields[key].refuse(f"does not belong to the model {model.value}")
     per = fields.default("per", choice(Per), Per.CONTRACT)
-    if "pool" in fields:
-        _pool(fields["pool"], per)
-    needs_tiers, needs_price = "tiers" in _MODEL_KEYS[model], "price" in _MODEL_KEYS[model]
+    if "windows" in fields and "price" in fields:
+        fields["windows"].refuse("stand beside a price: a charge has a price, tiers or windows, never two")
+    needs_tiers = "tiers" in _MODEL_KEYS[model]
+    needs_price = "price" in _MODEL_KEYS[model] and "windows" not in fields
+    meter = fields.need("meter", lambda node: meter_name(node, meters))
+    if model is Model.CAPACITY and meters[meter].aggregate is not Aggregate.MAX:
+        fields["model"].refuse(f'is "capacity", which goes by a maximum, and {meter} has no aggregate = "max"')
     return Charge(
         name=name,
         type=ChargeType.USAGE,
@@ -128,9 +141,11 @@ def _usage(fields: Fields, name: str, meters: Meters) -> Charge:
         price=fields.need("price", number) if needs_price else None,
         discount_percent=fields.default("discount_percent", percent, Decimal(0)),
         state_prices={},
-        meter=fields.need("meter", lambda node: meter_name(node, meters)),
+        meter=meter,
         model=model,
-        tiers=fields.need("tiers", _tiers) if needs_tiers else (),
+        pool=fields.default("pool", lambda node: _pool(node, per), Pool(per.value)),
+        tiers=fields.need("tiers", lambda node: _tiers(node, model)) if needs_tiers else (),
+        windows=fields.default("windows", lambda node: read_windows(node, holidays), ()),
         included=fields.default("included", number, Decimal(0)),
         increment=fields.get("increment", positive),
         minimum=fields.get("minimum", number),
@@ -173,7 +188,7 @@ def _state_prices(node: Node) -> dict[State, Decimal]:
     return {State(key): number(fields[key]) for key in STATE_PRICE_KEYS if key in fields}
 
 
-def _tiers(node: Node) -> tuple[Tier, ...]:
+def _tiers(node: Node, model: Model) -> tuple[Tier, ...]:
     elements = node.elements()
     if not elements:
         node.refuse("needs at least one tier")
@@ -187,6 +202,8 @@ def _tiers(node: Node) -> tuple[Tier, ...]:
                 element.refuse("stands after a tier without up_to, which has no end")
             if up_to is not None and up_to <= before:
                 element.refuse(f"tiers are out of order: up_to {up_to} is not above {before}")
+        if model is Model.CAPACITY and "price" in fields and number(fields["price"]):
+            fields["price"].refuse("does not belong to the model capacity, in which a tier costs its flat")
         tiers.append(
             Tier(
                 up_to=up_to,
@@ -197,19 +214,11 @@ def _tiers(node: Node) -> tuple[Tier, ...]:
     return tuple(tiers)
 
 
-def _model(node: Node) -> Model:
-    model = choice(Model)(node)
-    if model not in _MODEL_KEYS:
-        unsupported_value(node)
-    return model
-
-
-def _pool(node: Node, per: Per) -> None:
-    pool = named("device", "contract", "account")(node)
-    if (per, pool) == (Per.CONTRACT, "device"):
+def _pool(node: Node, per: Per) -> Pool:
+    pool = choice(Pool)(node)
+    if (per, pool) == (Per.CONTRACT, Pool.DEVICE):
         node.refuse('pool "device" is narrower than per "contract"')
-    if pool != per.value:
-        unsupported_value(node)
+    return pool
 
 
 def meter_name(node: Node, meters: Meters) -> str:
@@ -218,22 +227,3 @@ def meter_name(node: Node, meters: Meters) -> str:
     if name not in meters:
         node.refuse(f'"{name}" is no meter of the catalog{nearest(name, meters)}')
     return name
-
-
-def named(*names: str, unsupported: str | None = None) -> Callable[[Node], str]:
-    """A reader of one of these names; `unsupported` is one that is known and refused."""
-
-    def read(node: Node) -> str:
-        value = text(node)
-        if value not in names:
-            node.refuse(f'is "{value}", not one of {", ".join(names)}{nearest(value, names)}')
-        if value == unsupported:
-            unsupported_value(node)
-        return value
-
-    return read
-
-
-def unsupported_value(node: Node) -> None:
-    """Refuse a value that the catalog knows and this release does not."""
-    node.refuse(f'{node.path[-1]} = "{node.value}" is not supported yet')

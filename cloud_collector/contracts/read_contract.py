@@ -1,35 +1,43 @@
 """Contracts out of their TOML tables, with overrides, amendments and devices; raises CatalogError."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Final, NoReturn
+from typing import Final
 
+from cloud_collector.contracts.agreed import Warn
 from cloud_collector.contracts.catalog import (
     Account,
     Amendment,
     Contract,
-    ContractDevice,
     Meter,
     Model,
-    Occasion,
     Operator,
     Plan,
-    StartRule,
+    TrueUp,
 )
-from cloud_collector.contracts.node import CatalogError, Fields, Node, currency, day, nearest, text, timezone
-from cloud_collector.contracts.read_charge import Overrides
+from cloud_collector.contracts.node import (
+    CatalogError,
+    Fields,
+    Node,
+    currency,
+    day,
+    nearest,
+    numbers,
+    positive,
+    text,
+    timezone,
+)
+from cloud_collector.contracts.read_charge import Overrides, overridden
+from cloud_collector.contracts.read_devices import FileText, PlacedDevice, read_devices
 from cloud_collector.contracts.read_plan import read_plan
 
 CONTRACT_KEYS: Final = (
-    "account plan start end currency timezone devices overrides amendments".split(),
-    "devices_from budget warn".split(),
+    "account plan start end currency timezone devices devices_from budget warn overrides amendments".split()
 )
-DEVICE_KEYS: Final = ["id", "from", "until"]
+WARN_KEYS: Final = ["over", "under"]
 AMENDMENT_KEYS: Final = ["from", "plan", "overrides"]
-_DEVICE: Final = re.compile(r"[^\s,;\"']{1,65}")
-_UNCHANGED: Final = ("cycle", "anchor", "rounding", "currency", "timezone")
+_UNCHANGED: Final = ("cycle", "anchor")
 """What an amendment's plan has in common with the plan before."""
 
 
@@ -52,10 +60,11 @@ def read_contract(
     plans: Mapping[str, Plan],
     plan_nodes: Mapping[str, Node],
     accounts: Mapping[str, Account],
-) -> Contract:
-    """A contract whose plan has its overrides applied."""
+    file_text: FileText,
+) -> tuple[Contract, tuple[PlacedDevice, ...]]:
+    """A contract whose plan has its overrides applied, and where its devices are written."""
     books = _Books(operator=operator, meters=meters, plans=plans, plan_nodes=plan_nodes, accounts=accounts)
-    fields = Fields.of(node, *CONTRACT_KEYS)
+    fields = Fields.of(node, CONTRACT_KEYS)
     account = fields.need("account", text)
     if account not in accounts:
         fields["account"].refuse(f'"{account}" is no account of the catalog{nearest(account, accounts)}')
@@ -65,6 +74,7 @@ def read_contract(
     start, end = fields.need("start", day), fields.get("end", day)
     if end is not None and end <= start:
         fields["end"].refuse(f"is {end}, not after the start {start}")
+    placed = read_devices(fields, file_text)
     contract = Contract(
         key=str(node.path[-1]),
         account=account,
@@ -73,57 +83,21 @@ def read_contract(
         end=end,
         currency=fields.get("currency", currency),
         timezone=fields.get("timezone", timezone),
-        devices=fields.default("devices", _devices, ()),
+        devices=tuple(each.device for each in placed),
         amendments=fields.default(
             "amendments", lambda each: _amendments(each, books, plan, overrides, (start, end)), ()
         ),
+        budget=fields.get("budget", positive),
+        warn=fields.get("warn", _warn),
     )
-    _check_percentages(contract, fields["plan"], books)
-    return contract
+    _check_money(contract, fields["plan"], books)
+    _check_terms(contract, fields["plan"])
+    return contract, placed
 
 
-def check_devices(contracts: Mapping[str, Contract], nodes: Mapping[str, Node]) -> None:
-    """Refuse a device that two entries, of one contract or of two, hold at once, and moves that are not rated yet."""
-    held: dict[str, list[_Held]] = {}
-    for contract in contracts.values():
-        for index, device in enumerate(contract.devices):
-            this = _Held(
-                contract=contract,
-                index=index,
-                start=device.start or contract.start,
-                until=min(device.until or date.max, contract.end or date.max),
-            )
-            for other in held.setdefault(device.id, []):
-                if other.contract is contract:
-                    this.refuse(nodes, "stands twice")
-                if this.start < other.until and other.start < this.until:
-                    this.refuse(nodes, f'belongs to the contract "{other.contract.key}" at the same time')
-                for before, after in ((this, other), (other, this)):
-                    if before.until == after.start and before.contract.account == after.contract.account:
-                        _check_move(after, nodes)
-            held[device.id].append(this)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Held:
-    """A device in a contract, between two local dates."""
-
-    contract: Contract
-    index: int
-    start: date
-    until: date
-
-    def refuse(self, nodes: Mapping[str, Node], why: str) -> NoReturn:
-        place = nodes[self.contract.key].table()["devices"].elements()[self.index]
-        place.refuse(f'"{self.contract.devices[self.index].id}" {why}')
-
-
-def _check_move(moved: _Held, nodes: Mapping[str, Node]) -> None:
-    """A device moved within an account stays active: where that is not so by the plan's own rule, it is refused."""
-    rule = moved.contract.plan.activation
-    starts_anyway = rule.rule is StartRule.IMMEDIATE or (rule.on is not None and rule.on <= moved.start)
-    if not starts_anyway or any(charge.on is Occasion.ACTIVATED for charge in moved.contract.plan.charges):
-        moved.refuse(nodes, "moves here within its account: with first_use or a fee on activation not supported yet")
+def _warn(node: Node) -> Warn:
+    fields = Fields.of(node, WARN_KEYS)
+    return Warn(over=fields.default("over", numbers, ()), under=fields.default("under", numbers, ()))
 
 
 def _plan(node: Node, books: _Books, overrides: Overrides) -> Plan:
@@ -152,27 +126,6 @@ def _charges_exist(overrides: Overrides, plan: Plan) -> None:
                 raise CatalogError(f'{node.place}: the plan "{plan.name}" has no charge "{name}"{nearest(name, names)}')
 
 
-def _devices(node: Node) -> tuple[ContractDevice, ...]:
-    return tuple(_device(element) for element in node.elements())
-
-
-def _device(node: Node) -> ContractDevice:
-    if isinstance(node.value, str):
-        return ContractDevice(id=_device_id(node))
-    fields = Fields.of(node, DEVICE_KEYS)
-    start, until = fields.get("from", day), fields.get("until", day)
-    if start is not None and until is not None and until <= start:
-        fields["until"].refuse(f"is {until}, not after {start}")
-    return ContractDevice(id=fields.need("id", _device_id), start=start, until=until)
-
-
-def _device_id(node: Node) -> str:
-    name = text(node)
-    if _DEVICE.fullmatch(name) is None:
-        node.refuse(f'"{name}" is no device: write gateway/device')
-    return name
-
-
 def _amendments(
     node: Node, books: _Books, plan: Plan, overrides: Overrides, bounds: tuple[date, date | None]
 ) -> tuple[Amendment, ...]:
@@ -185,7 +138,7 @@ def _amendments(
         if start <= before or (end is not None and start >= end):
             fields["from"].refuse(f"is {start}: amendments stand in order of date, after the start, before the end")
         own = _overrides(fields["overrides"]) if "overrides" in fields else {}
-        merged = {name: {**overrides.get(name, {}), **own.get(name, {})} for name in {*overrides, *own}}
+        merged = {name: overridden(overrides.get(name, {}), own.get(name, {})) for name in sorted({*overrides, *own})}
         named = fields.get("plan", lambda each: each)
         source = books.plans[current.name] if named is None else _plan(named, books, {})
         _charges_exist(own, source)
@@ -201,10 +154,19 @@ def _amendments(
     return tuple(amendments)
 
 
-def _check_percentages(contract: Contract, place: Node, books: _Books) -> None:
+def _check_terms(contract: Contract, place: Node) -> None:
+    for plan in (contract.plan, *(amendment.plan for amendment in contract.amendments)):
+        if plan.commitment is not None and plan.commitment.true_up is TrueUp.TERM and contract.end is None:
+            place.refuse(f'the plan "{plan.name}" commits for the whole term, and the contract has no end')
+
+
+def _check_money(contract: Contract, place: Node, books: _Books) -> None:
+    """Every plan's prices are in the contract's currency, and percentages are of such money."""
     account = books.accounts[contract.account]
     code = contract.currency or contract.plan.currency or account.currency or books.operator.currency
     for plan in (contract.plan, *(amendment.plan for amendment in contract.amendments)):
+        if plan.currency not in {None, code}:
+            place.refuse(f'the plan "{plan.name}" is in {plan.currency}, and the contract is in {code}')
         for charge in plan.charges:
             unit = books.meters[charge.meter].unit if charge.meter else code
             if charge.model is Model.PERCENTAGE and unit != code:

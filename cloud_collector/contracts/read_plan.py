@@ -1,5 +1,6 @@
 """Plans out of their TOML tables: charges, activation, taxes, each rule of the catalog checked at its place."""
 
+from datetime import date
 from typing import Final
 
 from cloud_collector.contracts.catalog import (
@@ -21,6 +22,7 @@ from cloud_collector.contracts.node import (
     day,
     duration,
     integer,
+    named,
     nearest,
     percent,
     positive,
@@ -34,13 +36,12 @@ from cloud_collector.contracts.read_charge import (
     Meters,
     Overrides,
     meter_name,
-    named,
     read_charges,
 )
+from cloud_collector.contracts.read_commitment import read_commitment
 
 PLAN_KEYS: Final = (
-    "title currency timezone cycle anchor rounding settle activation charges taxes".split(),
-    "holidays commitment".split(),
+    "title currency timezone cycle anchor rounding settle activation charges taxes holidays commitment".split()
 )
 ACTIVATION_KEYS: Final = "rule date any all combine ignore_first grace usage_before late_evidence".split()
 FIRST_USE_KEYS: Final = "any all ignore_first grace".split()
@@ -50,14 +51,16 @@ TAX_KEYS: Final = "name percent category reason from until charges".split()
 
 def read_plan(node: Node, meters: Meters, overrides: Overrides | None = None) -> Plan:
     """A plan, with a contract's overrides where there are any; raises CatalogError."""
-    fields = Fields.of(node, *PLAN_KEYS)
+    fields = Fields.of(node, PLAN_KEYS)
     name = str(node.path[-1])
-    charges = read_charges(fields["charges"], meters, overrides or {}) if "charges" in fields else ()
+    cycle = fields.need("cycle", choice(Cycle))
+    holidays = fields.default("holidays", _dates, frozenset[date]())
+    charges = read_charges(fields["charges"], meters, overrides or {}, holidays) if "charges" in fields else ()
     names = [charge.name for charge in charges]
     return Plan(
         name=name,
         title=fields.default("title", text, name),
-        cycle=fields.need("cycle", choice(Cycle)),
+        cycle=cycle,
         anchor=_anchor(fields["anchor"]) if "anchor" in fields else AnchorKind.CALENDAR,
         currency=fields.get("currency", currency),
         timezone=fields.get("timezone", timezone),
@@ -66,16 +69,17 @@ def read_plan(node: Node, meters: Meters, overrides: Overrides | None = None) ->
         activation=fields.default("activation", lambda each: _activation(each, meters), ActivationRule()),
         charges=charges,
         taxes=fields.default("taxes", lambda each: tuple(read_tax(tax, charges=names) for tax in each.elements()), ()),
+        holidays=holidays,
+        commitment=fields.get("commitment", lambda each: read_commitment(each, meters, charges, cycle)),
     )
 
 
 def read_tax(node: Node, *, charges: list[str] | None = None, name: str | None = None) -> Tax:
-    """A tax; an account's may lack the name, and has no charges."""
-    known = TAX_KEYS if charges is not None else "name percent category reason".split()
-    fields = Fields.of(node, known)
+    """A tax; an account's may lack the name, and names charges of whatever plans."""
+    fields = Fields.of(node, TAX_KEYS)
     covered = fields.get("charges", texts)
     for charge in covered or ():
-        if charge not in (*(charges or ()), COMMITMENT):
+        if charges is not None and charge not in (*charges, COMMITMENT):
             fields["charges"].refuse(f'"{charge}" is no charge of the plan{nearest(charge, charges or ())}')
     start, until = fields.get("from", day), fields.get("until", day)
     if start is not None and until is not None and until <= start:
@@ -89,6 +93,10 @@ def read_tax(node: Node, *, charges: list[str] | None = None, name: str | None =
         until=until,
         charges=covered,
     )
+
+
+def _dates(node: Node) -> frozenset[date]:
+    return frozenset(day(child) for child in node.elements())
 
 
 def _anchor(node: Node) -> AnchorKind | int:
@@ -122,8 +130,7 @@ def _activation(node: Node, meters: Meters) -> ActivationRule:
         ignore_first=fields.get("ignore_first", duration),
         grace=fields.get("grace", duration),
         usage_before_billed=fields.default("usage_before", named("free", "billed"), "free") == "billed",
-        late_evidence_adjusts=fields.default("late_evidence", named("adjust", "keep", unsupported="keep"), "adjust")
-        == "adjust",
+        late_evidence_adjusts=fields.default("late_evidence", named("adjust", "keep"), "adjust") == "adjust",
     )
 
 

@@ -34,6 +34,20 @@ def plans_revision(revisions: Sequence[Revision], contract: str, period_start: i
 def terms_in_force(plans: Catalog, newest: Catalog, cadence: Catalog, contract: str) -> Terms:
     """A contract's terms: prices and rules of `plans`; account, dates, devices of `newest`; periods of `cadence`."""
     now, then, first = (terms_of(catalog, contract) for catalog in (newest, plans, cadence))
+    before = {each.contract: each for each in then.siblings}
+    siblings = tuple(_in_force(each, before.get(each.contract, each)) for each in now.siblings)
+    return replace(
+        _in_force(now, then), cycle=first.cycle, anchor=first.anchor, timezone=first.timezone, siblings=siblings
+    )
+
+
+def billing_periods(terms: Terms, *, until: date, anchored: date | None = None) -> list[Period]:
+    """The contract's periods that begin before `until`; a skipped local date is no period."""
+    return [period for period in periods(terms, until=until, activated=anchored) if period.start < period.end]
+
+
+def _in_force(now: Terms, then: Terms) -> Terms:
+    """Prices and rules of then; account, dates and devices of now."""
     return replace(
         then,
         account=now.account,
@@ -41,17 +55,12 @@ def terms_in_force(plans: Catalog, newest: Catalog, cadence: Catalog, contract: 
         start=now.start,
         end=now.end,
         devices=now.devices,
-        cycle=first.cycle,
-        anchor=first.anchor,
-        timezone=first.timezone,
         stretches=tuple(_kept(then.stretches, stretch) for stretch in now.stretches),
         meters={**now.meters, **then.meters},
+        look_back=now.look_back,
+        moved_from=now.moved_from,
+        pooled_with=now.pooled_with,
     )
-
-
-def billing_periods(terms: Terms, *, until: date, anchored: date | None = None) -> list[Period]:
-    """The contract's periods that begin before `until`; a skipped local date is no period."""
-    return [period for period in periods(terms, until=until, activated=anchored) if period.start < period.end]
 
 
 def _kept(known: Sequence[Stretch], stretch: Stretch) -> Stretch:

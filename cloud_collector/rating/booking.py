@@ -46,14 +46,13 @@ def unbooked(
     lines: Sequence[DraftLine],
     booked: Iterable[Booking],
     *,
-    contract: str,
     currency: Currency,
-    covers: Callable[[BookingKey], bool],
+    covers: Callable[[Booking], bool],
 ) -> tuple[DraftLine, ...]:
     """Freshly rated lines minus what is booked under their keys, and reversals of covered keys that are no more."""
     rest: dict[BookingKey, list[Booking]] = {}
     for booking in booked:
-        if booking.key.contract == contract and covers(booking.key):
+        if covers(booking):
             rest.setdefault(booking.key, []).append(booking)
     deltas = [delta for line in lines for delta in _deltas(line, rest.pop(line.key, []), currency)]
     reversals = [_reversal(_summed(rest[key]), currency) for key in sorted(rest)]

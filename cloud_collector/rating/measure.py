@@ -1,14 +1,17 @@
-"""What devices used of a meter, in the catalog's unit, with what it rests on."""
+"""What devices used of a meter, in the catalog's unit, by the meter's aggregate, with what it rests on."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from cloud_collector.activity.lifecycle import Life
-from cloud_collector.contracts.catalog import UsedWhen
+from cloud_collector.contracts.catalog import Aggregate, Meter, UsedWhen
+from cloud_collector.contracts.week import Times
+from cloud_collector.rating.level import active_seconds, begun, mean, peak, pieces_of, rate_peak
 from cloud_collector.rating.segment import Segment
 from cloud_collector.usage.quantity import worth
 from cloud_collector.usage.span import ChannelName, NamedGap, Read
+from shared.unit import ratio
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +22,8 @@ class Quantity:
     estimated: bool = False
     reads: tuple[Read, ...] = ()
     gaps: tuple[NamedGap, ...] = ()
+    unmeasured: int = 0
+    """Seconds of an average of which nothing was reported."""
 
     def __add__(self, other: "Quantity") -> "Quantity":
         return Quantity(
@@ -26,47 +31,110 @@ class Quantity:
             estimated=self.estimated or other.estimated,
             reads=self.reads + other.reads,
             gaps=self.gaps + other.gaps,
+            unmeasured=self.unmeasured + other.unmeasured,
         )
 
 
 NOTHING = Quantity(value=Fraction(0))
 
 
-def measured(segment: Segment, life: Life, meter: str, start: int, end: int) -> Quantity:
-    """What a device used of a meter in [start, end); raises UnlikeUnits."""
-    found = segment.usage.measure(channel_of(life.device, meter), start, end) if start < end else None
-    if found is None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A device in the times that are asked for."""
+
+    segment: Segment
+    life: Life
+    times: Times
+
+
+def part_of(segment: Segment, life: Life, times: Times) -> Part:
+    """What of these times a device's usage is billed in."""
+    billed = segment.billed_time(life)
+    clipped: Times = ()
+    if billed is not None:
+        both = ((max(start, billed[0]), min(end, billed[1])) for start, end in times)
+        clipped = tuple((start, end) for start, end in both if start < end)
+    return Part(segment=segment, life=life, times=clipped)
+
+
+def total(parts: Sequence[Part], name: str) -> Quantity:
+    """What the devices used together; of a maximum the peak of their simultaneous sum. Raises UnlikeUnits."""
+    parts = [part for part in parts if part.times]
+    if not parts:
         return NOTHING
-    known = segment.terms.meters.get(meter)
-    return Quantity(
-        value=found.units * worth(found.unit, found.exponent, known.unit if known else found.unit),
-        estimated=found.estimated,
-        reads=found.reads,
-        gaps=found.gaps,
-    )
+    meter = parts[0].segment.terms.meters[name]
+    match meter.aggregate:
+        case Aggregate.SUM:
+            return sum((_summed(part, meter) for part in parts), NOTHING)
+        case Aggregate.MAX if meter.demand is not None:
+            value, estimated = rate_peak(
+                [(channel_of(part.life.device, name), part.times) for part in parts],
+                parts[0].segment.usage,
+                meter,
+                parts[0].segment.terms.timezone,
+            )
+            return Quantity(value=value, estimated=estimated)
+        case _:
+            return _of_intervals(parts, meter)
 
 
-def billed_usage(segment: Segment, life: Life, meter: str) -> Quantity:
-    """What of a device's usage in the segment is billed: from its start, or all where usage before is billed too."""
-    if life.activation is None:
-        return NOTHING
-    start = life.provisioned if segment.terms.activation.usage_before_billed else life.activation.at
-    return measured(segment, life, meter, max(start, segment.start), min(life.end, segment.end))
+def _of_intervals(parts: Sequence[Part], meter: Meter) -> Quantity:
+    segment = parts[0].segment
+    pieces = [
+        piece
+        for part in parts
+        for piece in pieces_of(part.segment.usage, channel_of(part.life.device, meter.name), meter, part.times)
+    ]
+    estimated = any(piece.estimated or piece.is_cut for piece in pieces)
+    match meter.aggregate:
+        case Aggregate.MAX:
+            return Quantity(value=peak(pieces), estimated=estimated)
+        case Aggregate.COUNT:
+            return Quantity(value=Fraction(begun(pieces)), estimated=any(piece.estimated for piece in pieces))
+        case Aggregate.ACTIVE_TIME:
+            second = ratio("s", meter.unit)
+            assert second is not None, "the catalog requires a unit of time"
+            return Quantity(value=active_seconds(pieces) * second, estimated=estimated)
+        case _:
+            asked = sum(end - start for part in parts for start, end in part.times)
+            known = sum(piece.end - piece.start for piece in pieces)
+            value = mean(pieces, segment.period.end - segment.period.start)
+            return Quantity(value=value, estimated=estimated, unmeasured=max(asked - known, 0))
 
 
-def is_used(segment: Segment, rule: UsedWhen | None, lives: Iterable[Life]) -> bool:
-    """Whether the devices together were used in the whole period, from their activation on."""
-    total = Fraction(0)
+def _summed(part: Part, meter: Meter) -> Quantity:
+    """Register at end minus register at start of every stretch: their sum is the whole to the last integer (P17)."""
+    found = NOTHING
+    for start, end in part.times:
+        measured = part.segment.usage.measure(channel_of(part.life.device, meter.name), start, end)
+        if measured is not None:
+            found += Quantity(
+                value=measured.units * worth(measured.unit, measured.exponent, meter.unit),
+                estimated=measured.estimated,
+                reads=measured.reads,
+                gaps=measured.gaps,
+            )
+    return found
+
+
+def is_used(segment: Segment, rule: UsedWhen | None, lives: Iterable[Life], time: tuple[int, int]) -> bool:
+    """Whether the devices together were used in a whole time, from their activation on."""
+    parts = []
     for life in lives:
-        if life.activation is None:
-            continue
-        start = max(life.activation.at, segment.period.start)
-        end = min(life.end, segment.period.end)
-        meters = [rule.meter] if rule is not None and rule.meter is not None else _meters(segment, life)
-        total += sum((measured(segment, life, meter, start, end).value for meter in meters), Fraction(0))
-    if rule is not None and rule.at_least is not None:
-        return total >= rule.at_least
-    return total > 0
+        start = time[1] if life.activation is None else max(life.activation.at, time[0])
+        end = min(life.end, time[1])
+        if start < end:
+            parts.append(Part(segment=segment, life=life, times=((start, end),)))
+    if rule is not None and rule.meter is not None and rule.at_least is not None:
+        return total(parts, rule.meter).value >= rule.at_least
+    named = None if rule is None else rule.meter
+    return any(
+        measured is not None and measured.units > 0
+        for part in parts
+        for channel in _channels(segment, part.life, named)
+        for start, end in part.times
+        if (measured := segment.usage.measure(channel, start, end)) is not None
+    )
 
 
 def channel_of(device: str, meter: str) -> ChannelName:
@@ -75,6 +143,9 @@ def channel_of(device: str, meter: str) -> ChannelName:
     return ChannelName(gateway=gateway, device=name, meter=meter)
 
 
-def _meters(segment: Segment, life: Life) -> list[str]:
+def _channels(segment: Segment, life: Life, meter: str | None) -> list[ChannelName]:
+    """The device's channel of a meter, or all of them, also of meters that the catalog does not know."""
+    if meter is not None:
+        return [channel_of(life.device, meter)]
     gateway, _, name = life.device.rpartition("/")
-    return [channel.meter for channel in segment.usage.channels(gateway, name)]
+    return segment.usage.channels(gateway, name)

@@ -34,7 +34,7 @@ def belongs(charge: Charge, at: int, time: Segment) -> bool:
 def _lines(segment: Segment, charge: Charge, device: str | None, at: int) -> list[DraftLine]:
     assert charge.price is not None, "the catalog requires it"
     assert charge.on is not None, "the catalog requires it"
-    currency, exact = segment.terms.currency, Fraction(charge.price)
+    currency, exact = segment.currency, Fraction(charge.price)
     line = DraftLine(
         contract=segment.terms.contract,
         charge=charge.name,
@@ -50,7 +50,7 @@ def _lines(segment: Segment, charge: Charge, device: str | None, at: int) -> lis
         why=f"{charge.name}: {device or 'the contract'} {_SAID[charge.on]} on {iso(at)}",
         steps=({"quantity": "1", "price": as_written(charge.price), "amount": as_written(charge.price)},),
     )
-    return bounded(line, exact, charge.discount_percent, currency)
+    return bounded([line], exact, charge.discount_percent, currency)
 
 
 _SAID = {

@@ -38,7 +38,9 @@ def quote(terms: Terms, question: Question) -> Draft:
     spans = [span for span in question.spans if question.as_of is None or span.received_at <= question.as_of]
     states = [change for change in question.states if question.as_of is None or change.at * 1_000 <= question.as_of]
     usage = Ledger(spans)
-    starts = first_activity(terms, usage, states, until=_until(spans), foresee=True)
+    until = _until(spans)
+    starts = first_activity(terms, usage, states, until=until, foresee=True)
+    others = {other.contract: first_activity(other, usage, states, until=until, foresee=True) for other in terms.pooled}
     activated = min((start.at for start in starts.values()), default=None)
     period = find_period(
         periods(terms, until=last, activated=None if activated is None else local_date(terms.timezone, activated)),
@@ -48,7 +50,9 @@ def quote(terms: Terms, question: Question) -> Draft:
     if period is None:
         raise NoPeriod(f"{terms.contract} has no billing period in {question.period}: it starts on {terms.start}")
     closed = question.as_of is None or question.as_of >= period.end * 1_000
-    return draft(terms, period, usage, starts=starts, states=states, booked=question.booked, closed=closed)
+    return draft(
+        terms, period, usage, starts=starts, states=states, booked=question.booked, closed=closed, others=others
+    )
 
 
 def _until(spans: Iterable[Span]) -> int:

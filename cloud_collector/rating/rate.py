@@ -1,21 +1,29 @@
 """The one function that makes an amount: invoices, previews, quotes and `verify-invoice` all call it."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 from cloud_collector.activity.activation import Activation, StateChange
+from cloud_collector.activity.first_use import first_activity
 from cloud_collector.activity.lifecycle import life_of
-from cloud_collector.contracts.catalog import Charge, ChargeType, Occasion
-from cloud_collector.contracts.period import Period
+from cloud_collector.contracts.catalog import AnchorKind, Charge, ChargeType
+from cloud_collector.contracts.period import Period, local_date
 from cloud_collector.contracts.terms import Terms
 from cloud_collector.rating.booking import Booking, unbooked
-from cloud_collector.rating.draft import BookingKey, Draft, DraftLine, LineKind
+from cloud_collector.rating.commitment import Obligation, is_pooled, obligations, overage_of, pooled, true_ups
+from cloud_collector.rating.draft import Draft, DraftLine
+from cloud_collector.rating.facts import Facts
 from cloud_collector.rating.one_time import one_time
-from cloud_collector.rating.segment import Segment, segments_of
+from cloud_collector.rating.scope import Scope
+from cloud_collector.rating.segment import Segment
 from cloud_collector.rating.subscription import subscription
 from cloud_collector.rating.tax import taxes_on
 from cloud_collector.rating.usage_charge import usage_charge
 from cloud_collector.usage.span import UsageView
+
+Starts = Mapping[str, Activation]
+"""Of one contract, by device."""
 
 
 def draft(
@@ -23,31 +31,29 @@ def draft(
     period: Period,
     usage: UsageView,
     *,
-    starts: Mapping[str, Activation],
+    starts: Starts,
     states: Sequence[StateChange] = (),
     booked: Iterable[Booking] = (),
     closed: bool = True,
+    others: Mapping[str, Starts] | None = None,
 ) -> Draft:
-    """What a period costs beyond what is booked for it.
+    """What a period costs beyond what is booked for it, with the next period's charges that are due in advance.
 
-    Pure: the same facts give the same draft (P15). `starts` comes from `first_activity`; `closed` is false before
-    the period's end, when there is no minimum yet. Raises UnlikeUnits where a channel cannot be billed in the
-    catalog's unit: park the account (P19).
+    Pure: the same facts give the same draft (P15). `starts` comes from `first_activity`, and so do those of
+    `others`, the contracts that share a pool; `closed` is false before the period's end, when there is no minimum
+    and no commitment yet. The period's own advance charges are rated if it is the first, or if an earlier period
+    is booked. Raises UnlikeUnits where a channel cannot be billed in the catalog's unit: park the account (P19).
     """
-    lives = tuple(life_of(terms, device, starts.get(device.id), states) for device in terms.devices)
-    lines = [
-        line
-        for segment in segments_of(terms, period, usage, lives, closed=closed)
-        for charge in segment.stretch.charges
-        for line in _charged(segment, charge)
-    ]
-    fresh = unbooked(
-        lines,
-        booked,
-        contract=terms.contract,
-        currency=terms.currency,
-        covers=lambda key: _is_of(key, terms, period),
-    )
+    booked = [booking for booking in booked if booking.key.contract == terms.contract]
+    facts = _facts(terms, period, usage, starts, states, others)
+    scope = Scope.of(facts, period, booked)
+    lines = [line for charge, line in _rated(facts, period, closed=closed) if scope.own_advance or not _advance(charge)]
+    if scope.following is not None:
+        lines += [line for charge, line in _rated(facts, scope.following, closed=closed) if _advance(charge)]
+    if closed:
+        found = obligations(facts, period)
+        lines += true_ups(found, period, lambda each: [line for _, line in _rated(facts, each, closed=True)])
+    fresh = unbooked(lines, booked, currency=terms.currency, covers=scope.covers)
     return compose(terms, period, fresh)
 
 
@@ -68,21 +74,55 @@ def compose(terms: Terms, period: Period, lines: Iterable[DraftLine]) -> Draft:
     )
 
 
-def _charged(segment: Segment, charge: Charge) -> list[DraftLine]:
+def _rated(facts: Facts, period: Period, *, closed: bool) -> list[tuple[Charge, DraftLine]]:
+    """Every line of a period's own service but true-ups, with its charge."""
+    found = obligations(facts, period) if closed else []
+    return [
+        (charge, line)
+        for segment in facts.segments(period, closed=closed)
+        for charge in segment.stretch.charges
+        for line in _charged(segment, charge, found)
+    ]
+
+
+def _charged(segment: Segment, charge: Charge, found: Sequence[Obligation]) -> list[DraftLine]:
     match charge.type:
         case ChargeType.SUBSCRIPTION:
             return subscription(segment, charge)
+        case ChargeType.USAGE if is_pooled(segment, charge):
+            return usage_charge(segment, pooled(charge), overage_of(segment, charge, found))
         case ChargeType.USAGE:
             return usage_charge(segment, charge)
         case ChargeType.ONE_TIME:
             return one_time(segment, charge)
 
 
-def _is_of(key: BookingKey, terms: Terms, period: Period) -> bool:
-    """Whether a booking is of this period: an end at its last boundary is, one at its first is not."""
-    at = key.segment_start
-    ends = {charge.name for stretch in terms.stretches for charge in stretch.charges if charge.on is Occasion.ENDED}
-    # A one-time charge's discount stands at the charge's instant as well.
-    if key.charge in ends and key.kind in {LineKind.ONE_TIME, LineKind.DISCOUNT}:
-        return period.start < at <= period.end
-    return period.start <= at < period.end
+def _advance(charge: Charge) -> bool:
+    return charge.in_advance
+
+
+def _facts(
+    terms: Terms,
+    period: Period,
+    usage: UsageView,
+    starts: Starts,
+    states: Sequence[StateChange],
+    others: Mapping[str, Starts] | None,
+) -> Facts:
+    at = min((start.at for start in starts.values()), default=None)
+    anchors = terms.anchor is AnchorKind.ACTIVATION and at is not None
+    beside = []
+    for other in terms.pooled:
+        known = None if others is None else others.get(other.contract)
+        started = first_activity(other, usage, states, until=period.end) if known is None else known
+        beside.append(_alone(other, usage, started, states))
+    return replace(
+        _alone(terms, usage, starts, states),
+        pooled=tuple(beside),
+        anchored=local_date(terms.timezone, at) if anchors and at is not None else None,
+    )
+
+
+def _alone(terms: Terms, usage: UsageView, starts: Starts, states: Sequence[StateChange]) -> Facts:
+    lives = tuple(life_of(terms, device, starts.get(device.id), states) for device in terms.devices)
+    return Facts(terms=terms, usage=usage, lives=lives)

@@ -1,5 +1,6 @@
 """Discount, cap and minimum: lines of their own beside the line that they change."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
@@ -9,7 +10,7 @@ from cloud_collector.rating.draft import DraftLine, LineKind
 
 
 def bounded(
-    line: DraftLine,
+    lines: Sequence[DraftLine],
     exact: Fraction,
     discount_percent: Decimal,
     currency: Currency,
@@ -17,11 +18,12 @@ def bounded(
     minimum: Fraction | None = None,
     maximum: Fraction | None = None,
 ) -> list[DraftLine]:
-    """The line, its discount, then cap and minimum, so that the printed sum meets the figure to the last decimal.
+    """The lines of a charge, their discount, then cap and minimum: what is printed sums to the figure exactly.
 
     The discount comes from the exact amount; cap and minimum from rounded ones.
     """
-    lines = [line]
+    lines = list(lines)
+    line = replace(lines[0], window=None, exact=currency.exact(exact))
     if discount_percent and exact:
         lines.append(_discount(line, exact, discount_percent, currency))
     printed = sum((Fraction(each.amount) for each in lines), Fraction(0))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from cloud_collector.activity.lifecycle import FOREVER, Life
+from cloud_collector.contracts.money import Currency
 from cloud_collector.contracts.period import Period, boundary, local_days
 from cloud_collector.contracts.terms import Stretch, Terms
 from cloud_collector.usage.span import UsageView
@@ -23,6 +24,13 @@ class Segment:
     lives: tuple[Life, ...]
     closed: bool
     """Whether the period is rated as closed: an open one has no minimum yet."""
+    beside: "tuple[Segment, ...]" = ()
+    """The same time of the account's contracts that share a pool with this one."""
+
+    @property
+    def currency(self) -> Currency:
+        """The contract's currency, rounded as the plan of its time says."""
+        return Currency(code=self.terms.currency.code, rounding=self.stretch.rounding)
 
     @cached_property
     def days(self) -> list[tuple[int, int]]:
@@ -48,11 +56,20 @@ class Segment:
 
     def contract_part(self) -> tuple[int, int] | None:
         """What of the segment a charge per contract covers."""
-        return None if self.contract_from is None else self._clip(self.contract_from, FOREVER)
+        end = self.terms.end
+        until = FOREVER if end is None else boundary(self.terms.timezone, end)
+        return None if self.contract_from is None else self._clip(self.contract_from, until)
 
     def device_part(self, life: Life) -> tuple[int, int] | None:
         """What of the segment a device is billed for."""
         return None if life.activation is None else self._clip(life.activation.at, life.end)
+
+    def billed_time(self, life: Life) -> tuple[int, int] | None:
+        """Of what of the segment a device's usage is billed: from its start, or all where usage before is billed."""
+        if life.activation is None:
+            return None
+        start = life.provisioned if self.terms.activation.usage_before_billed else life.activation.at
+        return self._clip(start, life.end)
 
     def days_in(self, part: tuple[int, int] | None) -> int:
         """Days that end inside a part: its first day counts, the day on which it ends early does not."""
@@ -61,32 +78,6 @@ class Segment:
     def _clip(self, start: int, end: int) -> tuple[int, int] | None:
         start, end = max(start, self.start), min(end, self.end)
         return (start, end) if start < end else None
-
-
-def segments_of(
-    terms: Terms, period: Period, usage: UsageView, lives: tuple[Life, ...], *, closed: bool
-) -> list[Segment]:
-    """The period cut at amendments, each part with the terms of its time."""
-    segments = []
-    for index, stretch in enumerate(terms.stretches):
-        start = max(period.start, boundary(terms.timezone, stretch.start))
-        end = period.end
-        if index + 1 < len(terms.stretches):
-            end = min(end, boundary(terms.timezone, terms.stretches[index + 1].start))
-        if start < end:
-            segments.append(
-                Segment(
-                    terms=terms,
-                    stretch=stretch,
-                    period=period,
-                    start=start,
-                    end=end,
-                    usage=usage,
-                    lives=lives,
-                    closed=closed,
-                )
-            )
-    return segments
 
 
 def _count(days: Sequence[tuple[int, int]], ends: Callable[[int], bool]) -> int:

@@ -47,12 +47,12 @@ def _line(
     times = _times(segment, charge, stages)
     if not times:
         return []
-    used = not charge.when_used or is_used(segment, charge.used_when, lives)
+    used = not charge.when_used or is_used(segment, charge.used_when, lives, (segment.period.start, segment.period.end))
     prices = {time.state: _price(charge, time.state, used=used) for time in times}
     exact = sum((time.share * Fraction(prices[time.state]) for time in times), Fraction(0))
     if not exact:
         return []
-    currency = segment.terms.currency
+    currency = segment.currency
     steps = tuple(_step(time, prices[time.state]) for time in times)
     # A state that costs nothing does not make a second price.
     said = sorted({prices[time.state] for time in times if prices[time.state]})
@@ -71,7 +71,7 @@ def _line(
         why=_why(charge, device, times, used=used),
         steps=steps,
     )
-    return bounded(line, exact, charge.discount_percent, currency)
+    return bounded([line], exact, charge.discount_percent, currency)
 
 
 def _price(charge: Charge, state: State, *, used: bool) -> Decimal:
@@ -120,8 +120,9 @@ def _by_second(segment: Segment, stages: tuple[Stage, ...]) -> list[_Time]:
 
 
 def _whole(segment: Segment, stages: tuple[Stage, ...]) -> list[_Time]:
-    """One whole price in the state at the end; only an amendment shares it, by days."""
-    inside = [stage for stage in stages if stage.start < segment.end and stage.end > segment.start]
+    """One whole price in the state in which the period, or the time in it, ends; an amendment shares it by days."""
+    period = segment.period
+    inside = [stage for stage in stages if stage.start < period.end and stage.end > period.start]
     if not inside:
         return []
     start, end = stages[0].start, stages[-1].end

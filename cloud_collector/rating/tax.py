@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from fractions import Fraction
 
-from cloud_collector.contracts.catalog import Tax
+from cloud_collector.contracts.catalog import Occasion, Tax
 from cloud_collector.contracts.period import boundary, local_date
 from cloud_collector.contracts.terms import Terms
 from cloud_collector.rating.draft import DraftLine, TaxLine
@@ -32,7 +32,7 @@ def taxes_on(terms: Terms, lines: Iterable[DraftLine]) -> tuple[TaxLine, ...]:
 
 def _taxes_of(terms: Terms, line: DraftLine) -> list[Tax]:
     """The taxes at the last instant of the line's service."""
-    at = line.service_end - 1 if line.service_end > line.service_start else line.service_end
+    at = line.service_end - 1 if line.service_end > line.service_start or _ends(terms, line) else line.service_end
     day = local_date(terms.timezone, at)
     stretch = next(
         (each for each in reversed(terms.stretches) if boundary(terms.timezone, each.start) <= at), terms.stretches[0]
@@ -44,3 +44,12 @@ def _taxes_of(terms: Terms, line: DraftLine) -> list[Tax]:
         and (tax.until is None or day < tax.until)
         and (line.charge in tax.charges if tax.charges is not None else True)
     ]
+
+
+def _ends(terms: Terms, line: DraftLine) -> bool:
+    """Whether it is for an end, which belongs to the time before its instant."""
+    return any(
+        charge.on is Occasion.ENDED and charge.name == line.charge
+        for stretch in terms.stretches
+        for charge in stretch.charges
+    )

@@ -1,13 +1,33 @@
 """Models: what a quantity costs, exactly, with the steps that a person can follow."""
 
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal
 from fractions import Fraction
 from math import ceil
 
 from cloud_collector.contracts.catalog import Charge, Model, Tier
 from cloud_collector.contracts.money import as_written, plain
 from cloud_collector.rating.draft import Step
+
+_EXACT = Context(prec=96)
+"""More digits than two numbers of a catalog have."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overage:
+    """Beyond what is committed a unit costs `factor` times its price."""
+
+    committed: Fraction
+    """Units of the whole commitment."""
+    before: Fraction
+    """Units of it that were used before."""
+    factor: Decimal
+
+    def excess(self, quantity: Fraction) -> Fraction:
+        """How many of these units lie beyond it."""
+        return max(self.before + quantity - self.committed, Fraction(0)) - max(
+            self.before - self.committed, Fraction(0)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,12 +44,19 @@ def stepped_up(quantity: Fraction, increment: Decimal | None) -> Fraction:
     return quantity if increment is None else ceil(quantity / Fraction(increment)) * Fraction(increment)
 
 
-def price(charge: Charge, quantity: Fraction, *, used: bool) -> Priced:
+def price(
+    charge: Charge,
+    quantity: Fraction,
+    *,
+    used: bool,
+    unit_price: Decimal | None = None,
+    overage: Overage | None = None,
+) -> Priced:
     """What the quantity costs, after increment and included; `used` says whether there was any use before those."""
     match charge.model:
         case Model.PER_UNIT:
-            assert charge.price is not None, "the catalog requires it"
-            return _at(quantity, charge.price)
+            assert unit_price is not None, "the catalog requires it"
+            return _at(quantity, unit_price, overage)
         case Model.GRADUATED:
             return _graduated(charge.tiers, quantity)
         case Model.VOLUME:
@@ -38,12 +65,32 @@ def price(charge: Charge, quantity: Fraction, *, used: bool) -> Priced:
             return _packages(charge, quantity)
         case Model.PERCENTAGE:
             return _percentage(charge, quantity, used=used)
-        case _:
-            raise AssertionError(f"the catalog refuses the model {charge.model}")
+        case Model.CAPACITY:
+            flat = _tier(charge.tiers, quantity).flat
+            step = {"quantity": plain(quantity), "flat": as_written(flat), "amount": plain(Fraction(flat))}
+            return Priced(exact=Fraction(flat), unit_price=None, steps=(step,))
+        case None:
+            raise AssertionError("the catalog requires a model")
 
 
-def _at(quantity: Fraction, unit_price: Decimal) -> Priced:
-    return Priced(exact=quantity * Fraction(unit_price), unit_price=unit_price, steps=(_step(quantity, unit_price),))
+def is_step_due(step: Step) -> bool:
+    """Whether it costs something or counts something: where all is included the empty one says nothing."""
+    return step.get("quantity") != "0" or bool(Decimal(str(step["amount"])))
+
+
+def _at(quantity: Fraction, unit_price: Decimal, overage: Overage | None) -> Priced:
+    excess = Fraction(0) if overage is None else overage.excess(quantity)
+    if overage is None or not excess or overage.factor == 1:
+        exact = quantity * Fraction(unit_price)
+        return Priced(exact=exact, unit_price=unit_price, steps=(_step(quantity, unit_price),))
+    dearer = _EXACT.multiply(unit_price, overage.factor)
+    within = quantity - excess
+    steps = [_step(within, unit_price)] if within else []
+    return Priced(
+        exact=within * Fraction(unit_price) + excess * Fraction(dearer),
+        unit_price=None if within else dearer,
+        steps=(*steps, _step(excess, dearer)),
+    )
 
 
 def _graduated(tiers: tuple[Tier, ...], quantity: Fraction) -> Priced:
@@ -69,12 +116,17 @@ def _graduated(tiers: tuple[Tier, ...], quantity: Fraction) -> Priced:
 
 def _volume(tiers: tuple[Tier, ...], quantity: Fraction) -> Priced:
     """All units at the price of the tier that the quantity falls in, plus that tier's flat."""
-    tier = next((tier for tier in tiers if tier.up_to is None or quantity <= tier.up_to), tiers[-1])
+    tier = _tier(tiers, quantity)
     return Priced(
         exact=quantity * Fraction(tier.price) + Fraction(tier.flat),
         unit_price=tier.price,
         steps=(_step(quantity, tier.price), *_flat(tier)),
     )
+
+
+def _tier(tiers: tuple[Tier, ...], quantity: Fraction) -> Tier:
+    """The tier that a quantity falls in; the last goes on above its `up_to`."""
+    return next((tier for tier in tiers if tier.up_to is None or quantity <= tier.up_to), tiers[-1])
 
 
 def _packages(charge: Charge, quantity: Fraction) -> Priced:

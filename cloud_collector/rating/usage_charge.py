@@ -1,88 +1,147 @@
-"""Usage charges: a quantity, what is included of it, what the rest costs."""
+"""Usage charges: a quantity, what is included of it, what the rest costs, whose part it is."""
 
-from decimal import Decimal
+from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
-from cloud_collector.activity.lifecycle import Life
-from cloud_collector.contracts.catalog import Charge, Per
+from cloud_collector.contracts.catalog import Charge, Window
 from cloud_collector.contracts.money import plain
+from cloud_collector.contracts.week import Times, times_of
 from cloud_collector.rating.draft import DraftLine, LineKind, Step
-from cloud_collector.rating.measure import NOTHING, Quantity, billed_usage
+from cloud_collector.rating.measure import Quantity
+from cloud_collector.rating.pool import Party, Shared, pools_of, shared_out, together
 from cloud_collector.rating.reduction import bounded
 from cloud_collector.rating.segment import Segment
-from cloud_collector.rating.tier import price, stepped_up
+from cloud_collector.rating.tier import Overage, Priced, is_step_due, price, stepped_up
 
 
-def usage_charge(segment: Segment, charge: Charge) -> list[DraftLine]:
-    """A line a device, or one for the contract, each with its discount, cap and minimum."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cost:
+    """What a pool used in a window, what of it is free, and what the rest costs."""
+
+    window: Window | None
+    used: Quantity
+    quantity: Fraction
+    free: Fraction
+    priced: Priced
+    shares: Sequence[Shared]
+
+
+def usage_charge(segment: Segment, charge: Charge, overage: Overage | None = None) -> list[DraftLine]:
+    """A line a window of each device, or of the contract, with its discount, cap and minimum. Raises UnlikeUnits."""
+    windows = _windows(segment, charge)
+    lines: list[DraftLine] = []
+    for parties in pools_of(segment, charge, windows):
+        costs = _costs(segment, charge, parties, overage)
+        for index, party in enumerate(parties):
+            if party.segment is segment:
+                lines += _lines(charge, parties, index, costs)
+    return lines
+
+
+def units_charged(segment: Segment, charge: Charge) -> Fraction:
+    """The units of a segment after increment and what is included."""
+    found = Fraction(0)
+    for parties in pools_of(segment, charge, _windows(segment, charge)):
+        found += sum((cost.quantity - cost.free for cost in _costs(segment, charge, parties, None)), Fraction(0))
+    return found
+
+
+def _windows(segment: Segment, charge: Charge) -> tuple[Times, ...]:
+    if not charge.windows:
+        return (((segment.start, segment.end),),)
+    zone, holidays = segment.terms.timezone, segment.stretch.holidays
+    return times_of(charge.windows, holidays, zone, segment.start, segment.end)
+
+
+def _costs(segment: Segment, charge: Charge, parties: list[Party], overage: Overage | None) -> list[_Cost]:
+    """By window, in the order listed: included units come off the first ones first."""
     assert charge.meter is not None, "the catalog requires it"
-    if charge.per is Per.CONTRACT:
-        quantity = sum((billed_usage(segment, life, charge.meter) for life in segment.lives), NOTHING)
-        return _lines(segment, charge, None, quantity, segment.contract_part())
-    return [
-        line
-        for life in segment.lives
-        for line in _lines(segment, charge, life, billed_usage(segment, life, charge.meter), segment.device_part(life))
-    ]
+    included = sum((Fraction(charge.included) * party.share for party in parties), Fraction(0))
+    costs = []
+    for index, window in enumerate(charge.windows or (None,)):
+        used = together(parties, index, charge.meter)
+        quantity = stepped_up(used.value, charge.increment)
+        free = min(quantity, included)
+        included -= free
+        unit_price = charge.price if window is None else window.price
+        priced = price(charge, quantity - free, used=used.value > 0, unit_price=unit_price, overage=overage)
+        shares = shared_out(priced.exact, parties, index, segment.currency)
+        costs.append(_Cost(window=window, used=used, quantity=quantity, free=free, priced=priced, shares=shares))
+    return costs
 
 
-def _lines(
-    segment: Segment, charge: Charge, life: Life | None, used: Quantity, part: tuple[int, int] | None
-) -> list[DraftLine]:
-    """Before its part begins there is no line, but for usage before the start where that is billed."""
-    if part is None and not used.value:
-        return []
-    share = Fraction(segment.days_in(part), segment.full_days)
-    quantity = stepped_up(used.value, charge.increment)
-    free = min(quantity, Fraction(charge.included) * share)
-    priced = price(charge, quantity - free, used=used.value > 0)
-    steps: tuple[Step, ...] = priced.steps
-    if free:
-        steps = ({"quantity": plain(free), "included": True}, *(steps if quantity > free else _due(steps)))
-    currency = segment.terms.currency
-    line = DraftLine(
+def _lines(charge: Charge, parties: list[Party], index: int, costs: Sequence[_Cost]) -> list[DraftLine]:
+    party = parties[index]
+    segment = party.segment
+    lines = [_line(charge, parties, index, window, cost) for window, cost in enumerate(costs)]
+    exact = sum((cost.shares[index].exact for cost in costs), Fraction(0))
+    minimum = Fraction(charge.minimum) * party.share if charge.minimum is not None and segment.closed else None
+    maximum = None if charge.maximum is None else Fraction(charge.maximum)
+    return bounded(lines, exact, charge.discount_percent, segment.currency, minimum=minimum, maximum=maximum)
+
+
+def _line(charge: Charge, parties: list[Party], index: int, window: int, cost: _Cost) -> DraftLine:
+    party = parties[index]
+    segment, used, alone = party.segment, party.used[window], len(parties) == 1
+    quantity = cost.quantity if alone else used.value
+    return DraftLine(
         contract=segment.terms.contract,
         charge=charge.name,
         kind=LineKind.USAGE,
-        device=None if life is None else life.device,
+        device=party.device,
+        window=None if cost.window is None else cost.window.name,
         # As printed: what is booked is what stands on the invoice, also where no finite decimal spells it.
         quantity=Fraction(plain(quantity)),
         unit=_unit(segment, charge),
-        unit_price=priced.unit_price,
-        exact=currency.exact(priced.exact),
-        amount=currency.amount(priced.exact),
+        unit_price=cost.priced.unit_price,
+        exact=segment.currency.exact(cost.shares[index].exact),
+        amount=cost.shares[index].amount,
         service_start=segment.start,
         service_end=segment.end,
         estimated=used.estimated,
-        why=_why(segment, charge, life, used, (quantity, free)),
-        steps=steps,
+        why=_why(charge, parties, index, window, cost),
+        steps=_steps(parties, index, window, cost),
         reads=used.reads,
         gaps=used.gaps,
     )
-    minimum = Fraction(charge.minimum) * share if charge.minimum is not None and segment.closed else None
-    maximum = None if charge.maximum is None else Fraction(charge.maximum)
-    return bounded(line, priced.exact, charge.discount_percent, currency, minimum=minimum, maximum=maximum)
 
 
-def _due(steps: tuple[Step, ...]) -> tuple[Step, ...]:
-    """Steps that cost something or count something: where all is included the empty one says nothing."""
-    return tuple(step for step in steps if step.get("quantity") != "0" or Decimal(str(step["amount"])))
+def _steps(parties: list[Party], index: int, window: int, cost: _Cost) -> tuple[Step, ...]:
+    steps: tuple[Step, ...] = cost.priced.steps
+    if cost.free:
+        kept = steps if cost.quantity > cost.free else tuple(step for step in steps if is_step_due(step))
+        steps = ({"quantity": plain(cost.free), "included": True}, *kept)
+    if len(parties) > 1:
+        mine, all_of = parties[index].used[window].value, sum(party.used[window].value for party in parties)
+        share = (plain(mine), plain(Fraction(all_of))) if all_of else ("1", str(len(parties)))
+        steps += ({"share": share[0], "of": share[1], "amount": plain(cost.shares[index].exact)},)
+    return steps
 
 
 def _unit(segment: Segment, charge: Charge) -> str:
     assert charge.meter is not None, "the catalog requires it"
-    return segment.terms.meters[charge.meter].unit
+    meter = segment.terms.meters[charge.meter]
+    # A demand is a rate: kWh an hour.
+    return meter.unit if meter.demand is None else f"{meter.unit}/h"
 
 
-def _why(segment: Segment, charge: Charge, life: Life | None, used: Quantity, billed: tuple[Fraction, Fraction]) -> str:
-    unit = _unit(segment, charge)
-    quantity, free = billed
-    who = life.device if life is not None else f"{len(segment.lives)} device{'' if len(segment.lives) == 1 else 's'}"
+def _why(charge: Charge, parties: list[Party], index: int, window: int, cost: _Cost) -> str:
+    party = parties[index]
+    segment, used = party.segment, party.used[window]
+    unit, count = _unit(segment, charge), len(segment.lives)
+    who = party.device if party.device is not None else f"{count} device{'' if count == 1 else 's'}"
     told = f"{plain(used.value)} {unit} of {charge.meter} by {who}"
-    if quantity != used.value:
-        told += f", in whole steps of {charge.increment} {unit}: {plain(quantity)}"
-    if free:
-        told += f"; {plain(free)} included"
+    if cost.window is not None:
+        told += f" in {cost.window.name}"
+    if len(parties) > 1:
+        told += f", of {plain(cost.used.value)} {unit} by {len(parties)} that share a pool"
+    if cost.quantity != cost.used.value:
+        told += f", in whole steps of {charge.increment} {unit}: {plain(cost.quantity)}"
+    if cost.free:
+        told += f"; {plain(cost.free)} included"
+    if used.unmeasured:
+        told += f"; {used.unmeasured} s were not measured and count as zero"
     if used.estimated:
         told += "; partly estimated"
     return f"{told}; parts of the time are not known" if used.gaps else told

@@ -1,5 +1,6 @@
 """Usage held in memory: the plain sum over spans, which every faster view must equal."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -32,6 +33,8 @@ class Ledger:
         self._gaps: dict[ChannelName, list[NamedGap]] = {}
         for span in sorted(spans, key=lambda each: (each.start, each.epoch, each.seq, each.kind)):
             self._spans.setdefault(span.channel, []).append(span)
+        self._starts = {channel: [span.start for span in held] for channel, held in self._spans.items()}
+        self._longest = {channel: max(span.end - span.start for span in held) for channel, held in self._spans.items()}
         for gap in sorted(gaps, key=lambda each: (each.start, each.end)):
             self._gaps.setdefault(gap.channel, []).append(gap)
 
@@ -54,7 +57,12 @@ class Ledger:
 
     def spans(self, channel: ChannelName, start: int, end: int) -> list[Span]:
         """Spans that overlap [start, end), by start, then epoch and seq."""
-        return [span for span in self._spans.get(channel, ()) if span.start < end and span.end > start]
+        held = self._spans.get(channel)
+        if held is None:
+            return []
+        starts = self._starts[channel]
+        first, last = bisect_right(starts, start - self._longest[channel]), bisect_left(starts, end)
+        return [span for span in held[first:last] if span.end > start]
 
     def channels(self, gateway: str, device: str) -> list[ChannelName]:
         """The channels of a device that have ever reported."""

@@ -127,6 +127,10 @@ def test_the_catalog_page_knows_every_key(key: str) -> None:
     assert re.search(rf"(`|\[|\.|, |\{{ ){key}(`|\]|\.|,| \}})", CATALOG), key
 
 
+ARCHITECTURE: Final = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+PROMISES: Final = re.findall(r"^\| P(\d+) \| [^|]+ \| ([^|]+) \|$", ARCHITECTURE, re.MULTILINE)
+
+
 def test_the_architecture_names_every_promise() -> None:
     assert [int(number) for number, _ in PROMISES] == list(range(1, 24))
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud_collector.contracts.catalog import Duration, DurationUnit
+from cloud_collector.contracts.duration import Duration, DurationUnit
 from cloud_collector.contracts.named_period import named_days
 from cloud_collector.contracts.period import Period, boundary, iso, later, local_days, periods
 from cloud_collector.contracts.read import load_catalog
