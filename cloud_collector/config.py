@@ -105,12 +105,7 @@ def _merge_file(merged: _Merged, known: Mapping[Where, Any], path: Path) -> None
 
 def _merge(merged: _Merged, known: Mapping[Where, Any], where: Where, value: Any, origin: str) -> None:
     if where not in known:
-        here = sorted(
-            {each[len(where) - 1] for each in known if each[: len(where) - 1] == where[:-1] and len(each) >= len(where)}
-        )
-        near = difflib.get_close_matches(where[-1], here, 1, 0.5)
-        advice = f"did you mean {near[0]}?" if near else f"known are {', '.join(here)}"
-        merged.problems.append(f"{origin}: unknown key {'.'.join(where)}, {advice}")
+        merged.problems.append(f"{origin}: unknown key {'.'.join(where)}, {_advice(known, where)}")
         return
     try:
         found = TypeAdapter(known[where]).validate_python(value)
@@ -148,6 +143,22 @@ def _record(cls: Any, merged: _Merged, above: Where) -> Any:
     except InvalidRecord as error:
         origin = merged.origins.get((*above, str(error).partition(" ")[0]), "the configuration")
         raise ConfigInvalid(f"{origin}: {error}") from error
+
+
+def _advice(known: Mapping[Where, Any], where: Where) -> str:
+    if _leads(known, where):
+        return f"it is a table of {', '.join(each[-1] for each in known if each[: len(where)] == where)}"
+    # The first level that is wrong: a table's name as well as an option's.
+    level = next(at for at in range(len(where)) if not _leads(known, where[: at + 1]))
+    here = sorted({each[level] for each in known if each[:level] == where[:level] and len(each) > level})
+    near = difflib.get_close_matches(where[level], here, 1, 0.5)
+    if near:
+        return f"did you mean {near[0]}?"
+    return f"known are {', '.join(here)}" if here else f"{'.'.join(where[:level])} is no table"
+
+
+def _leads(known: Mapping[Where, Any], where: Where) -> bool:
+    return any(each[: len(where)] == where for each in known)
 
 
 def _is_table(known: Mapping[Where, Any], where: Where) -> bool:

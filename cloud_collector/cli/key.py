@@ -69,6 +69,10 @@ def read_public(path: Path) -> PublicKey:
     except FileNotFoundError:
         say(f"there is no {path}")
         raise typer.Exit(3) from None
-    except (OSError, UnicodeDecodeError, InvalidRecord) as error:
+    except OSError as error:
+        say(f"{path} cannot be read: {error.strerror}")
+    except UnicodeDecodeError:
+        say(f"{path}: this is no PEM file")
+    except InvalidRecord as error:
         say(f"{path}: {error}")
-        raise typer.Exit(2) from None
+    raise typer.Exit(2)

@@ -148,3 +148,26 @@ def test_a_stretch_that_is_none_is_said(site: Path, words: tuple[str, ...], said
     done = run("usage", "show", *words, "--config", site / "collector.toml")
     assert done.exit_code == 2
     assert said in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("flag", "said"),
+    [
+        ("brokr.host=x", "unknown key brokr.host, did you mean broker?"),
+        ("broker.hst=x", "unknown key broker.hst, did you mean host?"),
+        ("broker=x", "unknown key broker, it is a table of host, port, "),
+        ("store_path.x=1", "unknown key store_path.x, store_path is no table"),
+        ("tick_seconds=0", "--set tick_seconds: tick_seconds must be at least 1"),
+    ],
+)
+def test_an_unknown_key_is_named_at_the_level_that_is_wrong(site: Path, flag: str, said: str) -> None:
+    done = run("gateway", "list", "--config", site / "collector.toml", "--set", flag)
+    assert done.exit_code == 2
+    assert said in done.stderr
+
+
+def test_what_is_no_key_is_said(site: Path) -> None:
+    (site / "junk").write_bytes(bytes(range(256)))
+    done = run("gateway", "add", "gw-1", "--key", site / "junk", "--config", site / "collector.toml")
+    assert (done.exit_code, done.stderr) == (2, f"{site / 'junk'}: this is no PEM file\n")
+    assert run("gateway", "add", "GW 1", "--key", site / "gw.pub").exit_code == 2
