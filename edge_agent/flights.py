@@ -102,8 +102,9 @@ class Flights:
         return resting
 
     def next_due_ms(self, window: Iterable[Place]) -> int | None:
-        """When the next line of the window is due."""
-        return min((self._flights[place].due_ms for place in window if place in self._flights), default=None)
+        """When the next line of the window is due; a line beyond it may be overdue, and waits for its place."""
+        places = list(dict.fromkeys(window))[:UPLINK_BACKLOG_LINES]
+        return min((self._flights[place].due_ms for place in places if place in self._flights), default=None)
 
     def _is_due(self, place: Place, now_ms: int) -> bool:
         flight = self._flights.get(place)
