@@ -37,6 +37,10 @@ _LINE_OVERHEAD_BYTES: Final = 512
 """What a line takes beside its raw bytes: columns, index entries, page heads."""
 
 
+class SpoolForeign(DatabaseFailed):
+    """The spool belongs to another gateway."""
+
+
 class SpoolFull(MetersealError):
     """The spool is full of lines that the collector has not confirmed: bring the link up or raise spool_bytes_max."""
 
@@ -70,7 +74,9 @@ class Spool:
         spool = cls(database, key=key, author=author, bytes_max=bytes_max, origin=origin)
         if spool.gateway != gateway:
             database.close()
-            raise DatabaseFailed(f"the spool belongs to the gateway {spool.gateway}, not to {gateway}: name another")
+            raise SpoolForeign(
+                f"the spool belongs to the gateway {spool.gateway}, not to {gateway}: name another with spool_path"
+            )
         return spool
 
     @property

@@ -77,6 +77,7 @@ _EXITS: Final = {
     "KeyExists": Exit.REFUSED,
     "KeyUnusable": Exit.USAGE,
     "SpecChanged": Exit.USAGE,
+    "SpoolForeign": Exit.REFUSED,
     "SpoolFull": Exit.TRY_AGAIN,
     "SpoolMissing": Exit.NOT_FOUND,
 }

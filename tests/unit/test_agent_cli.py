@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -172,6 +173,27 @@ class TestUsage:
         text = capsys.readouterr().out
         assert "edge-agent key new" in text
         assert text.rstrip().endswith("75 try again")
+
+    def test_the_configuration_may_be_named_before_the_command(
+        self, site: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["--config", str(site / "agent.toml"), "--set=step_seconds=7", "config", "show"]) == 0
+        assert "step_seconds = 7" in capsys.readouterr().out
+
+    def test_what_another_gateway_sealed_is_refused(self, site: Path, agent: Process) -> None:
+        agent.stop()
+        done = run(site, "run", "--set", "gateway=gw-2", code=4)
+        assert "the spool belongs to the gateway gw-1, not to gw-2" in done.stderr
+
+    def test_a_damaged_spool_is_no_reason_not_to_read_a_source(
+        self, site: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (site / "spool.db").write_bytes(b"no database" * 1000)
+        (site / "display").write_text("12.5", encoding="ascii")
+        assert main(["read", "--config", str(site / "agent.toml")]) == 1
+        assert re.search(r"meter-1\.energy +12\.5", capsys.readouterr().out)
+        assert main(["status", "--config", str(site / "agent.toml")]) == 1
+        assert "`edge-agent run` moves it aside" in capsys.readouterr().err
 
     def test_nothing_to_show_yet_ends_with_3(self, site: Path, capsys: pytest.CaptureFixture[str]) -> None:
         for name in ("status", "backlog"):
