@@ -50,7 +50,7 @@ def preview(store: StoreOption = None, contract: Contracts = None, as_of: AsOf =
 
     The next invoice of every contract whose period has ended, as it would be issued; nothing is changed.
     """
-    instant = _instant(as_of)
+    instant = _instant(as_of, SystemClock().utc_ms())
     with opened(settings(store=store)) as held:
         _known(held, contract)
         found = previewed(held, instant, Sight(view=StoreView), contracts=contract)
@@ -81,7 +81,8 @@ def run(
     Close every period that is due: issue, number, seal and archive. Killed anywhere, the same command completes it
     with the same bytes. Exit 4 refused, 5 where something is parked.
     """
-    now, instant = SystemClock().utc_ms(), _instant(as_of)
+    now = SystemClock().utc_ms()
+    instant = _instant(as_of, now)
     if instant > now:
         say("--as-of lies in the future: nothing is issued before its time")
         raise typer.Exit(2)
@@ -168,9 +169,9 @@ def _known(held: Store, wanted: list[str] | None) -> None:
             raise typer.Exit(NOT_FOUND)
 
 
-def _instant(text: str | None) -> int:
+def _instant(text: str | None, now: int) -> int:
     if text is None:
-        return SystemClock().utc_ms()
+        return now
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:

@@ -68,6 +68,14 @@ def test_a_month_is_previewed_run_listed_exported_and_verified(here: Path) -> No
     assert verify_invoice([str(names["bundle"]), *trust]) == 0
 
 
+def test_a_run_without_an_instant_is_never_of_the_future(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two looks at the clock a millisecond may pass."""
+    del here
+    times = iter(range(10**12, 10**12 + 1000))
+    monkeypatch.setattr("cloud_collector.cli.billing.SystemClock.utc_ms", lambda _: next(times))
+    assert run("billing", "run").exit_code == 0
+
+
 def test_before_the_period_ends_nothing_is_due(here: Path) -> None:
     del here
     done = run("billing", "preview", "--as-of", "2026-10-31T21:59:59Z")
