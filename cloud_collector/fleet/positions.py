@@ -138,7 +138,10 @@ class Positions:
         if reason is None and holder is not None and not self._committed(chain, seq, entry.hash):
             return self._set_aside(chain, entry, Hold.LOSER, "another line holds its position")
         if reason is not None:
-            return self._set_aside(chain, entry, Hold.DEAD, reason)
+            outcome = self._set_aside(chain, entry, Hold.DEAD, reason)
+            # What follows it may have come before it, and taken positions that were free.
+            self._bury_after(chain, seq, entry.hash)
+            return outcome
         if holder is not None:
             self._demote(chain, seq, holder, Hold.LOSER, "the line after it follows another one")
         self._put(chain, entry, Hold.POSITION)
@@ -235,7 +238,10 @@ class Positions:
     def _bury(self, chain: Chain, seq: int, holder: tuple[int, str, str]) -> None:
         """Set a line that contradicts the chain aside, and every line that follows it."""
         self._demote(chain, seq, holder, Hold.DEAD, "it follows another line than the one held")
-        name = holder[1]
+        self._bury_after(chain, seq, holder[1])
+
+    def _bury_after(self, chain: Chain, seq: int, name: str) -> None:
+        """Set every line aside that follows one which contradicts the chain."""
         while True:
             seq += 1
             following = self._holder(chain, seq)

@@ -41,7 +41,8 @@ def expected_totals(meter: Meter, lives: Sequence[Life], epochs: Sequence[int]) 
 
 
 def _life_of(number: int, lives: Sequence[Life]) -> Life:
-    return max((life for life in lives if life.first_look <= number), key=lambda life: life.first_look)
+    # The latest of them: a life may end without having looked at all.
+    return next(life for life in reversed(lives) if life.first_look <= number)
 
 
 def _first_looks(good: Sequence[Look], lives: Sequence[Life]) -> list[Look]:
