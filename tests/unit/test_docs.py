@@ -40,6 +40,19 @@ def test_a_page_links_only_to_what_is_there(path: Path) -> None:
     assert [link for link in LINK.findall(text) if not (path.parent / link).exists()] == []
 
 
+def _anchors(page: Path) -> set[str]:
+    """The headings of a page as links spell them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=_name)
+def test_a_page_links_only_to_headings_that_are_there(path: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|mailto:)([^)#\s]*)#([^)\s]+)\)", CODE.sub("", path.read_text(encoding="utf-8")))
+    targets = [(path.parent / page if page else path, anchor) for page, anchor in links]
+    assert [f"{page.name}#{anchor}" for page, anchor in targets if anchor not in _anchors(page)] == []
+
+
 @pytest.mark.parametrize("path", PAGES, ids=_name)
 def test_a_page_names_only_files_that_are_there(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
