@@ -178,6 +178,8 @@ class Agent:
             on_contradicted=on_contradicted,
             health=self._health,
             prefix=self._settings.prefix,
+            drain_delay_seconds=self._settings.drain_delay_seconds,
+            reconnect_seconds_max=self._settings.reconnect_seconds_max,
         )
 
     async def _make_room(self) -> None:

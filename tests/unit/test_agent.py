@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -11,7 +12,7 @@ import pytest
 
 from edge_agent.agent import Agent
 from edge_agent.disk import FileDisk
-from edge_agent.limits import BACKLOG_LINES_MAX, READ_SECONDS_MAX, READINGS_CHUNK_MAX
+from edge_agent.limits import BACKLOG_LINES_MAX, READ_SECONDS_MAX, READINGS_CHUNK_MAX, UPLINK_BACKLOG_LINES
 from edge_agent.reading import ChannelSpec, Kind, Reading, Source, SourceDown
 from edge_agent.settings import AgentSettings
 from edge_agent.spool import Spool, SpoolFull
@@ -214,6 +215,23 @@ def test_a_failing_a_broken_and_a_silent_source_do_not_stop_the_others(tmp_path:
             sources[0].fails = None
             await asyncio.sleep(20)
             assert agent.status()["sources"][0]["down"] is None
+
+    run(story())
+
+
+def test_the_longest_waits_are_those_that_were_configured(tmp_path: Path) -> None:
+    """P8: what `reconnect_seconds_max` and `drain_delay_seconds` say reaches the uplink."""
+
+    async def story() -> None:
+        site = Site(tmp_path, Counter())
+        site.settings = replace(site.settings, reconnect_seconds_max=1, drain_delay_seconds=0)
+        site.wire.up = False
+        async with running(site):
+            await asyncio.sleep(20_000)
+            assert len(site.wire.sessions) > 20_000
+            site.wire.up = True
+            await asyncio.sleep(3)
+            assert len(site.reports()) > UPLINK_BACKLOG_LINES
 
     run(story())
 
