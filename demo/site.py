@@ -106,6 +106,8 @@ def _agent(site: Site, gateway: str, meters: list[Meter]) -> str:
         f'gateway = "{gateway}"\nkey_file = "{site.gateway_key(gateway)}"\n'
         f'receipt_key_files = ["{site.receipt_public}"]\nspool_path = "{folder / "spool.db"}"\n'
         f"step_seconds = {step}\ninterval_count = {count}\ncommit_seconds = 10\n"
+        # A container's kernel calls its clock unsynchronised; here the host keeps the time.
+        f'wall_clock = "trusted"\n'
         f"drain_delay_seconds = 1\nreconnect_seconds_max = 5\n\n{_broker(site, gateway)}\n"
     )
     return head + (_replay(folder, meters) if meters else _live())

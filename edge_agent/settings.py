@@ -7,7 +7,7 @@ else; `config/agent.toml` shows them, and a test compares the two.
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from edge_agent.invalid import InvalidSetting, require_fits, require_within
 from edge_agent.limits import DRAIN_DELAY_SECONDS_MAX, RECONNECT_SECONDS_MAX
@@ -46,6 +46,8 @@ class AgentSettings:
     """How many intervals one sealed line holds."""
     commit_seconds: int = 60
     """How often the open window is written to disk; 300 spares flash."""
+    wall_clock: Literal["kernel", "trusted"] = "kernel"
+    """Whether the wall clock is believed when the kernel says that it is synchronised, or always."""
     drain_delay_seconds: int = int(DRAIN_DELAY_SECONDS_MAX)
     """The longest random wait before a backlog is sent after an outage, so that a fleet does not come back as one."""
     reconnect_seconds_max: int = int(RECONNECT_SECONDS_MAX)

@@ -53,7 +53,7 @@ def settings_of(config: Path, flags: Sequence[str]) -> AgentSettings:
 
 
 async def _run(settings: AgentSettings) -> None:
-    clock = SystemClock()
+    clock = SystemClock(trusted=settings.wall_clock == "trusted")
     link = WatchedLink(MqttLink(settings.broker, settings.gateway, dates_checked=_dates_checked(clock)), clock)
     sources = [source_of(each, clock) for each in settings.sources]
     agent = Agent(

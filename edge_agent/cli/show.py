@@ -115,7 +115,7 @@ async def _read(settings: AgentSettings) -> list[dict[str, Any]]:
     if found is not None:
         rows: list[dict[str, Any]] = found["rows"]
         return rows
-    clock = SystemClock()
+    clock = SystemClock(trusted=settings.wall_clock == "trusted")
     sources = [source_of(each, clock) for each in settings.sources]
     specs = tuple(spec for source in sources for spec in source.channels)
     snapshot = _snapshot(settings)

@@ -30,7 +30,14 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own clocks."""
+    """The machine's own clocks.
+
+    `trusted` believes the wall clock whatever the kernel says: in a container or a virtual machine the
+    host keeps the time, and the kernel seen from inside calls it unsynchronised.
+    """
+
+    def __init__(self, *, trusted: bool = False) -> None:
+        self._trusted = trusted
 
     def boot_ms(self) -> int:
         """CLOCK_BOOTTIME."""
@@ -42,6 +49,8 @@ class SystemClock:
 
     def synchronised(self) -> bool:
         """By adjtimex(2); where the kernel cannot be asked (containers), a wall clock past 2026 is believed."""
+        if self._trusted:
+            return True
         state = _adjtimex_state()
         return self.utc_ms() > 1_767_225_600_000 if state is None else state != _ADJTIMEX_ERROR
 
