@@ -6,7 +6,7 @@ from typing import Any
 from cloud_collector.contracts.period import iso
 from cloud_collector.contracts.read import load_catalog
 from cloud_collector.contracts.terms import Terms, terms_of
-from cloud_collector.rating.booking import bookings_of
+from cloud_collector.rating.booking import bookings_of, period_start_of
 from cloud_collector.rating.csv_facts import instant_ms_of, read_states, read_usage
 from cloud_collector.rating.draft import Draft
 from cloud_collector.rating.quote import Question, quote
@@ -101,6 +101,7 @@ def quoted(
             spans=read_usage(usage_csv(*rows), "usage.csv", catalog.meters),
             states=read_states("device,state,at\n" + "\n".join(states.split()), "states.csv"),
             booked=[booking for answer in booked for booking in bookings_of(answer)],
+            booked_from=min((period_start_of(answer) for answer in booked), default=None),
             as_of=None if as_of is None else instant_ms_of(as_of),
         ),
     )

@@ -14,7 +14,7 @@ from cloud_collector.cli.opened import say
 from cloud_collector.contracts.catalog import Catalog
 from cloud_collector.contracts.node import nearest
 from cloud_collector.contracts.terms import UnknownContract, terms_of
-from cloud_collector.rating.booking import Booking, bookings_of
+from cloud_collector.rating.booking import Booking, bookings_of, period_start_of
 from cloud_collector.rating.csv_facts import BadRow, instant_ms_of, read_states, read_usage
 from cloud_collector.rating.draft import Draft
 from cloud_collector.rating.quote import NoPeriod, Question
@@ -61,11 +61,13 @@ def quote(
         raise _ended(f"{error}{nearest(contract, book.contracts)}", 3) from None
     spans = _read(usage, lambda text: read_usage(text, str(usage), book.meters))
     _name_unknown_devices(book, spans, usage)
+    answers = [_read(path, lambda text: _answer(text, contract)) for path in booked or ()]
     question = Question(
         period=period,
         spans=spans,
         states=[] if states is None else _read(states, lambda text: read_states(text, str(states))),
-        booked=[booking for path in booked or () for booking in _read(path, lambda text: _bookings(text, contract))],
+        booked=[booking for _, bookings in answers for booking in bookings],
+        booked_from=min((start for start, _ in answers), default=None),
         as_of=None if as_of is None else _as_of(as_of),
     )
     try:
@@ -104,7 +106,7 @@ def table(draft: Draft) -> str:
 
 
 def _label(line: dict[str, Any]) -> str:
-    named = line["charge"] if line["device"] is None else f"{line['charge']}, {line['device']}"
+    named = ", ".join(each for each in (line["charge"], line["device"], line["window"]) if each is not None)
     return named if line["kind"] in {"subscription", "usage", "one_time"} else f"{named} ({line['kind']})"
 
 
@@ -119,6 +121,12 @@ def _step(step: dict[str, Any]) -> str:
             return f"{seconds} of {of} seconds {state} at {price} = {amount}"
         case {"packages": packages, "size": size, "price": price, "amount": amount}:
             return f"{packages} packages of {size} at {price} = {amount}"
+        case {"share": share, "of": of, "amount": amount}:
+            return f"a share of {share} in {of} = {amount}"
+        case {"committed": committed, "counted": counted, "amount": amount}:
+            return f"{committed} committed - {counted} that counts = {amount}"
+        case {"quantity": quantity, "flat": flat, "amount": amount}:
+            return f"at {quantity}: {flat} = {amount}"
         case {"quantity": quantity, "price": price, "amount": amount}:
             return f"{quantity} at {price} = {amount}"
         case {"quantity": quantity, "percent": percent, "amount": amount}:
@@ -127,11 +135,12 @@ def _step(step: dict[str, Any]) -> str:
             return ", ".join(f"{key} {value}" for key, value in step.items())
 
 
-def _bookings(text: str, contract: str) -> tuple[Booking, ...]:
+def _answer(text: str, contract: str) -> tuple[int, tuple[Booking, ...]]:
+    """Where an earlier answer's period begins, and what it booked."""
     earlier = json.loads(text, parse_float=Decimal)
     if earlier["contract"] != contract:
         raise ValueError(f"it is an answer for the contract {earlier['contract']!r}")
-    return bookings_of(earlier)
+    return period_start_of(earlier), bookings_of(earlier)
 
 
 def _as_of(text: str) -> int:

@@ -42,6 +42,11 @@ def bookings_of(answer: Mapping[str, Any]) -> tuple[Booking, ...]:
     return tuple(_booking(str(answer["contract"]), line) for line in answer["lines"])
 
 
+def period_start_of(answer: Mapping[str, Any]) -> int:
+    """Where the period of a draft in its public form begins; raises ValueError or KeyError where it is none."""
+    return _instant(answer["period"]["start"])
+
+
 def unbooked(
     lines: Sequence[DraftLine],
     booked: Iterable[Booking],

@@ -28,6 +28,8 @@ class Question:
     spans: Sequence[Span] = ()
     states: Sequence[StateChange] = ()
     booked: Sequence[Booking] = ()
+    booked_from: int | None = None
+    """Where the earliest period begins of which something, or nothing, was booked."""
     as_of: int | None = None
     """Milliseconds: what was received later does not count."""
 
@@ -51,7 +53,15 @@ def quote(terms: Terms, question: Question) -> Draft:
         raise NoPeriod(f"{terms.contract} has no billing period in {question.period}: it starts on {terms.start}")
     closed = question.as_of is None or question.as_of >= period.end * 1_000
     return draft(
-        terms, period, usage, starts=starts, states=states, booked=question.booked, closed=closed, others=others
+        terms,
+        period,
+        usage,
+        starts=starts,
+        states=states,
+        booked=question.booked,
+        closed=closed,
+        others=others,
+        own_advance=question.booked_from is not None and question.booked_from < period.start,
     )
 
 

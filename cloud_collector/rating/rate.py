@@ -36,17 +36,19 @@ def draft(
     booked: Iterable[Booking] = (),
     closed: bool = True,
     others: Mapping[str, Starts] | None = None,
+    own_advance: bool = False,
 ) -> Draft:
     """What a period costs beyond what is booked for it, with the next period's charges that are due in advance.
 
     Pure: the same facts give the same draft (P15). `starts` comes from `first_activity`, and so do those of
     `others`, the contracts that share a pool; `closed` is false before the period's end, when there is no minimum
-    and no commitment yet. The period's own advance charges are rated if it is the first, or if an earlier period
-    is booked. Raises UnlikeUnits where a channel cannot be billed in the catalog's unit: park the account (P19).
+    and no commitment yet. The period's own advance charges are rated if it is the first, and with `own_advance`,
+    where `booked` holds what the period before has billed of them. Raises UnlikeUnits where a channel
+    cannot be billed in the catalog's unit: park the account (P19).
     """
     booked = [booking for booking in booked if booking.key.contract == terms.contract]
     facts = _facts(terms, period, usage, starts, states, others)
-    scope = Scope.of(facts, period, booked)
+    scope = Scope.of(facts, period, own_advance=own_advance)
     lines = [line for charge, line in _rated(facts, period, closed=closed) if scope.own_advance or not _advance(charge)]
     if scope.following is not None:
         lines += [line for charge, line in _rated(facts, scope.following, closed=closed) if _advance(charge)]

@@ -1,6 +1,5 @@
 """What a draft of a period speaks for: its own charges, the next one's in advance, and which bookings are theirs."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -19,23 +18,20 @@ class Scope:
     following: Period | None
     """The next period, where it has charges in advance."""
     own_advance: bool
-    """Whether the period's own advance charges are rated: the first's are, and those of which an invoice was."""
+    """Whether the period's own advance charges are rated: the period before has billed them, but for the first's."""
     in_advance: frozenset[str]
     on_end: frozenset[str]
     """Charges by name."""
 
     @classmethod
-    def of(cls, facts: Facts, period: Period, booked: Iterable[Booking]) -> "Scope":
-        """What the draft of a period speaks for, given what is booked."""
+    def of(cls, facts: Facts, period: Period, *, own_advance: bool) -> "Scope":
+        """What the draft of a period speaks for; the first one's own advance charges always are of it."""
         charges = [charge for stretch in facts.terms.stretches for charge in stretch.charges]
         in_advance = frozenset(charge.name for charge in charges if charge.in_advance)
-        earlier = any(
-            booking.key.segment_start < period.start and booking.key.kind is not LineKind.TRUE_UP for booking in booked
-        )
         return cls(
             period=period,
             following=_following(facts, period) if in_advance else None,
-            own_advance=period.number == 1 or earlier,
+            own_advance=period.number == 1 or own_advance,
             in_advance=in_advance,
             on_end=frozenset(charge.name for charge in charges if charge.on is Occasion.ENDED),
         )

@@ -8,6 +8,7 @@ from cloud_collector.contracts.node import CatalogError
 from cloud_collector.contracts.read import load_catalog
 from tests.quoting import CONNECTION, ENERGY, catalog_text, quoted
 
+FIRST_USE = '[plans.p.activation]\nrule = "first_use"\n'
 ADVANCE = CONNECTION.replace("9.90", '31\ndue = "advance"')
 
 
@@ -51,6 +52,15 @@ def test_a_device_that_starts_in_between_is_a_delta() -> None:
         ("gw/a", "31.00"),
         ("gw/b", "31.00"),
     ]
+
+
+def test_an_earlier_answer_without_lines_is_an_earlier_period_too() -> None:
+    late = catalog_text(charges=ADVANCE, zone="UTC", start="2026-08-16") + FIRST_USE
+    row = "gw/a energy 2026-10-22T00:00:00Z 1h 1"
+    assert [str(line.amount) for line in quoted(late, row).lines] == ["31.00"]
+    september = quoted(late, row, period="2026-08", as_of="2026-09-01T00:00:00Z").to_json()
+    assert september["lines"] == []
+    assert [str(line.amount) for line in quoted(late, row, booked=(september,)).lines] == ["10.00", "31.00"]
 
 
 def test_an_end_in_between_gives_back() -> None:
