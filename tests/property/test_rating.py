@@ -28,6 +28,19 @@ MODELS = [
     ),
     ENERGY.replace('"per_unit"\nprice = 0.30', '"package"\nsize = 3\nprice = 1.11'),
     ENERGY.replace("0.30", "0.333\ndiscount_percent = 12.5\nmaximum = 9\nminimum = 1"),
+    ENERGY.replace(
+        "price = 0.30",
+        'included = 3\nwindows = [{ name = "day", days = "mon-sat", from = "07:00", to = "22:00", price = 0.333 }, '
+        '{ name = "rest", price = 0.1 }]',
+    ),
+    ENERGY.replace("0.30", '0.333\npool = "contract"\nincluded = 2\ndiscount_percent = 5'),
+    ENERGY.replace('"per_unit"\nprice = 0.30', '"package"\nsize = 3\nprice = 1.11\npool = "contract"'),
+]
+COMMITMENTS = [
+    "",
+    "[plans.p.commitment]\namount = 20\n",
+    '[plans.p.commitment]\namount = 200\ncycle = "year"\n',
+    "[plans.p.commitment]\ndevices = 2\nprice_per_device = 1.23\n",
 ]
 
 rows = st.lists(
@@ -44,13 +57,18 @@ rows = st.lists(
     max_size=12,
 )
 charges = st.builds(
-    lambda model, per, subscription, first_use: (
-        model + f'per = "{per}"\n' + (CONNECTION if subscription else "") + (FIRST_USE if first_use else "")
+    lambda model, per, subscription, first_use, commitment: (
+        model
+        + f'per = "{per}"\n'
+        + (CONNECTION if subscription else "")
+        + (FIRST_USE if first_use else "")
+        + commitment
     ),
     st.sampled_from(MODELS),
     st.sampled_from(["device", "contract"]),
     st.booleans(),
     st.booleans(),
+    st.sampled_from(COMMITMENTS),
 )
 FIRST_USE = (
     '[plans.p.activation]\nrule = "first_use"\nany = [{ meter = "energy", at_least = 3 }, { active_days = 2 }]\n'
@@ -178,3 +196,23 @@ def test_a_cent_is_never_lost_between_the_devices_of_a_contract() -> None:
     text = catalog_text(charges=ENERGY + 'per = "device"\n', devices='["gw/a", "gw/b"]')
     facts = [f"gw/{device} energy 2026-10-05T10:00:00Z 1h 0.05" for device in "ab"]
     assert spent(quoted(text, *facts), "Energy") == Fraction("0.04")  # 0.015 each, rounded once a line
+
+
+@given(start=st.integers(1, 31), ended=st.integers(1, 92), suspended=st.integers(1, 92))
+@settings(max_examples=30, deadline=None)
+def test_charges_in_advance_come_to_what_arrears_come_to(start: int, ended: int, suspended: int) -> None:
+    """P14: whatever happens in between, deltas make it good."""
+    begin = datetime(2026, 8, 1, 12, tzinfo=UTC)
+    states = " ".join(
+        f"gw/a,{state},{(begin + timedelta(days=day)).isoformat()}"
+        for state, day in (("suspended", suspended), ("ended", ended))
+    )
+    charge = CONNECTION.replace("9.90", "9.99\nstate_prices = { suspended = 1.11 }")
+    arrears = catalog_text(charges=charge, start=f"2026-08-{start:02}", contract="end = 2026-11-01")
+    advance = arrears.replace("price = 9.99", 'price = 9.99\ndue = "advance"')
+    answers: list[dict[str, object]] = []
+    for period, as_of in (("2026-08", "2026-09-01"), ("2026-09", "2026-10-01"), ("2026-10", "2026-11-01")):
+        draft = quoted(advance, period=period, states=states, booked=tuple(answers), as_of=f"{as_of}T00:00:00+03:00")
+        answers.append(draft.to_json())
+    whole = [quoted(arrears, period=f"2026-{month}", states=states).net for month in ("08", "09", "10")]
+    assert sum(Decimal(str(answer["net"])) for answer in answers) == sum(whole)
