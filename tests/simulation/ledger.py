@@ -89,7 +89,12 @@ def _alone(broken: Break, good: Sequence[Look], lives: Sequence[Life], epochs: S
     after = [look for look in good if look.at >= broken.at]
     if not before or not after:
         return {0}
-    starts = _durable(before, after[0], lives)
+    starts: list[Look] = []
+    for look in after:
+        starts += [start for start in _durable(before, look, lives) if start not in starts]
+        life = _life_of(look.number, lives)
+        if life.ended is None or life.committed_look > look.number:
+            break  # What was seen after the break is surely remembered, so what follows goes on from it.
     ends = []
     for look, following in zip(after, [*after[1:], None], strict=True):
         ends.append(look)
