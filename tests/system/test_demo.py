@@ -1,5 +1,6 @@
 """`make demo ONCE=1`: from an empty folder to verified invoices, every row over MQTT."""
 
+import io
 import json
 import sqlite3
 import subprocess
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.requirements import require
+from tests.system.conformance.bundle import recheck
+from tests.system.conformance.lines import NotConforming
 
 pytestmark = pytest.mark.system
 
@@ -68,3 +71,51 @@ def test_no_row_enters_the_store_but_through_mqtt(demo: tuple[Path, str]) -> Non
     taken = [row for row in log.splitlines() if "event=collector_stopped" in row]
     assert taken, log[-500:]
     assert f"accepted={lines}" in taken[-1], taken[-1]
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_strangers_code_comes_to_the_same_totals(demo: tuple[Path, str], number: int) -> None:
+    """P12: written from the wire's description alone, without a line of ours."""
+    folder, said = demo
+    bundle = (folder / f"DEMO-{number}.zip").read_bytes()
+    found = recheck(bundle)
+    assert found.invoice["total"] in said
+    assert found.lines > 700
+    assert found.units > 0
+    line = bundle.index(b'"kind":"usage"')
+    with pytest.raises(NotConforming, match="signature"):
+        recheck(rewritten(bundle, line + 200))
+
+
+def test_openssl_verifies_a_line_with_the_key_in_the_bundle(demo: tuple[Path, str], tmp_path: Path) -> None:
+    """The wire's section 1: `cut`, `base64` and `openssl` are enough."""
+    openssl = require("openssl")
+    with zipfile.ZipFile(demo[0] / "DEMO-1.zip") as bundle:
+        keys = json.loads(bundle.read("keys.json"))["gateways"]
+        (name,) = (name for name in bundle.namelist() if name.startswith("lines/"))
+        (tmp_path / "line").write_bytes(bundle.read(name).split(b"\n")[3])
+    (tmp_path / "key.pem").write_text(keys[0]["pem"], encoding="ascii")
+    script = f"""
+        cut -d'|' -f1,2 line | tr -d '\\n' > signed
+        (cut -d'|' -f3 line | tr -d '\\n' | tr -- '-_' '+/'; echo '==') | base64 -d > signature
+        {openssl} pkeyutl -verify -pubin -inkey key.pem -rawin -in signed -sigfile signature
+    """
+    done = subprocess.run(["sh", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "Signature Verified Successfully"), done.stderr
+
+
+def rewritten(bundle: bytes, at: int) -> bytes:
+    """The bundle with one digit changed, and its zip sound again."""
+    changed = bytearray(bundle)
+    while not chr(changed[at]).isdigit():
+        at += 1
+    changed[at] ^= 1
+    with zipfile.ZipFile(io.BytesIO(bundle)) as old:
+        sizes = {each.filename: (each.header_offset, each.file_size) for each in old.infolist()}
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w") as new:
+            for name, (offset, size) in sizes.items():
+                body = offset + 30 + int.from_bytes(changed[offset + 26 : offset + 28], "little")
+                body += int.from_bytes(changed[offset + 28 : offset + 30], "little")
+                new.writestr(name, bytes(changed[body : body + size]))
+    return out.getvalue()
