@@ -1,6 +1,6 @@
 """First activity: from when each device of a contract is billed, whatever order reports arrived in (P18)."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -47,11 +47,13 @@ def first_activity(
     *,
     until: int,
     foresee: bool = False,
+    issued: Mapping[str, Activation] | None = None,
 ) -> dict[str, Activation]:
     """Each device's activation, by device; one that has not started is absent.
 
     Reports that begin before `until` are looked at, and starts up to it are named; with `foresee` also later ones
-    that the rules alone give (grace, dates, devices that join).
+    that the rules alone give (grace, dates, devices that join). Starts that issued invoices rest on stay as they
+    are where `late_evidence` keeps them.
     """
     members = [
         _Member(
@@ -80,6 +82,8 @@ def first_activity(
     for activation in sorted(ruled, key=lambda each: (each.at, _RANK.index(each.cause))):
         if activation.at < ends[activation.device] and (foresee or activation.at <= until):
             found.setdefault(activation.device, activation)
+    if issued is not None and not terms.activation.late_evidence_adjusts:
+        found |= {device: fact for device, fact in issued.items() if device in ends}
     return found
 
 

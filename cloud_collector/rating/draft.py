@@ -130,6 +130,8 @@ class Draft:
     net: Decimal
     taxes: tuple[TaxLine, ...]
     total: Decimal
+    too_late: tuple[DraftLine, ...] = ()
+    """What look-back bars: it is not billed, and not part of the public JSON."""
 
     def to_json(self) -> dict[str, Any]:
         """Exactly the answer of `cloud-collector quote`."""

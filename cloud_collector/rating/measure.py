@@ -86,20 +86,29 @@ def _of_intervals(parts: Sequence[Part], meter: Meter) -> Quantity:
         for piece in pieces_of(part.segment.usage, channel_of(part.life.device, meter.name), meter, part.times)
     ]
     estimated = any(piece.estimated or piece.is_cut for piece in pieces)
+    gaps = tuple(gap for part in parts for gap in _gaps(part, meter))
     match meter.aggregate:
         case Aggregate.MAX:
-            return Quantity(value=peak(pieces), estimated=estimated)
+            return Quantity(value=peak(pieces), estimated=estimated, gaps=gaps)
         case Aggregate.COUNT:
-            return Quantity(value=Fraction(begun(pieces)), estimated=any(piece.estimated for piece in pieces))
+            estimated = any(piece.estimated for piece in pieces)
+            return Quantity(value=Fraction(begun(pieces)), estimated=estimated, gaps=gaps)
         case Aggregate.ACTIVE_TIME:
             second = ratio("s", meter.unit)
             assert second is not None, "the catalog requires a unit of time"
-            return Quantity(value=active_seconds(pieces) * second, estimated=estimated)
+            return Quantity(value=active_seconds(pieces) * second, estimated=estimated, gaps=gaps)
         case _:
             asked = sum(end - start for part in parts for start, end in part.times)
             known = sum(piece.end - piece.start for piece in pieces)
             value = mean(pieces, segment.period.end - segment.period.start)
-            return Quantity(value=value, estimated=estimated, unmeasured=max(asked - known, 0))
+            return Quantity(value=value, estimated=estimated, gaps=gaps, unmeasured=max(asked - known, 0))
+
+
+def _gaps(part: Part, meter: Meter) -> tuple[NamedGap, ...]:
+    """What is not known between the first and the last of the times."""
+    channel = channel_of(part.life.device, meter.name)
+    measured = part.segment.usage.measure(channel, part.times[0][0], part.times[-1][1])
+    return () if measured is None else measured.gaps
 
 
 def _summed(part: Part, meter: Meter) -> Quantity:
@@ -111,7 +120,8 @@ def _summed(part: Part, meter: Meter) -> Quantity:
             found += Quantity(
                 value=measured.units * worth(measured.unit, measured.exponent, meter.unit),
                 estimated=measured.estimated,
-                reads=measured.reads,
+                # In many stretches registers tell nobody anything; the whole period's stand on the invoice.
+                reads=measured.reads if len(part.times) == 1 else (),
                 gaps=measured.gaps,
             )
     return found

@@ -62,6 +62,7 @@ def quote(terms: Terms, question: Question) -> Draft:
         closed=closed,
         others=others,
         own_advance=question.booked_from is not None and question.booked_from < period.start,
+        billed_at=None if question.as_of is None else question.as_of // 1_000,
     )
 
 

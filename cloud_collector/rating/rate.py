@@ -14,6 +14,7 @@ from cloud_collector.rating.booking import Booking, unbooked
 from cloud_collector.rating.commitment import Obligation, is_pooled, obligations, overage_of, pooled, true_ups
 from cloud_collector.rating.draft import Draft, DraftLine
 from cloud_collector.rating.facts import Facts
+from cloud_collector.rating.look_back import parted
 from cloud_collector.rating.one_time import one_time
 from cloud_collector.rating.scope import Scope
 from cloud_collector.rating.segment import Segment
@@ -37,14 +38,16 @@ def draft(
     closed: bool = True,
     others: Mapping[str, Starts] | None = None,
     own_advance: bool = False,
+    billed_at: int | None = None,
 ) -> Draft:
     """What a period costs beyond what is booked for it, with the next period's charges that are due in advance.
 
     Pure: the same facts give the same draft (P15). `starts` comes from `first_activity`, and so do those of
     `others`, the contracts that share a pool; `closed` is false before the period's end, when there is no minimum
     and no commitment yet. The period's own advance charges are rated if it is the first, and with `own_advance`,
-    where `booked` holds what the period before has billed of them. Raises UnlikeUnits where a channel
-    cannot be billed in the catalog's unit: park the account (P19).
+    where `booked` holds what the period before has billed of them. Look-back is counted from
+    `billed_at`, and does not apply without. Raises UnlikeUnits where a channel cannot be billed in the catalog's
+    unit: park the account (P19).
     """
     booked = [booking for booking in booked if booking.key.contract == terms.contract]
     facts = _facts(terms, period, usage, starts, states, others)
@@ -56,7 +59,10 @@ def draft(
         found = obligations(facts, period)
         lines += true_ups(found, period, lambda each: [line for _, line in _rated(facts, each, closed=True)])
     fresh = unbooked(lines, booked, currency=terms.currency, covers=scope.covers)
-    return compose(terms, period, fresh)
+    if billed_at is None:
+        return compose(terms, period, fresh)
+    kept, too_late = parted(terms, fresh, billed_at)
+    return replace(compose(terms, period, kept), too_late=too_late)
 
 
 def compose(terms: Terms, period: Period, lines: Iterable[DraftLine]) -> Draft:

@@ -171,3 +171,27 @@ class TestAsOf:
         states = "gw/a,ended,2026-10-11T00:00:00+03:00"
         made = quoted(catalog_text(charges=SUBSCRIPTION_31), states=states, as_of="2026-10-10T00:00:00Z")
         assert str(made.net) == "31.00"
+
+
+class TestLookBack:
+    TEXT = catalog_text(charges=ENERGY.replace("0.30", "1\ndiscount_percent = 10")).replace(
+        'name = "Northwind Metering Oy"', 'name = "Northwind Metering Oy"\nlook_back = "2mo"'
+    )
+
+    def test_a_charge_for_older_service_is_not_billed_and_a_quote_without_an_instant_knows_no_age(self) -> None:
+        # October ends on 1 November, local time; two months later is 1 January.
+        assert str(quoted(self.TEXT, f"{DAY} 10").net) == "9.00"
+        assert str(quoted(self.TEXT, f"{DAY} 10", as_of="2026-12-31T22:00:00Z").net) == "9.00"
+        late = quoted(self.TEXT, f"{DAY} 10", as_of="2026-12-31T22:00:01Z")
+        assert late.lines == ()
+        assert [str(line.amount) for line in late.too_late] == ["10.00", "-1.00"]
+
+    def test_a_credit_is_billed_however_old_it_is(self) -> None:
+        first = quoted(self.TEXT, f"{DAY} 10").to_json()
+        less = quoted(self.TEXT, f"{DAY} 6", booked=(first,), as_of="2027-12-31T22:00:01Z")
+        assert [str(line.amount) for line in less.lines] == ["-4.00", "0.40"]
+
+    def test_a_higher_price_takes_nothing_back_that_it_does_not_bill(self) -> None:
+        first = quoted(self.TEXT, f"{DAY} 10").to_json()
+        dearer = self.TEXT.replace("price = 1", "price = 2")
+        assert quoted(dearer, f"{DAY} 10", booked=(first,), as_of="2027-12-31T22:00:01Z").lines == ()

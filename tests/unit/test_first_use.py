@@ -167,6 +167,16 @@ def test_order_of_arrival_does_not_matter(rule: str) -> None:
     assert len({at(started(rule, *order)) for order in permutations(rows)}) == 1
 
 
+@pytest.mark.parametrize(("late", "start"), [("adjust", "2026-01-03T10:00:00Z"), ("keep", "2026-01-05T10:00:00Z")])
+def test_late_evidence_moves_an_issued_start_or_does_not(late: str, start: str) -> None:
+    issued = started("", hour("2026-01-05", "1"))
+    rule = f'[plans.p.activation]\nrule = "first_use"\nlate_evidence = "{late}"\n'
+    catalog = load_catalog(catalog_text(rule, zone="UTC"))
+    spans = read_usage(usage_csv(hour("2026-01-03", "1"), hour("2026-01-05", "1")), "u", catalog.meters)
+    found = first_activity(terms_of(catalog, "c"), Ledger(spans), until=1_800_000_000, issued=issued)
+    assert at(found) == start
+
+
 def test_only_the_time_up_to_the_decision_is_read() -> None:
     class Counting(Ledger):
         asked: int = 0
