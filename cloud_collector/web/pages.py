@@ -63,9 +63,9 @@ _GATEWAYS: Final = (
     Column(title="Alarms", key="alarms", number=True),
 )
 _SUBSCRIPTIONS: Final = (
-    Column(title="Account", key="account"),
+    Column(title="Account", key="account", unseen=True),
+    Column(title="Device", key="device", whole=True),
     Column(title="Contract", key="contract"),
-    Column(title="Device", key="device"),
     Column(title="State", key="state", whole=True),
     Column(title="Since", key="since", whole=True),
     Column(title="Why", key="why", wrap=True),
@@ -151,8 +151,8 @@ def subscriptions(found: list[Subscription], moment: Moment) -> Table:
             row(
                 _SUBSCRIPTIONS,
                 Cell(text=each.account, value=each.account),
+                Cell(text=each.device, value=each.device, note=each.account),
                 Cell(text=each.contract, value=each.contract, note=each.plan),
-                Cell(text=each.device, value=each.device),
                 Cell(text=words.get(each.state, each.state), value=each.state, mood=moods.get(each.state, Mood.IDLE)),
                 Cell(
                     text="—" if each.since is None else moment.local(each.since),

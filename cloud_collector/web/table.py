@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -32,6 +32,8 @@ class Column:
     """Long text: it gets room."""
     whole: bool = False
     """Never broken over two lines."""
+    unseen: bool = False
+    """For programs: on the page it stands as a note beside something else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,16 @@ class Table:
     empty: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
+
+    @property
+    def seen(self) -> "Table":
+        """The table as the page shows it."""
+        kept = [at for at, column in enumerate(self.columns) if not column.unseen]
+        return replace(
+            self,
+            columns=tuple(self.columns[at] for at in kept),
+            rows=tuple(tuple(each[at] for at in kept) for each in self.rows),
+        )
 
     def records(self) -> list[dict[str, str | int | None]]:
         """Each row as an object."""
