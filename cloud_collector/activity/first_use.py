@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Final
 
 from cloud_collector.activity.activation import Activation, ActivationCause, Evidence, StateChange
 from cloud_collector.activity.lifecycle import FOREVER, ended_at, provisioned_at
 from cloud_collector.activity.threshold import Interval, decide
-from cloud_collector.contracts.catalog import Per, StartRule, State
+from cloud_collector.contracts.catalog import Aggregate, Meter, Per, StartRule, State
 from cloud_collector.contracts.period import boundary, iso, later
 from cloud_collector.contracts.terms import Terms
 from cloud_collector.usage.quantity import worth
@@ -111,7 +112,8 @@ def _group(terms: Terms, usage: UsageView, members: list[_Member], until: int) -
     provisioned = min(member.provisioned for member in members)
     grace_at = FOREVER if grace is None else later(terms.timezone, provisioned, grace)
     intervals = _intervals(terms, usage, members, min(until, grace_at))
-    decided = decide(terms.activation, terms.timezone, intervals)
+    levels = {meter.name for meter in terms.meters.values() if meter.aggregate is Aggregate.MAX}
+    decided = decide(terms.activation, terms.timezone, intervals, levels)
     if decided is not None and decided[0].decides_at <= grace_at:
         interval, evidence = decided
         at, cause, why = interval.decides_at, ActivationCause.FIRST_USE, _why(interval, evidence)
@@ -189,7 +191,6 @@ def _expanded(
     """The spans' intervals above zero whose ends lie in (ends[0], ends[1]], cut to what counts of each."""
     for member, span in spans:
         meter = terms.meters.get(span.channel.meter)
-        worth_one = worth(span.unit, span.exponent, meter.unit if meter else span.unit)
         for index, delta in enumerate(span.deltas):
             begin = span.start + index * span.step
             finish = begin + span.step
@@ -202,11 +203,24 @@ def _expanded(
                     device=member.id,
                     start=start,
                     end=end,
-                    quantity=units * worth_one,
+                    quantity=_used(meter, span, units, end - start),
                     estimated=index in span.estimated or (start, end) != (begin, finish),
                     span=span,
                     index=index,
                 )
+
+
+def _used(meter: Meter | None, span: Span, units: int, seconds: int) -> Fraction:
+    """What an interval counts towards a quantity, by the meter's aggregate."""
+    match meter:
+        case None:
+            return units * worth(span.unit, span.exponent, span.unit)
+        case Meter(aggregate=Aggregate.COUNT):
+            return Fraction(1)
+        case Meter(aggregate=Aggregate.ACTIVE_TIME):
+            return seconds * worth("s", 0, meter.unit)
+        case _:
+            return units * worth(span.unit, span.exponent, meter.unit)
 
 
 def _stretches(start: int, end: int) -> Iterator[tuple[int, int]]:

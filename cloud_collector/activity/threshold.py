@@ -1,7 +1,7 @@
 """Thresholds of first use: intervals in order of their ends go in, the one that decides comes out."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from heapq import heappop, heappush
@@ -38,15 +38,18 @@ class Interval:
         return self.end if self.estimated else self.start
 
 
-def decide(rule: ActivationRule, timezone: str, intervals: Iterable[Interval]) -> tuple[Interval, Evidence] | None:
+def decide(
+    rule: ActivationRule, timezone: str, intervals: Iterable[Interval], levels: Collection[str] = ()
+) -> tuple[Interval, Evidence] | None:
     """The first interval with which the rule is met: one of `any`, where there are any, and every one of `all`.
 
-    Without thresholds first use is the first report of usage. `intervals` come in their `order`.
+    Without thresholds first use is the first report of usage. `intervals` come in their `order`; of the meters in
+    `levels` a quantity is reached, not added up.
     """
-    either = [_Count(threshold, timezone) for threshold in rule.any]
-    every = [_Count(threshold, timezone) for threshold in rule.all]
+    either = [_Count(threshold, timezone, levels) for threshold in rule.any]
+    every = [_Count(threshold, timezone, levels) for threshold in rule.all]
     if not either and not every:
-        either = [_Count(Threshold(reports=1), timezone)]
+        either = [_Count(Threshold(reports=1), timezone, levels)]
     for interval in intervals:
         newly = [count for count in (*either, *every) if count.takes(interval)]
         if newly and all(count.met for count in every) and (not either or any(count.met for count in either)):
@@ -57,8 +60,9 @@ def decide(rule: ActivationRule, timezone: str, intervals: Iterable[Interval]) -
 class _Count:
     """How far one threshold has come; once met it stays met."""
 
-    def __init__(self, threshold: Threshold, timezone: str) -> None:
+    def __init__(self, threshold: Threshold, timezone: str, levels: Collection[str]) -> None:
         self.threshold = threshold
+        self.is_level = threshold.at_least is not None and threshold.meter in levels
         self.timezone = timezone
         self.met = False
         self._within: list[tuple[int, Fraction, int]] = []
@@ -76,10 +80,12 @@ class _Count:
             return False  # Two meters of one device in one interval are one report.
         self._last = report
         value = interval.quantity if threshold.at_least is not None else Fraction(1)
+        if self.is_level:
+            self._sum = Fraction(0)  # A level is reached by one interval, which lies within any span that holds it.
         day = local_date(self.timezone, interval.start).toordinal()
         self._sum += value
         self._days[day] += 1
-        if threshold.within is not None:
+        if threshold.within is not None and not self.is_level:
             heappush(self._within, (interval.start, value, day))
             self._forget(later(self.timezone, interval.end, threshold.within, times=-1))
         self.met = self._figure() >= self._goal()

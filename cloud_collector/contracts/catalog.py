@@ -275,6 +275,7 @@ class Commitment:
     figure: Decimal
     """In each period, unless a ramp says so."""
     ramp: tuple[RampStep, ...] = ()
+    """In order."""
     price_per_device: Decimal = ZERO
     meter: str | None = None
     overage_factor: Decimal = Decimal(1)
@@ -286,14 +287,12 @@ class Commitment:
         """What is committed in the period of this number; before a ramp's first step nothing is."""
         if not self.ramp:
             return self.figure
-        return max((step for step in self.ramp if step.from_period <= number), key=_from, default=_NO_STEP).figure
+        begun = [step.figure for step in self.ramp if step.from_period <= number]
+        return begun[-1] if begun else ZERO
 
-
-def _from(step: RampStep) -> int:
-    return step.from_period
-
-
-_NO_STEP = RampStep(from_period=0, figure=ZERO)
+    def has_begun(self, number: int) -> bool:
+        """Whether anything is committed in the period of this number."""
+        return not self.ramp or self.ramp[0].from_period <= number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,8 +84,8 @@ def _cycle(node: Node, plans: Cycle) -> Cycle:
 
 def _check_charge(node: Node, commitment: Commitment, charges: Sequence[Charge]) -> None:
     """A quantity is committed of exactly one charge by the unit, which is the contract's."""
-    found = [charge for charge in charges if charge.meter == commitment.meter]
-    if len(found) != 1 or found[0].model is not Model.PER_UNIT or found[0].price is None:
+    found = [charge for charge in charges if charge.meter == commitment.meter and charge.model is Model.PER_UNIT]
+    if len(found) != 1 or found[0].price is None:
         node.refuse(f"needs exactly one charge of {commitment.meter}, per_unit with a price")
     if found[0].pool is Pool.ACCOUNT:
         node.refuse(f'is the contract\'s, and the pool of "{found[0].name}" is the account')

@@ -76,7 +76,8 @@ def obligations(facts: Facts, period: Period) -> list[Obligation]:
         for whole in _periods(facts, stretch.commitment, period):
             start = max(whole[0], begin)
             until = whole[1] if end is None else min(whole[1], end)
-            if start < until and start < period.end and until > period.start:
+            begun = any(stretch.commitment.has_begun(each.number) for each in whole[2])
+            if begun and start < until and start < period.end and until > period.start:
                 found.append(_obligation(facts, stretch, stretch.commitment, start, until, whole[2]))
     return found
 
@@ -172,9 +173,10 @@ def _of_devices(obligation: Obligation) -> DraftLine | None:
 
 def _of_quantity(obligation: Obligation) -> DraftLine | None:
     meter = obligation.facts.terms.meters[obligation.commitment.meter or ""]
-    charge = next(each for each in obligation.stretch.charges if each.meter == meter.name)
+    segments = obligation.segments(obligation.end)
+    charge = next(each for each in obligation.stretch.charges if is_pooled(segments[0], each))
     assert charge.price is not None, "the catalog requires it"
-    used = sum((units_charged(each, pooled(charge)) for each in obligation.segments(obligation.end)), Fraction(0))
+    used = sum((units_charged(each, pooled(charge)) for each in segments), Fraction(0))
     short = max(obligation.committed - used, Fraction(0))
     amount = short * Fraction(charge.price)
     steps = (

@@ -219,6 +219,23 @@ class TestQuantity:
         assert nets == ["600.00", "700.00", "150.00"]  # 300 × 2; 200 × 2 + 100 × 3; 50 × 3
         assert true_up(text, rows[0], period="2026-12") == "400.00"
 
+    def test_before_a_ramps_first_step_nothing_is_committed_and_nothing_exceeds_it(self) -> None:
+        keys = self.KEYS.replace("quantity = 500\n", "") + "\nramp = [{ from_period = 3, quantity = 100 }]"
+        text = committed(keys, self.TWO, zone="UTC")
+        nets = [str(quoted(text, use("200", f"2026-{month}-05"), period=f"2026-{month}").net) for month in ("02", "03")]
+        assert nets == ["400.00", "500.00"]
+
+    def test_another_charge_may_stand_on_the_meter(self) -> None:
+        other = ENERGY.replace('"Energy"', '"Base"').replace(
+            '"per_unit"\nprice = 0.30', '"volume"\ntiers = [{ flat = 7 }]'
+        )
+        made = quoted(committed(self.KEYS, other + self.TWO), use("400"))
+        assert [(line.charge, str(line.amount)) for line in made.lines] == [
+            ("Base", "7.00"),
+            ("Energy", "800.00"),
+            ("Commitment", "200.00"),
+        ]
+
     def test_before_the_end_there_is_no_factor(self) -> None:
         made = quoted(committed(self.KEYS, self.TWO), use("700"), as_of="2026-10-20T00:00:00Z")
         assert str(made.net) == "1400.00"

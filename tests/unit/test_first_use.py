@@ -113,6 +113,27 @@ def test_use_before_provisioning_does_not_count() -> None:
     assert at(started("", *rows, devices=devices)) == "2026-02-01T00:30:00Z"
 
 
+@pytest.mark.parametrize(
+    ("unit", "aggregate", "figure", "start"),
+    [
+        ("kW", "max", "3", "2026-01-07T10:00:00Z"),  # a level is reached, not added up
+        ("1", "count", "2", "2026-01-06T10:00:00Z"),
+        ("min", "active_time", "120", "2026-01-06T10:00:00Z"),
+    ],
+)
+def test_a_quantity_counts_as_its_meter_does(unit: str, aggregate: str, figure: str, start: str) -> None:
+    rule = f'[plans.p.activation]\nrule = "first_use"\nany = [{{ meter = "energy", at_least = {figure} }}]\n'
+    text = catalog_text(rule, zone="UTC").replace(
+        'unit = "kWh"\naggregate = "sum"', f'unit = "{unit}"\naggregate = "{aggregate}"'
+    )
+    catalog = load_catalog(text)
+    rows = [hour("2026-01-05", "2"), hour("2026-01-06", "2"), hour("2026-01-07", "3")]
+    found = first_activity(
+        terms_of(catalog, "c"), Ledger(read_usage(usage_csv(*rows), "u", catalog.meters)), until=1_800_000_000
+    )
+    assert at(found) == start
+
+
 def test_grace_starts_a_device_that_is_not_used() -> None:
     found = started('grace = "90d"', until=FOREVER)
     assert (at(found), found["gw/a"].cause.value) == ("2026-04-01T00:00:00Z", "grace")
