@@ -77,7 +77,10 @@ def meter_counter(
         return after, Metered(hidden + metered.steps)
     if held is None:
         return state._replace(held=Held(value, at, reading.generation), seen=at), _HELD
-    if not _continues(held, reading, spec, between(held.at, at)):
+    # P4: where nobody knows the time that passed, a value that goes on from the last good one is believed
+    # before a lower one that was held: a zero glitch before a power cut must not bill the whole counter.
+    rises = found.verdict is None and found.amount is not None and held.value < state.raw
+    if rises or not _continues(held, reading, spec, between(held.at, at)):
         return state._replace(held=Held(value, at, reading.generation), seen=at), Metered(hidden, Verdict.GLITCH)
     # P4: confirmed. It counts from the moment of the held reading, as judged by what is known now.
     found = judge(state, held.value, held.generation, spec, between(state.at, held.at))

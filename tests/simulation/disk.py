@@ -91,7 +91,7 @@ class Drive:
 
     def corrupt(self, draw: random.Random) -> None:
         """Flip bytes in some pages of the database file."""
-        content = bytearray(self.path.read_bytes())
+        content = bytearray(self.path.read_bytes()) if self.path.exists() else bytearray()
         if not content:
             return
         for _ in range(draw.randrange(1, 6)):

@@ -55,7 +55,7 @@ _EVENTS_A_DAY: Final = {
     "disk.full.agent": 1.5,
     "disk.full.collector": 1.0,
     "spool.lost": 1.0,
-    "spool.image": 1.0,
+    "spool.image": 1.8,
     "spool.corrupt": 0.7,
     "clock.step": 4.0,
     "meter.reset": 1.0,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tests.simulation.meters import RATE_MAX, Break, Look, Meter
 
-CANDIDATES_MAX = 200_000
+CANDIDATES_MAX = 5_000_000
 
 
 @dataclass(slots=True)

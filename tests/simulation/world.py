@@ -79,6 +79,11 @@ class World:
         try:
             return self._run()
         finally:
+            for party in (self.collector, *self.agents):
+                if party.power is not None and party.power.on:
+                    party.power.on = False
+                    party.drive.release()
+                    self.loop.abandon(party.power)
             self.loop.close()
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -115,11 +120,6 @@ class World:
         self.collector.take_verdicts()
         if not (self.hasty and self.problems):
             self.checkers.judge()
-        for party in (self.collector, *self.agents):
-            if party.power is not None and party.power.on:
-                party.power.on = False
-                party.drive.release()
-                self.loop.abandon(party.power)
         self.problems += [f"the loop caught {error}" for error in self.loop.errors]
         self._count_rollovers()
         for name, count in sorted(self.collector.verdicts.items()):
