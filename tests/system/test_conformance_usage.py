@@ -181,6 +181,50 @@ def test_an_unplaced_boot_counts_nowhere_until_its_first_clock_line(site: Collec
     assert placed["boots"]["units"] == 10
 
 
+def test_boots_without_a_clock_line_are_laid_end_to_end(site: CollectorSite, gateway: Sender) -> None:
+    """P13: the last ends where the chain's next placed line starts; estimated, and nothing of it is lost."""
+    chain = Chain(gateway.owner, "laid", "0000e001", boot="0000b00a", clock="R")
+    gateway.send(chain.birth(40, {"laid": 0}), chain.usage(60, {"laid": [5, 5]}))
+    chain.boot = "0000b00b"
+    gateway.send(chain.birth(30, {"laid": 10}), chain.usage(60, {"laid": [1, 2]}), chain.usage(180, {"laid": [4]}))
+    gateway.through("laid", 5, chain.head)
+    assert figures(site.usage("stranger")["laid"])[:3] == (0, 17, 0)
+    chain.boot, chain.clock = "0000b00c", "S"
+    gateway.send(chain.birth(T0 + 5000, {"laid": 17}), chain.usage(T0 + 5000, {"laid": [100]}))
+    gateway.through("laid", 7, chain.head)
+    assert figures(site.usage("stranger")["laid"])[:3] == (117, 0, 0)
+    last = site.usage("stranger", "--from", rfc(T0 + 4940), "--to", rfc(T0 + 5000))["laid"]
+    assert (last["units"], last["estimated"]) == (4, True)
+    second = site.usage("stranger", "--from", rfc(T0 + 4820), "--to", rfc(T0 + 5000))["laid"]
+    assert second["units"] == 7
+
+
+def test_what_a_gateway_has_forgotten_is_no_longer_missing(site: CollectorSite, gateway: Sender) -> None:
+    """P3: once the successor is there, the registers bridge what is gone."""
+    chain = Chain(gateway.owner, "gone", "0000e001")
+    lines = [chain.birth(T0, {"gone": 0}), *(chain.usage(T0 + 60 * at, {"gone": [3]}) for at in range(5))]
+    gateway.send(lines[0], lines[1], lines[5])
+    gateway.answer("gone", lambda body: body["missing"] == [[3, 5]])
+    gateway.send(chain.forgotten(3, 4, T0 + 900))
+    gateway.answer("gone", lambda body: body["missing"] == [[3, 5]] and body["through"] == 2)
+    gateway.send(lines[4])
+    gateway.through("gone", 7, chain.head)
+    assert figures(site.usage("stranger")["gone"]) == (15, 0, 0, 6, 0)
+
+
+def test_a_meter_exchange_moves_no_usage(site: CollectorSite, gateway: Sender) -> None:
+    """P4."""
+    chain = Chain(gateway.owner, "swapped", "0000e001")
+    gateway.send(
+        chain.birth(T0, {"swapped": 4000}),
+        chain.usage(T0, {"swapped": [6]}),
+        chain.exchange("swapped", 4006, 12, T0 + 60),
+        chain.usage(T0 + 60, {"swapped": [2]}),
+    )
+    gateway.through("swapped", 4, chain.head)
+    assert figures(site.usage("stranger")["swapped"]) == (8, 0, 0, 0, 0)
+
+
 def test_a_clock_that_runs_ahead_moves_usage_and_loses_none(site: CollectorSite, gateway: Sender) -> None:
     chain = Chain(gateway.owner, "ahead", "0000e001")
     later = int(time.time()) + 86_400
@@ -230,7 +274,7 @@ def history(gateway: Sender, name: str) -> tuple[list[bytes], dict[str, tuple[in
     lines.append(two.birth(10, {name: 817}, previous=one.last, cause="epoch"))
     lines.append(two.usage(60, {name: [30, 30]}))
     two.clock = "S"
-    lines.append(two.placed(T0 + 3000, T0 + 3200))
+    lines += [two.placed(T0 + 3000, T0 + 3200), two.placed(T0 + 7000, T0 + 7200)]
     return lines, {"0000e001": end, "0000e002": (two.seq, two.head)}
 
 

@@ -91,3 +91,13 @@ class Chain:
     def placed(self, offset: int, at: int) -> bytes:
         """The clock line of the boot."""
         return self.take(self.body("clock", {"offset": offset}, sealed_at=at))
+
+    def forgotten(self, first: int, last: int, at: int) -> bytes:
+        """Lines that were receipted and are gone."""
+        content = {"lost": [self.epoch, first, last], "receipted_at": at}
+        return self.take(self.body("forgotten", content, sealed_at=at))
+
+    def exchange(self, device: str, old: int | None, new: int, at: int) -> bytes:
+        """Another meter is in the place."""
+        rows = [[device, "energy", "A1", old, "B2", new, self.registers[device]]]
+        return self.take(self.body("exchange", {"rows": rows}, sealed_at=at))
