@@ -47,18 +47,18 @@ def exponent_of(currency: str) -> int:
 
 def rounded(value: Fraction, places: int, rounding: Rounding) -> Decimal:
     """The nearest decimal with `places` decimals, exactly; a half goes where `rounding` says."""
-    scaled = abs(value) * 10**places
-    whole, rest = divmod(scaled.numerator, scaled.denominator)
-    if 2 * rest > scaled.denominator or (
-        2 * rest == scaled.denominator and (rounding is Rounding.HALF_UP or whole % 2 == 1)
-    ):
+    numerator, denominator = value.numerator, value.denominator
+    whole, rest = divmod(abs(numerator) * 10**places, denominator)
+    if 2 * rest > denominator or (2 * rest == denominator and (rounding is Rounding.HALF_UP or whole % 2 == 1)):
         whole += 1
-    digits = tuple(int(digit) for digit in str(whole))
-    return Decimal((1 if value < 0 and whole else 0, digits, -places))
+    # A text of digits is exact, whatever the context's precision.
+    return Decimal(f"{'-' if numerator < 0 and whole else ''}{whole}E-{places}")
 
 
 def plain(value: Fraction) -> str:
     """A number as people write it: no exponent, no zeros at the end; all its decimals where they are finite."""
+    if value.denominator == 1:
+        return str(value.numerator)
     places = _finite_places(value.denominator)
     text = format(rounded(value, EXACT_PLACES if places is None else places, Rounding.HALF_UP), "f")
     if "." in text:

@@ -106,10 +106,11 @@ def local_date(timezone: str, instant: int) -> date:
     return _local_date(_zone(timezone), instant)
 
 
-def local_days(timezone: str, start: int, end: int) -> list[tuple[int, int]]:
+@lru_cache(maxsize=4_096)
+def local_days(timezone: str, start: int, end: int) -> tuple[tuple[int, int], ...]:
     """The local days that overlap [start, end), each whole, as (start, end); skipped dates are no days."""
     if start >= end:
-        return []
+        return ()
     day = _day_of(timezone, start)
     days = []
     while boundary(timezone, day) < end:
@@ -117,7 +118,7 @@ def local_days(timezone: str, start: int, end: int) -> list[tuple[int, int]]:
         if stretch[0] < stretch[1]:
             days.append(stretch)
         day += _DAY
-    return days
+    return tuple(days)
 
 
 def later(timezone: str, instant: int, duration: Duration, *, times: int = 1) -> int:
@@ -139,6 +140,7 @@ def later(timezone: str, instant: int, duration: Duration, *, times: int = 1) ->
             return max(int(wall.timestamp()), boundary(timezone, moved))
 
 
+@lru_cache(maxsize=65_536)
 def iso(instant: int) -> str:
     """RFC 3339 in UTC."""
     return datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -65,7 +65,8 @@ def total(parts: Sequence[Part], name: str) -> Quantity:
     meter = parts[0].segment.terms.meters[name]
     match meter.aggregate:
         case Aggregate.SUM:
-            return sum((_summed(part, meter) for part in parts), NOTHING)
+            first, *others = (_summed(part, meter) for part in parts)
+            return sum(others, first)
         case Aggregate.MAX if meter.demand is not None:
             value, estimated = rate_peak(
                 [(channel_of(part.life.device, name), part.times) for part in parts],
@@ -113,18 +114,18 @@ def _gaps(part: Part, meter: Meter) -> tuple[NamedGap, ...]:
 
 def _summed(part: Part, meter: Meter) -> Quantity:
     """Register at end minus register at start of every stretch: their sum is the whole to the last integer (P17)."""
-    found = NOTHING
-    for start, end in part.times:
-        measured = part.segment.usage.measure(channel_of(part.life.device, meter.name), start, end)
-        if measured is not None:
-            found += Quantity(
-                value=measured.units * worth(measured.unit, measured.exponent, meter.unit),
-                estimated=measured.estimated,
-                # In many stretches registers tell nobody anything; the whole period's stand on the invoice.
-                reads=measured.reads if len(part.times) == 1 else (),
-                gaps=measured.gaps,
-            )
-    return found
+    channel, usage = channel_of(part.life.device, meter.name), part.segment.usage
+    found = [each for start, end in part.times if (each := usage.measure(channel, start, end)) is not None]
+    if not found:
+        return NOTHING
+    one = worth(found[0].unit, found[0].exponent, meter.unit)
+    return Quantity(
+        value=sum(each.units for each in found) * one,
+        estimated=any(each.estimated for each in found),
+        # In many stretches registers tell nobody anything; the whole period's stand on the invoice.
+        reads=found[0].reads if len(part.times) == 1 else (),
+        gaps=tuple(gap for each in found for gap in each.gaps),
+    )
 
 
 def is_used(segment: Segment, rule: UsedWhen | None, lives: Iterable[Life], time: tuple[int, int]) -> bool:

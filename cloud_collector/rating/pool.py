@@ -64,6 +64,8 @@ def together(parties: Sequence[Party], window: int, meter: str) -> Quantity:
 
 def shared_out(exact: Fraction, parties: Sequence[Party], window: int, currency: Currency) -> list[Shared]:
     """By usage, without any equally; rounded once together, then by largest remainder, ties by name (P17)."""
+    if len(parties) == 1:
+        return [Shared(exact=exact, amount=currency.amount(exact))]
     weights = [party.used[window].value for party in parties]
     if not sum(weights):
         weights = [Fraction(1)] * len(parties)

@@ -23,6 +23,8 @@ def bounded(
     The discount comes from the exact amount; cap and minimum from rounded ones.
     """
     lines = list(lines)
+    if not discount_percent and maximum is None and minimum is None:
+        return lines
     line = replace(lines[0], window=None, exact=currency.exact(exact))
     if discount_percent and exact:
         lines.append(_discount(line, exact, discount_percent, currency))

@@ -1,6 +1,6 @@
 """The part of a period that one stretch of terms covers, with the facts that it is rated from."""
 
-from collections.abc import Callable, Sequence
+from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -33,12 +33,17 @@ class Segment:
         return Currency(code=self.terms.currency.code, rounding=self.stretch.rounding)
 
     @cached_property
-    def days(self) -> list[tuple[int, int]]:
+    def days(self) -> tuple[tuple[int, int], ...]:
         """Its local days, as (start, end)."""
         return local_days(self.terms.timezone, self.start, self.end)
 
     @cached_property
-    def period_days(self) -> list[tuple[int, int]]:
+    def day_ends(self) -> list[int]:
+        """Where its local days end."""
+        return [end for _, end in self.days]
+
+    @cached_property
+    def period_days(self) -> tuple[tuple[int, int], ...]:
         """The local days of the whole billing period."""
         return local_days(self.terms.timezone, self.period.start, self.period.end)
 
@@ -73,12 +78,10 @@ class Segment:
 
     def days_in(self, part: tuple[int, int] | None) -> int:
         """Days that end inside a part: its first day counts, the day on which it ends early does not."""
-        return 0 if part is None else _count(self.days, lambda end: part[0] < end <= part[1])
+        if part is None:
+            return 0
+        return bisect_right(self.day_ends, part[1]) - bisect_right(self.day_ends, part[0])
 
     def _clip(self, start: int, end: int) -> tuple[int, int] | None:
         start, end = max(start, self.start), min(end, self.end)
         return (start, end) if start < end else None
-
-
-def _count(days: Sequence[tuple[int, int]], ends: Callable[[int], bool]) -> int:
-    return sum(1 for _, end in days if ends(end))

@@ -102,10 +102,10 @@ def _times(segment: Segment, charge: Charge, stages: tuple[Stage, ...]) -> list[
 def _by_day(segment: Segment, stages: tuple[Stage, ...]) -> list[_Time]:
     """Each local day counts in the state in which it ends."""
     counts: dict[State, int] = {}
-    for _, end in segment.days:
-        state = _state_before(stages, end)
-        if state is not None:
-            counts[state] = counts.get(state, 0) + 1
+    for stage in stages:
+        days = segment.days_in((stage.start, stage.end))
+        if days:
+            counts[stage.state] = counts.get(stage.state, 0) + days
     return [_Time(state=state, count=count, of=segment.full_days, unit="days") for state, count in counts.items()]
 
 
@@ -129,10 +129,6 @@ def _whole(segment: Segment, stages: tuple[Stage, ...]) -> list[_Time]:
     days = [day for day in segment.days if day[0] < end and day[1] > start]
     whole = [day for day in segment.period_days if day[0] < end and day[1] > start]
     return [_Time(state=inside[-1].state, count=len(days), of=len(whole), unit="days")]
-
-
-def _state_before(stages: tuple[Stage, ...], instant: int) -> State | None:
-    return next((stage.state for stage in stages if stage.start < instant <= stage.end), None)
 
 
 def _step(time: _Time, price: Decimal) -> Step:
