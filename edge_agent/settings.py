@@ -17,7 +17,7 @@ from edge_agent.sources.proc import ProcSettings
 from edge_agent.sources.replay import ReplaySettings
 from shared.effects.broker import BrokerSettings
 from shared.grammar import GATEWAY_PATTERN
-from shared.limits import LINE_INTERVALS_MAX, STEP_SECONDS_MAX
+from shared.limits import GATEWAY_LOGS_MAX, LINE_INTERVALS_MAX, STEP_SECONDS_MAX
 from shared.topic import PREFIX
 
 SourceSettings = NetdevSettings | ReplaySettings | ProcSettings | ExecSettings
@@ -74,6 +74,8 @@ class AgentSettings:
         for name in names:
             if names.count(name) > 1:
                 raise InvalidSetting("sources", f"has two of the name {name}: each needs its own")
+        if len({source.log for source in self.sources}) > GATEWAY_LOGS_MAX:
+            raise InvalidSetting("sources", f"are sealed in more than {GATEWAY_LOGS_MAX} logs")
         replayed = {source.log for source in self.sources if isinstance(source, ReplaySettings)}
         for log in replayed:
             if sum(source.log == log for source in self.sources) > 1:

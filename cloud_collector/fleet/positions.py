@@ -12,6 +12,7 @@ from enum import IntEnum
 from cloud_collector.limits import ASIDE_LINES_MAX
 from cloud_collector.store.store import Store
 from shared.effects.database import Row
+from shared.limits import GATEWAY_LOGS_MAX
 
 
 class Hold(IntEnum):
@@ -106,13 +107,16 @@ class Positions:
         self.lost: dict[int, Chain] = {}
         """Ids of lines that held one before it and no longer do."""
 
-    def chain(self, gateway: str, log: str, epoch: str) -> Chain:
-        """The chain of an epoch, begun where it is new."""
+    def chain(self, gateway: str, log: str, epoch: str) -> Chain | None:
+        """The chain of an epoch, begun where it is new; None where the gateway has as many logs as it may."""
         name = (gateway, log, epoch)
         chain = self._chains.get(name)
         if chain is None:
             row = self._store.row("chain_by_name", *name)
             if row is None:
+                # P9, P21: a gateway that invents logs without end harms only its own account.
+                if self._store.rows("logs_beside", gateway, log)[0][0] >= GATEWAY_LOGS_MAX:
+                    return None
                 row = self._store.rows("chain_begin", *name)[0]
             chain = self._chains[name] = chain_of(row)
         return chain

@@ -29,7 +29,7 @@ from cloud_collector.limits import HOLES_AT_ONCE_MAX, SAMPLE_BYTES_MAX, UNMATCHE
 from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.store import Store
 from shared.key import SigningKey
-from shared.limits import REFUSED_SAMPLES_MAX
+from shared.limits import GATEWAY_LOGS_MAX, REFUSED_SAMPLES_MAX
 from shared.receipt import Receipt
 from shared.report import Forgotten
 from shared.topic import gateway_of
@@ -188,6 +188,9 @@ def place(store: Store, positions: Positions, line: Fact) -> tuple[Chain, Verdic
     """Let a genuine line take its position: what becomes of it."""
     content, header = line.content, line.content.header
     chain = positions.chain(header.gateway, header.log, header.epoch)
+    if chain is None:
+        nowhere = Chain(id=0, gateway=header.gateway, log=header.log, epoch=header.epoch)
+        return nowhere, _refused(line, f"the gateway has {GATEWAY_LOGS_MAX} logs already")
     where = Place(gateway=header.gateway, log=header.log, epoch=header.epoch, seq=header.seq)
     entry = Entry(
         id=line.id,
@@ -211,18 +214,22 @@ def place(store: Store, positions: Positions, line: Fact) -> tuple[Chain, Verdic
         case PutAside(reason):
             return chain, Aside(place=where, reason=reason)
         case Overflow():
-            reason = "too many lines of this epoch stand aside already"
-            return chain, RefusedLine(gateway=header.gateway, reason=reason, sample=line.raw[:SAMPLE_BYTES_MAX])
+            return chain, _refused(line, "too many lines of this epoch stand aside already")
         case _:
             pass
     if isinstance(content.report, Forgotten):
         lost = content.report.lost
         forgotten = positions.chain(header.gateway, header.log, lost.epoch)
+        assert forgotten is not None, "the log is known"
         store.run("gone_put", line.id, forgotten.id, lost.first, lost.last)
         positions.forget(forgotten)
     if content.bad:
         return chain, Quarantined(place=where, rows=content.bad)
     return chain, Accepted(place=where)
+
+
+def _refused(line: Fact, reason: str) -> RefusedLine:
+    return RefusedLine(gateway=line.content.header.gateway, reason=reason, sample=line.raw[:SAMPLE_BYTES_MAX])
 
 
 def project(store: Store, projection: Projection, positions: Positions, arrived: dict[int, Fact]) -> None:

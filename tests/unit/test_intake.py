@@ -21,7 +21,13 @@ from shared.effects.database import Parameters, Row
 from shared.effects.sqlite import SqliteDatabase
 from shared.errors import DatabaseFailed, Refused
 from shared.key import SigningKey
-from shared.limits import RECEIPT_ASIDE_MAX, RECEIPT_MISSING_MAX, RECEIPT_REPEAT_SECONDS, REFUSED_SAMPLES_MAX
+from shared.limits import (
+    GATEWAY_LOGS_MAX,
+    RECEIPT_ASIDE_MAX,
+    RECEIPT_MISSING_MAX,
+    RECEIPT_REPEAT_SECONDS,
+    REFUSED_SAMPLES_MAX,
+)
 from shared.line import Line, hash_of, parse, seal, write_body
 from shared.payload import pack
 from shared.report import Report, body_of, read
@@ -193,6 +199,20 @@ def test_a_gateway_that_equivocates_without_end_is_bounded() -> None:
     collector.store.run("chain_update", 2, hash_of(gateway.lines[1]), 2, ASIDE_LINES_MAX, 0, 1)
     outcome = collector.take(gateway.topic, [sealed(1, units=9).lines[1]], NOW_MS + 5_000)
     assert [type(verdict) for verdict in outcome.verdicts] == [RefusedLine]
+
+
+def test_a_gateway_that_invents_logs_without_end_is_bounded() -> None:
+    """P9, P21."""
+    gateway = sealed(1)
+    collector = paper_collector(gateway)
+    collector.take(gateway.topic, gateway.lines)
+    first = body_of(read_report(gateway.lines[0]))
+    others = [seal("MS1", first | {"log": f"log-{number}"}, gateway.key) for number in range(GATEWAY_LOGS_MAX)]
+    verdicts = collector.take(gateway.topic, others).verdicts
+    assert [type(verdict) for verdict in verdicts] == [Accepted] * (GATEWAY_LOGS_MAX - 1) + [RefusedLine]
+    next_epoch = seal("MS1", first | {"log": "log-0", "epoch": "0000e0e0"}, gateway.key)
+    assert [type(each) for each in collector.take(gateway.topic, [next_epoch]).verdicts] == [Accepted]
+    assert audit(collector.store, Store(SqliteDatabase(":memory:")), collector.settings) is None
 
 
 def test_an_unknown_gateway_is_unmatched_with_the_nearest_name() -> None:

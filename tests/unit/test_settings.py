@@ -51,6 +51,7 @@ def test_settings_survive_the_way_through_json() -> None:
         ("commit_seconds", 3_601),
         ("spool_bytes_max", 1_000),
         ("sources", (NetdevSettings(), NetdevSettings())),
+        ("sources", tuple(NetdevSettings(name=f"n{number}", log=f"l{number}") for number in range(65))),
         ("sources", (NetdevSettings(log="replay"), ReplaySettings(path=Path("r"), channels=(CHANNEL,)))),
     ],
 )

@@ -13,6 +13,9 @@ where gateway = ? and log = ? order by id;
 insert into chain (id, gateway, log, epoch) values ((select coalesce(max(id), 0) + 1 from chain), ?, ?, ?)
 returning id, gateway, log, epoch, through, head, top, asides, gone, standing, succeeded, born, rank;
 
+-- name: logs_beside
+select count(distinct log) from chain where gateway = ? and log <> ?;
+
 -- name: chain_update
 update chain set through = ?, head = ?, top = ?, asides = ?, gone = ? where id = ?;
 
