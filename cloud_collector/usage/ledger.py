@@ -38,6 +38,10 @@ class Ledger:
         for gap in sorted(gaps, key=lambda each: (each.start, each.end)):
             self._gaps.setdefault(gap.channel, []).append(gap)
 
+        self._channels: dict[tuple[str, str], list[ChannelName]] = {}
+        for channel in sorted({*self._spans, *self._gaps}, key=lambda each: each.meter):
+            self._channels.setdefault((channel.gateway, channel.device), []).append(channel)
+
     def measure(self, channel: ChannelName, start: int, end: int) -> Measured | None:
         """Usage in [start, end): what lies before `end` minus what lies before `start`, span by span."""
         spans = self.spans(channel, start, end)
@@ -66,10 +70,7 @@ class Ledger:
 
     def channels(self, gateway: str, device: str) -> list[ChannelName]:
         """The channels of a device that have ever reported."""
-        names = {
-            channel for channel in (*self._spans, *self._gaps) if (channel.gateway, channel.device) == (gateway, device)
-        }
-        return sorted(names, key=lambda channel: channel.meter)
+        return list(self._channels.get((gateway, device), ()))
 
 
 def _piece(span: Span, start: int, end: int) -> _Piece:

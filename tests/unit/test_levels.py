@@ -1,11 +1,19 @@
 """Maximum, demand, average, active time and count: each figure worked out by hand."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from cloud_collector.contracts.catalog import Aggregate, Meter
+from cloud_collector.contracts.duration import Duration, DurationUnit
 from cloud_collector.contracts.node import CatalogError
 from cloud_collector.contracts.read import load_catalog
+from cloud_collector.rating.level import pieces_of, rate_peak
+from cloud_collector.usage.ledger import Ledger
+from cloud_collector.usage.span import ChannelName, Span, SpanKind
 from tests.quoting import catalog_text, quoted
 
+CHANNEL = ChannelName(gateway="gw", device="a", meter="power")
 POWER = """
 [meters.power]
 unit = "{unit}"
@@ -139,6 +147,43 @@ def test_a_maximum_in_windows_is_each_windows_own() -> None:
     made = text("max", f'model = "per_unit"\nwindows = {windows}', zone="UTC")
     found = quoted(made, row("05T10:00", "1h", "3"), row("05T23:00", "1h", "5")).lines
     assert [(each.window, str(each.amount)) for each in found] == [("day", "6.00"), ("night", "5.00")]
+
+
+@given(
+    deltas=st.lists(st.integers(0, 9), min_size=1, max_size=12),
+    start=st.integers(1_790_000_000, 1_790_003_600),
+    asked=st.tuples(st.integers(1_789_999_000, 1_790_004_000), st.integers(1, 9_000)),
+)
+def test_a_line_of_many_intervals_says_what_as_many_lines_of_one_say(
+    deltas: list[int], start: int, asked: tuple[int, int]
+) -> None:
+    def span(at: int, some: list[int], seq: int) -> Span:
+        return Span(
+            channel=CHANNEL,
+            log="main",
+            unit="kWh",
+            exponent=0,
+            kind=SpanKind.USAGE,
+            epoch="00000001",
+            seq=seq,
+            start=at,
+            step=700,
+            deltas=tuple(some),
+            register=0,
+            estimated=frozenset(),
+            received_at=0,
+        )
+
+    packed = Ledger([span(start, deltas, 1)])
+    single = Ledger([span(start + 700 * index, [delta], index + 1) for index, delta in enumerate(deltas)])
+    times = ((asked[0], asked[0] + asked[1]),)
+    meter = Meter(
+        name="power", unit="kWh", aggregate=Aggregate.MAX, demand=Duration(count=15, unit=DurationUnit.MINUTE)
+    )
+    levels = [list(pieces_of(view, CHANNEL, meter, times)) for view in (packed, single)]
+    assert levels[0] == levels[1]
+    rates = [rate_peak([(CHANNEL, times)], view, meter, "Asia/Kathmandu") for view in (packed, single)]
+    assert rates[0] == rates[1]
 
 
 @pytest.mark.parametrize(
