@@ -64,7 +64,7 @@ simulation: $(ENVIRONMENT)
 	$(PY) -m pytest tests/simulation
 
 system: $(ENVIRONMENT)
-	$(PY) -m pytest tests/system
+	$(PY) -m pytest -n $(JOBS) --dist loadfile tests/system
 
 # What was skipped is said once more, last, where nobody overlooks it.
 absent: $(ENVIRONMENT)

@@ -71,7 +71,7 @@ def agent(site: Path) -> Iterator[Process]:
     """A running agent whose first window is sealed."""
     process = Process("agent", [*AGENT, "run", "--config", str(site / "agent.toml")], site / "agent.log")
     process.start()
-    wait_until(lambda: "agent_started" in process.events or not process.alive(), 20, "the agent has started")
+    wait_until(lambda: "agent_started" in process.events or not process.alive(), 60, "the agent has started")
     wait_until(lambda: (site / "spool.db.sock").exists() or not process.alive(), 10, "the door is open")
     yield process
     if process.alive():
@@ -205,10 +205,10 @@ class TestUsage:
 class TestRun:
     def test_an_agent_meters_tells_and_stops(self, site: Path, agent: Process) -> None:
         """P2: SIGTERM commits what is metered, and the next start goes on from there."""
-        wait_until(lambda: answer(site, "backlog")["backlog_lines"] >= 2, 20, "a window is sealed")
+        wait_until(lambda: answer(site, "backlog")["backlog_lines"] >= 2, 60, "a window is sealed")
         (site / "display").write_text("1240.0\n", encoding="ascii")
         expected = ["meter-1", "energy", "W.h", -1, "main", 12_400, 12_400]
-        wait_until(lambda: expected in answer(site, "status")["channels"], 20, "the new display is metered")
+        wait_until(lambda: expected in answer(site, "status")["channels"], 60, "the new display is metered")
         found = answer(site, "status")
         assert (found["running"], found["gateway"], found["pid"]) == (True, "gw-1", agent.pid)
         assert found["link"]["up"] is False
@@ -277,13 +277,13 @@ class TestRun:
         agent.kill()
         assert answer(site, "status")["running"] is False
         agent.start()
-        wait_until(lambda: "agent_started" in agent.events, 20, "the agent has started again")
+        wait_until(lambda: "agent_started" in agent.events, 60, "the agent has started again")
         wait_until(lambda: answer(site, "status")["running"], 10, "the door is open again")
         assert agent.stop() == 0
 
     def test_sigint_stops_as_sigterm_does(self, site: Path, agent: Process) -> None:
         os.kill(agent.pid, signal.SIGINT)
-        wait_until(lambda: not agent.alive(), 20, "the agent has stopped")
+        wait_until(lambda: not agent.alive(), 60, "the agent has stopped")
         assert agent.stop() == 0
         assert "event=agent_stopped" in (site / "agent.log").read_text(encoding="utf-8")
 
@@ -331,5 +331,5 @@ class TestRun:
         assert lines > 100
         roomy = Process("agent", [*AGENT, "run", "--config", str(site / "agent.toml"), *flags[:4]], site / "agent.log")
         roomy.start()
-        wait_until(lambda: answer(site, "backlog")["backlog_lines"] > lines + 100, 20, "it goes on where there is room")
+        wait_until(lambda: answer(site, "backlog")["backlog_lines"] > lines + 100, 60, "it goes on where there is room")
         assert roomy.stop() == 0
