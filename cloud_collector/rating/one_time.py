@@ -64,13 +64,14 @@ _SAID = {
 
 def _of_contract(segment: Segment, charge: Charge) -> Iterator[int]:
     terms = segment.terms
-    activated = min((life.activation.at for life in segment.lives if life.activation is not None), default=None)
+    starts = [life.activation for life in segment.lives if life.activation is not None]
+    first = min(starts, key=lambda start: start.at, default=None)
     match charge.on:
         case Occasion.CONTRACT_START:
             yield boundary(terms.timezone, terms.start)
-        case Occasion.ACTIVATED if activated is not None:
-            yield activated
-        case Occasion.ENDED if activated is not None and terms.end is not None:
+        case Occasion.ACTIVATED if first is not None and first.cause is not ActivationCause.MOVED:
+            yield first.at
+        case Occasion.ENDED if first is not None and terms.end is not None:
             yield boundary(terms.timezone, terms.end)
         case _:
             return

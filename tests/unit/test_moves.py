@@ -38,6 +38,12 @@ def test_a_device_that_moves_within_its_account_stays_active_and_pays_no_fee_aga
     assert [(line.charge, str(line.amount)) for line in made.lines] == [("Connection", "21.00"), ("Energy", "3.00")]
 
 
+def test_a_contract_that_begins_with_a_moved_device_pays_no_fee_either() -> None:
+    text = moved(charges=FEE + 'per = "contract"\n')
+    assert quoted(text, use("03-05"), use("10-20")).lines == ()
+    assert [str(line.amount) for line in quoted(text, use("10-20")).lines] == ["5.00"]
+
+
 def test_a_device_that_comes_from_another_account_starts_anew() -> None:
     made = quoted(moved("bolt"), use("03-05"), use("10-20"))
     assert [(line.charge, str(line.amount)) for line in made.lines] == [
