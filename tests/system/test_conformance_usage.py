@@ -1,15 +1,20 @@
 """What a stranger's lines come to in the real collector: quarantine, epochs, time, gaps, any order of arrival."""
 
+import hashlib
 import random
 import time
+import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
+from tests.processes import run
 from tests.requirements import require
 from tests.system.conformance.gateway import Chain
-from tests.system.conformance.lines import Body, hash_of
+from tests.system.conformance.lines import Body, hash_of, opened
 from tests.system.conformance.site import CollectorSite, Holds, Sender, collector_site
 
 pytestmark = pytest.mark.system
@@ -276,6 +281,78 @@ def history(gateway: Sender, name: str) -> tuple[list[bytes], dict[str, tuple[in
     two.clock = "S"
     lines += [two.placed(T0 + 3000, T0 + 3200), two.placed(T0 + 7000, T0 + 7200)]
     return lines, {"0000e001": end, "0000e002": (two.seq, two.head)}
+
+
+CATALOG = """
+[operator]
+name = "Northwind"
+currency = "EUR"
+timezone = "UTC"
+country = "FI"
+address = ["Example street 1"]
+vat_id = "FI12345678"
+[meters.energy]
+unit = "kWh"
+aggregate = "sum"
+[plans.daily]
+cycle = "day"
+settle = "1m"
+[[plans.daily.charges]]
+name = "Energy"
+type = "usage"
+meter = "energy"
+model = "per_unit"
+price = 0.25
+[[plans.daily.taxes]]
+name = "VAT"
+percent = 25.5
+category = "S"
+[accounts.acme]
+name = "Acme"
+country = "FI"
+address = ["Sample road 2"]
+[contracts.acme]
+account = "acme"
+plan = "daily"
+start = {day}
+devices = ["honest/billed", "honest/billed-gap"]
+"""
+
+
+def test_a_history_full_of_trouble_is_billed_to_the_unit_and_proven(site: CollectorSite, tmp_path: Path) -> None:
+    """P1, P12: a gap, a lost line, a lost spool, a boot that knew no time; the invoice is verified by its bundle."""
+    gateway = site.enrol("honest", 9)
+    names = ("billed", "billed-gap")
+    one = Chain(gateway.owner, "trouble", "0000e001")
+    lines = [one.birth(T0, dict.fromkeys(names, 1000)), one.usage(T0, dict.fromkeys(names, (500, 0)))]
+    lines.append(one.gap("billed-gap", T0 + 120, T0 + 600, 6000))
+    lines.append(one.gap("billed", T0 + 120, T0 + 600, None))
+    one.usage(T0 + 600, dict.fromkeys(names, (100,)))  # Never arrives.
+    lines.append(one.usage(T0 + 780, dict.fromkeys(names, (7,))))
+    two = Chain(gateway.owner, "trouble", "0000e002", boot="0000b002", clock="R")
+    raws: dict[str, int | None] = {name: one.registers[name] + 50 for name in names}
+    lines += [two.birth(10, raws, previous=one.last, cause="epoch"), two.usage(60, dict.fromkeys(names, (4, 4)))]
+    two.clock = "S"
+    lines.append(two.placed(T0 + 3000, T0 + 3300))
+    lines.append(two.usage(T0 + 86_400 - 120, dict.fromkeys(names, (9, 9, 9, 9))))  # Half of it is today's.
+    gateway.send(*lines)
+    gateway.through("trouble", 4, two.head, epoch="0000e002")
+    (tmp_path / "catalog.toml").write_text(CATALOG.format(day=datetime.fromtimestamp(T0, UTC).date()))
+    site.ask("catalog", "apply", str(tmp_path / "catalog.toml"), as_json=False)
+    site.ask("billing", "run", as_json=False)
+    (invoice,) = site.ask("invoice", "list")
+    bundle = tmp_path / "bundle.zip"
+    site.ask("invoice", "export", invoice["number"], "--bundle", str(bundle), as_json=False)
+    trust = [hashlib.sha256(key).hexdigest() for key in (site.operator, bytes(gateway.owner.key.verify_key))]
+    assert "VERIFIED" in run("verify-invoice", bundle, *(f"--trust={key}" for key in trust)).stdout
+    with zipfile.ZipFile(bundle) as archive:
+        body = opened(archive.read("invoice.ms"), site.operator, "MI1")
+    (line,) = body["lines"]
+    each = 500 + 100 + 7 + 50 + 8 + 18
+    assert line["quantity"] == str(Decimal(2 * each + 6000) / 1000)
+    assert line["estimated"]
+    assert (body["net"], body["total"]) == ("1.84", "2.31")
+    assert [gap[1:3] + gap[5:] for gap in body["gaps"]] == [["billed", "energy", "source_down"]]
 
 
 def test_a_collector_killed_between_publish_and_receipt_forgets_nothing(site: CollectorSite, gateway: Sender) -> None:
