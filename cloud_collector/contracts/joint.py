@@ -13,8 +13,6 @@ def pooled_with(catalog: Catalog, nodes: Mapping[str, Node]) -> dict[str, tuple[
     pooling = [contract for contract in catalog.contracts.values() if _names(contract)]
     found: dict[str, list[str]] = {}
     for index, one in enumerate(pooling):
-        if one.plan.anchor is AnchorKind.ACTIVATION:
-            nodes[one.key].refuse('an account\'s pool has one period for all: anchor may not be "activation"')
         for other in pooling[:index]:
             shared = _names(one) & _names(other)
             if one.account == other.account and shared:
@@ -25,6 +23,8 @@ def pooled_with(catalog: Catalog, nodes: Mapping[str, Node]) -> dict[str, tuple[
 
 
 def _check(catalog: Catalog, one: Contract, other: Contract, names: list[str], place: Node) -> None:
+    if one.plan.anchor is AnchorKind.ACTIVATION:
+        place.refuse(f'shares an account\'s pool with "{one.key}", and "activation" anchors each at its own date')
     for key in ("cycle", "anchor"):
         if getattr(one.plan, key) != getattr(other.plan, key):
             place.refuse(f'shares an account\'s pool with "{one.key}", which has another {key}')

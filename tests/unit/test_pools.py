@@ -135,7 +135,7 @@ def test_a_contract_of_the_account_without_that_pool_is_not_in_it() -> None:
     [
         ("", "[contracts.d.overrides.charges.Energy]\nprice = 2", "whose charge differs on 2026-01-01"),
         ("", 'timezone = "Europe/Riga"', "another timezone"),
-        ('cycle = "month"', 'cycle = "month"\nanchor = "activation"', 'may not be "activation"'),
+        ('cycle = "month"', 'cycle = "month"\nanchor = "activation"', "anchors each at its own date"),
     ],
 )
 def test_what_cannot_be_pooled_over_an_account_is_refused(old: str, new: str, sentence: str) -> None:

@@ -1,8 +1,9 @@
 """Windows of the local week: each unit at the price of the wall time at which it was used."""
 
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from itertools import pairwise
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from cloud_collector.contracts.catalog import Window
 from cloud_collector.contracts.node import CatalogError
 from cloud_collector.contracts.period import iso
 from cloud_collector.contracts.read import load_catalog
-from cloud_collector.contracts.week import times_of
+from cloud_collector.contracts.week import times_of, window_at
 from tests.quoting import catalog_text, quoted
 
 PEAK = """
@@ -168,3 +169,9 @@ def test_windows_cover_every_instant_once(zone: str, start: int, length: int, fi
     times = sorted(stretch for each in found for stretch in each)
     assert (times[0][0], times[-1][1]) == (start, start + length)
     assert all(before[1] == after[0] for before, after in pairwise(times))
+    zone_info = ZoneInfo(zone)
+    for at in range(start, start + length, max(length // 200, 1)):
+        local = datetime.fromtimestamp(at, zone_info)
+        wanted = window_at((some, rest), {date(2012, 5, 1)}, local.date(), local.hour * 60 + local.minute)
+        (held,) = [index for index, each in enumerate(found) if any(begin <= at < end for begin, end in each)]
+        assert held == wanted
