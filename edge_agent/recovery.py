@@ -44,8 +44,10 @@ def recover(disk: Disk, *, gateway: str, key: SigningKey, random: Random) -> tup
         ends = _ends(lines)
         epoch = drawn_epoch(random, {chain.epoch for chain in ends.values()})
         # Files of earlier accidents may lie about, whose last lines have a successor already: only what
-        # was put away just now is surely the epoch before. Without it, null follows the current one.
-        latest = {chain.log: chain for chain in _ends(files[-1].lines).values()} if moved_aside and files else {}
+        # was put away just now is surely the epoch before, and only where the epoch that it was in is among
+        # what can be read: an earlier one has a successor already. Without it, null follows the current one.
+        found = files[-1] if moved_aside and files else Salvaged()
+        latest = {chain.log: chain for chain in _ends(found.lines).values() if chain.epoch == found.epoch}
         heirs = [replace(successor(chain), epoch=epoch) for chain in latest.values()]
         tables.create(database, gateway=gateway, epoch=epoch, chains=[*ends.values(), *heirs], lines=lines)
     return database, origin

@@ -14,6 +14,7 @@ from shared.report import read
 
 _LAST: Final = "select max(id) from line"
 _AFTER: Final = "select id, raw from line where id > ? order by id limit ?"
+_EPOCH: Final = "select epoch from identity"
 _ROWS_MAX: Final = 2**40
 """Where even the highest id cannot be read, no spool has had more lines."""
 
@@ -24,6 +25,8 @@ class Salvaged:
 
     lines: tuple[SealedLine, ...] = ()
     unreadable: int = 0
+    epoch: str | None = None
+    """The epoch that the spool was in, where that can be read."""
 
 
 def salvage(database: Database, *, gateway: str, key: PublicKey) -> Salvaged:
@@ -36,7 +39,7 @@ def salvage(database: Database, *, gateway: str, key: PublicKey) -> Salvaged:
             unreadable += 1
         else:
             lines.append(line)
-    return Salvaged(tuple(lines), unreadable)
+    return Salvaged(tuple(lines), unreadable, _epoch(database))
 
 
 def verified(raw: object, *, gateway: str, key: PublicKey) -> SealedLine | None:
@@ -50,6 +53,14 @@ def verified(raw: object, *, gateway: str, key: PublicKey) -> SealedLine | None:
     if isinstance(report, Refused) or report.header.gateway != gateway:
         return None
     return SealedLine.of(report, raw)
+
+
+def _epoch(database: Database) -> str | None:
+    try:
+        rows = database.execute(_EPOCH)
+    except DatabaseError:
+        return None
+    return rows[0][0] if rows and isinstance(rows[0][0], str) else None
 
 
 def _raws(database: Database) -> Iterator[bytes | None]:
