@@ -3,8 +3,9 @@
 `create_app` is handed what it needs; it opens no socket and reads no clock of its own.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from importlib import resources
 from typing import Final
 
@@ -42,53 +43,61 @@ OpenStore = Callable[[], AbstractContextManager[Store]]
 Readiness = Callable[[], Mapping[str, bool]]
 
 
-def create_app(
-    *,
-    open_store: OpenStore,
-    clock: Clock,
-    zone: Callable[[Store], str],
-    subscriptions: Subscriptions,
-    key_words: str,
-    readiness: Readiness,
-    metrics: CollectorRegistry,
-) -> FastAPI:
-    """The application: `open_store` gives a read connection for the length of one request."""
-    app = FastAPI(title="Meterseal collector", docs_url=None, redoc_url=None)
-    environment = Environment(
-        loader=PackageLoader("cloud_collector.web"), autoescape=select_autoescape(), trim_blocks=False
-    )
-    templates = Jinja2Templates(env=environment)
-    style = resources.files("cloud_collector.web").joinpath("static", "style.css").read_text(encoding="utf-8")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """What the pages are made from; `open_store` gives a read connection for the length of one request."""
 
-    def tables(store: Store, moment: Moment) -> dict[str, Table]:
-        return {
-            "gateways": pages.gateways(store, moment),
-            "subscriptions": pages.subscriptions(subscriptions(store, moment.now_ms // 1000), moment),
-            "invoices": pages.invoices(store, moment),
-            "unmatched": pages.unmatched(store, moment),
-        }
+    open_store: OpenStore
+    clock: Clock
+    zone: Callable[[Store], str]
+    subscriptions: Subscriptions
+    key_words: str
+    readiness: Readiness
+    metrics: CollectorRegistry
 
-    def page(request: Request, title: str, store: Store, moment: Moment, shown: list[Table]) -> Response:
-        lines, gateways, invoices, unmatched, last = store.row("web_counts") or (0, 0, 0, 0, None)
-        cards = [
+    @contextmanager
+    def look(self) -> Iterator["Look"]:
+        """The store at one moment."""
+        with self.open_store() as store:
+            moment = Moment(now_ms=self.clock.utc_ms(), zone=self.zone(store))
+            yield Look(store=store, moment=moment, subscriptions=self.subscriptions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """One request's sight of the store."""
+
+    store: Store
+    moment: Moment
+    subscriptions: Subscriptions
+
+    def table(self, title: str) -> Table:
+        """The table of a page."""
+        match title:
+            case "Gateways":
+                return pages.gateways(self.store, self.moment)
+            case "Subscriptions":
+                return pages.subscriptions(self.subscriptions(self.store, self.moment.now_ms // 1000), self.moment)
+            case "Invoices":
+                return pages.invoices(self.store, self.moment)
+            case _:
+                return pages.unmatched(self.store, self.moment)
+
+    def cards(self) -> list[dict[str, str]]:
+        """The overview's figures."""
+        lines, gateways, invoices, unmatched, last = self.store.row("web_counts") or (0, 0, 0, 0, None)
+        return [
             {"value": f"{gateways:,}", "label": "gateways"},
             {"value": f"{lines:,}", "label": "sealed lines held"},
             {"value": f"{invoices:,}", "label": "invoices issued"},
             {"value": f"{unmatched:,}", "label": "unmatched"},
-            {"value": "—" if last is None else moment.ago(last), "label": "last line"},
+            {"value": "—" if last is None else self.moment.ago(last), "label": "last line"},
         ]
-        return templates.TemplateResponse(
-            request,
-            "page.html",
-            {
-                "title": title,
-                "pages": PAGES,
-                "cards": cards if title == "Overview" else [],
-                "tables": shown,
-                "zone": moment.zone,
-                "now": moment.local(moment.now_ms // 1000),
-            },
-        )
+
+
+def create_app(site: Site) -> FastAPI:
+    """The application over a site."""
+    app = FastAPI(title="Meterseal collector", docs_url=None, redoc_url=None)
 
     @app.middleware("http")
     async def guarded(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
@@ -97,53 +106,75 @@ def create_app(
             response.headers.setdefault(name, value)
         return response
 
-    @app.get("/", response_class=HTMLResponse)
-    def overview(request: Request) -> Response:
-        with open_store() as store:
-            moment = Moment(now_ms=clock.utc_ms(), zone=zone(store))
-            found = tables(store, moment)
-            shown = [table for name, table in found.items() if name != "unmatched" or table.rows]
-            return page(request, "Overview", store, moment, shown)
+    _serve_health(app, site)
+    _serve_pages(app, site)
+    return app
 
-    @app.get("/static/style.css")
-    def stylesheet() -> Response:
-        return Response(style, media_type="text/css", headers={"Cache-Control": "max-age=3600"})
 
+def _serve_health(app: FastAPI, site: Site) -> None:
     @app.get("/healthz", response_class=PlainTextResponse)
     def healthz() -> str:
         return "ok\n"
 
     @app.get("/readyz")
     def readyz() -> Response:
-        parts = dict(readiness())
+        parts = dict(site.readiness())
         ready = all(parts.values())
         return JSONResponse({"ready": ready, **parts}, status_code=200 if ready else 503)
 
     @app.get("/metrics")
     def exposition() -> Response:
-        return Response(generate_latest(metrics), media_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(site.metrics), media_type=CONTENT_TYPE_LATEST)
+
+
+def _serve_pages(app: FastAPI, site: Site) -> None:
+    templates = Jinja2Templates(
+        env=Environment(loader=PackageLoader("cloud_collector.web"), autoescape=select_autoescape())
+    )
+    style = resources.files("cloud_collector.web").joinpath("static", "style.css").read_text(encoding="utf-8")
+    titles = {path[1:]: title for title, path in PAGES if path != "/"}
+
+    def page(request: Request, title: str, look: Look, tables: list[Table]) -> Response:
+        told = {
+            "title": title,
+            "pages": PAGES,
+            "cards": look.cards() if title == "Overview" else [],
+            "tables": tables,
+            "zone": look.moment.zone,
+            "now": look.moment.local(look.moment.now_ms // 1000),
+        }
+        return templates.TemplateResponse(request, "page.html", told)
+
+    @app.get("/", response_class=HTMLResponse)
+    def overview(request: Request) -> Response:
+        with site.look() as look:
+            tables = [look.table(title) for title in titles.values()]
+            shown = [table for table in tables if table.rows or table.title != "Unmatched"]
+            return page(request, "Overview", look, shown)
+
+    @app.get("/static/style.css")
+    def stylesheet() -> Response:
+        return Response(style, media_type="text/css", headers={"Cache-Control": "max-age=3600"})
 
     @app.get("/invoices/{number}", response_class=HTMLResponse)
     def invoice(number: str) -> Response:
-        with open_store() as store:
-            body = pages.invoice_body(store, number.removesuffix(".json"))
+        with site.look() as look:
+            body = pages.invoice_body(look.store, number.removesuffix(".json"))
         if body is None:
             raise HTTPException(404, f"there is no invoice {number}")
-        return JSONResponse(body) if number.endswith(".json") else HTMLResponse(html.page(body, key_words=key_words))
+        if number.endswith(".json"):
+            return JSONResponse(body)
+        return HTMLResponse(html.page(body, key_words=site.key_words))
 
     @app.get("/{name}")
     def table_page(request: Request, name: str) -> Response:
         bare, _, suffix = name.partition(".")
-        titles = {path[1:]: title for title, path in PAGES if path != "/"}
         if bare not in titles or suffix not in {"", "json", "csv"}:
             raise HTTPException(404, "there is no such page")
-        with open_store() as store:
-            moment = Moment(now_ms=clock.utc_ms(), zone=zone(store))
-            table = tables(store, moment)[bare]
+        with site.look() as look:
+            table = look.table(titles[bare])
             if suffix == "json":
                 return JSONResponse(table.records())
             if suffix == "csv":
                 return Response(table.csv(), media_type="text/csv; charset=utf-8")
-            return page(request, titles[bare], store, moment, [table])
-
-    return app
+            return page(request, titles[bare], look, [table])

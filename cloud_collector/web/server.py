@@ -15,7 +15,7 @@ from cloud_collector.collector import Collector
 from cloud_collector.settings import CollectorSettings, WebSettings
 from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
-from cloud_collector.web.app import create_app
+from cloud_collector.web.app import Site, create_app
 from cloud_collector.web.metrics import registry
 from cloud_collector.web.subscriptions import subscriptions
 from shared.effects.clock import Clock
@@ -45,13 +45,15 @@ async def serving(
             yield store
 
     app = create_app(
-        open_store=open_store,
-        clock=clock,
-        zone=_zone,
-        subscriptions=lambda store, now: subscriptions(store, StoreView(store), now),
-        key_words=key.words,
-        readiness=lambda: {"store": settings.store_path.exists(), "broker": collector.connected},
-        metrics=registry(collector, open_store),
+        Site(
+            open_store=open_store,
+            clock=clock,
+            zone=_zone,
+            subscriptions=lambda store, now: subscriptions(store, StoreView(store), now),
+            key_words=key.words,
+            readiness=lambda: {"store": settings.store_path.exists(), "broker": collector.connected},
+            metrics=registry(collector, open_store),
+        )
     )
     server = _Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
     task = asyncio.create_task(server.serve(sockets=[_listening(settings.web)]))

@@ -20,7 +20,7 @@ from cloud_collector.proof import command as verify_invoice
 from cloud_collector.proof.findings import STAGES
 from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.store import Store
-from cloud_collector.web.app import PAGES, create_app
+from cloud_collector.web.app import PAGES, Site, create_app
 from cloud_collector.web.metrics import StoreExporter, registry
 from edge_agent.cli.exits import Exit
 from edge_agent.cli.main import _parser
@@ -199,13 +199,15 @@ def _store(path: Path) -> Iterator[Store]:
 
 def test_the_page_on_http_has_every_path_and_no_other(tmp_path: Path) -> None:
     web = create_app(
-        open_store=lambda: _store(tmp_path / "collector.db"),
-        clock=SimpleClock(),
-        zone=lambda _: "UTC",
-        subscriptions=lambda *_: [],
-        key_words="",
-        readiness=dict,
-        metrics=registry(_Quiet(), lambda: _store(tmp_path / "collector.db")),
+        Site(
+            open_store=lambda: _store(tmp_path / "collector.db"),
+            clock=SimpleClock(),
+            zone=lambda _: "UTC",
+            subscriptions=lambda *_: [],
+            key_words="",
+            readiness=dict,
+            metrics=registry(_Quiet(), lambda: _store(tmp_path / "collector.db")),
+        )
     )
     paths = {getattr(route, "path", "") for route in web.routes} - {"/{name}"} | {path for _, path in PAGES}
     text = page("http")

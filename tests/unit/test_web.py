@@ -1,0 +1,161 @@
+"""The pages: the same facts for people, JSON and CSV; nothing on them runs, and nothing that is named is believed."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from cloud_collector.billing.run import bill_due
+from cloud_collector.store.store import Store
+from cloud_collector.store.view import StoreView
+from cloud_collector.web.app import Site, create_app
+from cloud_collector.web.metrics import registry
+from cloud_collector.web.pages import Subscription
+from cloud_collector.web.subscriptions import subscriptions
+from cloud_collector.web.table import Cell, Column, Mood, Table, row
+from shared.effects.memory import SimpleClock
+from shared.effects.sqlite import SqliteDatabase
+from tests.unit.billing_samples import NOVEMBER, RECEIPT_KEY, Gateway, new_store, october, receive, store_biller
+
+NOW_MS = (NOVEMBER + 5 * 86_400) * 1_000
+
+
+class Running:
+    """A collector that is connected and has taken three lines."""
+
+    def __init__(self) -> None:
+        self.connected = True
+        self.verdicts = Counter({"Accepted": 3})
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """October of a garage, billed."""
+    path = tmp_path / "collector.db"
+    store = new_store(path)
+    receive(store, october(Gateway()).lines, at=NOW_MS // 1000)
+    bill_due(store, NOW_MS, store_biller())
+    store.close()
+
+    @contextmanager
+    def open_store() -> Iterator[Store]:
+        held = Store(SqliteDatabase(path, read_only=True), migrated=True)
+        yield held
+        held.close()
+
+    return Site(
+        open_store=open_store,
+        clock=SimpleClock(utc_ms=NOW_MS),
+        zone=lambda _: "Europe/Helsinki",
+        subscriptions=lambda held, now: subscriptions(held, StoreView(held), now),
+        key_words=RECEIPT_KEY.public.words,
+        readiness=lambda: {"store": True, "broker": False},
+        metrics=registry(Running(), open_store),
+    )
+
+
+class Browser:
+    """A browser without scripts, and without a network."""
+
+    def __init__(self, site: Site) -> None:
+        self._app = create_app(site)
+
+    def get(self, path: str) -> httpx.Response:
+        """One request."""
+
+        async def ask() -> httpx.Response:
+            transport = httpx.ASGITransport(app=self._app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://collector") as client:
+                return await client.get(path)
+
+        return asyncio.run(ask())
+
+
+@pytest.fixture
+def web(site: Site) -> Browser:
+    return Browser(site)
+
+
+def test_the_overview_shows_gateways_subscriptions_and_invoices(web: Browser) -> None:
+    text = web.get("/").text
+    assert "roof-1" in text
+    assert "● online" in text
+    assert "in use" in text
+    assert "Unmatched</h2>" not in text, "an empty box needs no room"
+    assert "cloud-collector gateway list" in text
+
+
+def test_every_table_has_its_page_its_json_and_its_csv(web: Browser) -> None:
+    for name in ("gateways", "subscriptions", "invoices", "unmatched"):
+        assert web.get(f"/{name}").status_code == 200
+        records = web.get(f"/{name}.json").json()
+        rows = web.get(f"/{name}.csv").text.splitlines()
+        assert len(rows) == len(records) + 1
+        if records:
+            assert rows[0] == ",".join(records[0])
+
+
+def test_a_subscription_says_since_when_and_by_which_rule(web: Browser) -> None:
+    """P18: the page says what the invoice says."""
+    first, second = web.get("/subscriptions.json").json()
+    assert (first["device"], first["state"]) == ("roof-1/sdm630-1", "active")
+    assert "energy" in first["why"]
+    assert second["device"] == "roof-1/sdm630-2"
+
+
+def test_an_invoice_opens_and_names_people_safely(web: Browser) -> None:
+    (invoice,) = web.get("/invoices.json").json()
+    page = web.get(f"/invoices/{invoice['number']}")
+    assert page.status_code == 200
+    assert "Åke &amp; Söner | Acme Oy" in page.text
+    body = web.get(f"/invoices/{invoice['number']}.json").json()
+    assert body["total"] == invoice["total"]
+    assert web.get("/invoices/INV-999").status_code == 404
+
+
+def test_nothing_on_a_page_may_run(web: Browser) -> None:
+    for path in ("/", "/invoices", "/invoices/INV-1"):
+        answer = web.get(path)
+        assert "script-src" not in answer.headers["Content-Security-Policy"]
+        assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+        assert "<script" not in answer.text
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_readiness_says_what_is_amiss(web: Browser) -> None:
+    assert web.get("/healthz").text == "ok\n"
+    answer = web.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json() == {"ready": False, "store": True, "broker": False}
+
+
+def test_metrics_count_what_the_store_holds(web: Browser, site: Site) -> None:
+    text = web.get("/metrics").text
+    with site.open_store() as store:
+        lines = store.rows("web_counts")[0][0]
+    assert f"meterseal_lines_held {float(lines)}" in text
+    assert 'meterseal_lines_total{verdict="accepted"} 3.0' in text
+
+
+def test_an_unknown_page_is_not_found(web: Browser) -> None:
+    for path in ("/nothing", "/gateways.xml", "/static/other.css", "/invoices/INV-1/x"):
+        assert web.get(path).status_code == 404
+
+
+def test_a_spreadsheet_runs_nothing_that_a_gateway_has_named() -> None:
+    columns = (Column(title="Topic", key="topic"), Column(title="State", key="state"))
+    cells = row(columns, Cell(text="x", value="=1+2"), Cell(text="late", value="late", mood=Mood.WARN))
+    table = Table(title="T", path="/t", command="c", empty="e", columns=columns, rows=(cells,))
+    assert table.csv() == "topic,state\r\n'=1+2,late\r\n"
+    assert cells[1].mark == "◐", "never colour alone"
+
+
+def test_a_site_without_a_catalog_has_no_subscriptions(tmp_path: Path) -> None:
+    store = Store(SqliteDatabase(tmp_path / "empty.db"))
+    found: list[Subscription] = subscriptions(store, StoreView(store), 0)
+    assert found == []
+    store.close()
