@@ -107,7 +107,9 @@ def compose(order: Order, usage: UsageView) -> Composition:
 
     Raises UnlikeUnits, UnknownContract and NoSuchPeriod: park the account (P19).
     """
-    own, *others = (_rate(order, task, usage) for task in order.tasks)
+    first, *earlier = order.tasks
+    own = _rate(order, first, usage)
+    others = [_rate(order, task, usage, known_until=own.period.end) for task in earlier]
     kept = [own, *(each for each in others if each.draft.lines)]
     measured = [(each, _measured(each.terms, usage, each.period)) for each in kept]
     activations: dict[str, Activation] = {}
@@ -143,10 +145,11 @@ def channels_of(terms: Terms, usage: UsageView) -> list[ChannelName]:
     return [channel for device in devices for channel in usage.channels(*_split(device))]
 
 
-def _rate(order: Order, task: Task, usage: UsageView) -> _Rated:
+def _rate(order: Order, task: Task, usage: UsageView, *, known_until: int = 0) -> _Rated:
     terms = terms_in_force(task.plans.catalog, order.newest.catalog, order.cadence.catalog, order.contract)
     period = _period(terms, task.period_start, order.anchored)
-    started = first_activity(terms, usage, order.states, until=period.end)
+    # P1: where usage before the start is billed, that of earlier periods is due once the device has started.
+    started = first_activity(terms, usage, order.states, until=max(period.end, known_until))
     booked = bookings_of({"contract": terms.contract, "lines": [each.line for each in task.booked]})
     rated = draft(terms, period, usage, starts=started, states=order.states, booked=booked)
     return _Rated(task=task, terms=terms, period=period, draft=rated, started=started)

@@ -38,6 +38,8 @@ class Checkers:
         self._world = world
         self._facts: CommittedFacts | None = None
         self._judged: Store | None = None
+        self.expected: dict[tuple[str, str, str], set[int]] = {}
+        """What the world says of each channel."""
         self._receipts = {topic_of(agent.name, Leaf.RECEIPT): agent.name for agent in world.agents}
         world.broker.taps.append(self._publication)
         for agent in world.agents:
@@ -187,6 +189,7 @@ class Checkers:
             accounted, set_apart, gaps = found.counted + found.unplaced, found.quarantined, found.unknown
             epochs = [look for _, look in agent.epochs[1:]]
             expected = expected_totals(meter, agent.lives, epochs)
+            self.expected[agent.name, meter.device, meter.name] = expected
             where = f"{agent.name} {meter.device}.{meter.name} ({meter.style.value})"
             if set_apart and (agent.cloned or (agent.lied and epochs)):
                 # A gateway that speaks as two, or seals before its successor's birth by a clock that lies, is

@@ -40,6 +40,17 @@ KINDS: Final = (
     "malice.unknown",
 )
 VERDICTS: Final = ("accepted", "duplicate", "quarantined", "aside", "unmatched", "refused")
+BILLED: Final = (
+    "billing.first_use",
+    "billing.grace",
+    "billing.immediate",
+    "billing.killed",
+    "billing.late",
+    "billing.parked",
+    "billing.settled",
+    "billing.unarchived",
+)
+"""What billing met: how devices started, periods that did not wait any longer, late usage, deaths while issuing."""
 SHARE_MIN: Final = 0.05
 """Every kind and every verdict occurs in at least this share of a seed set, or the set is toothless."""
 
@@ -121,6 +132,6 @@ class Coverage:
 
 def toothless(runs: list[Counter[str]]) -> list[str]:
     """Faults and verdicts that occurred in too few of the runs."""
-    names = [*KINDS, *(f"verdict.{name}" for name in VERDICTS)]
+    names = [*KINDS, *(f"verdict.{name}" for name in VERDICTS), *BILLED]
     least = SHARE_MIN * len(runs)
     return [f"{name} in {n} of {len(runs)}" for name in names if (n := sum(1 for run in runs if run[name])) < least]

@@ -3,12 +3,12 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cloud_collector.collector import Collector
+from cloud_collector.collector import Chore, Collector
 from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.store import Store
 from edge_agent.agent import Agent
@@ -232,6 +232,8 @@ class CollectorParty(Party):
         self.key = key
         self.verdicts: Counter[str] = Counter()
         self.collector: Collector | None = None
+        self.chores: Callable[[Power], Sequence[Chore]] = lambda _: ()
+        """What a process does with each tick beside its own."""
 
     async def _run(self, power: Power) -> None:
         store = Store(self.drive.connect(power, exclusive=False))
@@ -243,6 +245,7 @@ class CollectorParty(Party):
             link=self.stage.broker.link(self.name, power),
             workers=InlineWorkers(),
             random=random.Random(f"collector {self.starts} {self.stage.seed}"),
+            chores=self.chores(power),
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.collector.run())

@@ -14,6 +14,8 @@ from cloud_collector.settings import CollectorSettings
 from edge_agent.settings import AgentSettings
 from shared.effects.sqlite import SqliteDatabase
 from shared.key import SigningKey
+from tests.simulation.bill_checkers import judge_bills
+from tests.simulation.billing import Billing
 from tests.simulation.broker import Broker, Nastiness
 from tests.simulation.checkers import Checkers, enrol
 from tests.simulation.clocks import Machine
@@ -73,6 +75,7 @@ class World:
         self.hostile = Rogue("mallory", seed, self.loop, self._send_rogue)
         self.stranger = Rogue("gw-x", seed, self.loop, self._send_rogue)
         self.checkers = Checkers(self)
+        self.billing = Billing(self)
 
     def run(self) -> Result:
         """Run the trouble, then the calm, then judge."""
@@ -103,6 +106,7 @@ class World:
 
     def _run(self) -> Result:
         self._prepare_store()
+        self.billing.agree()
         self.broker.taps.append(self._trace_publication)
         for kind in ("broker.slow", "clock.drift"):
             if self.mix.on(kind):
@@ -120,6 +124,8 @@ class World:
         self.collector.take_verdicts()
         if not (self.hasty and self.problems):
             self.checkers.judge()
+            judge_bills(self)
+        self.billing.close()
         self.problems += [f"the loop caught {error}" for error in self.loop.errors]
         self._count_rollovers()
         for name, count in sorted(self.collector.verdicts.items()):
@@ -193,7 +199,7 @@ class World:
         """The last fault is over: everything is switched on, reachable and on time."""
         self.note("calm")
         self.broker.calm()
-        self.collector.drive.full = False
+        self.collector.drive.full, self.collector.drive.before = False, lambda *_: None
         for party in (self.collector, *self.agents):
             party.drive.full, party.drive.fail_in = False, None
             if party.power is not None:

@@ -1,0 +1,289 @@
+"""The promises about money, judged at a seed's end from the sealed invoices, the final usage and the world's ledger.
+
+Nothing here asks the product what an amount, a period or a start should be: what is billed is read
+from the invoices' bytes, and computed a second time from usage and the agreements.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+from cloud_collector.billing.archive import MemoryArchive
+from cloud_collector.billing.run import bill_due
+from cloud_collector.intake.replay import rebuild
+from cloud_collector.store.account import account
+from cloud_collector.store.store import Store
+from cloud_collector.store.view import StoreView
+from cloud_collector.usage.span import Span
+from shared.effects.sqlite import SqliteDatabase
+from shared.errors import Refused
+from shared.line import parse
+from tests.simulation.agreements import UNITS_EACH, Agreement
+from tests.simulation.billing import Billing, copied
+from tests.simulation.clocks import EPOCH_SECONDS
+from tests.simulation.party import AgentParty
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+LAST_BILL_SECONDS: Final = int(4.7 * 86_400)
+"""When everything is billed: the day on which the world ends has closed, and booked what came late."""
+AGAIN_SECONDS: Final = 86_400
+TWICE_EVERY: Final = 3
+"""In one seed of so many the last bill is made twice."""
+FOREVER: Final = 2**40
+PROBLEMS_MAX: Final = 20
+
+Key = tuple[str, str, int]
+"""Charge, device or nothing, the period's start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """From when a device is billed, and by what."""
+
+    at: int
+    cause: str
+
+
+def judge_bills(world: "World") -> None:
+    """Bill everything a last time, and check what all invoices together say."""
+    _Judge(world).judge()
+
+
+def started(agreement: Agreement, energy: Iterable[Span]) -> Start | None:
+    """P18: a device's start from its complete usage in order of time, whatever came when."""
+    if agreement.threshold is None:
+        return Start(at=agreement.provisioned, cause="immediate")
+    grace = FOREVER if agreement.grace_hours is None else agreement.provisioned + agreement.grace_hours * 3_600
+    intervals = []
+    for span in energy:
+        for index, delta in enumerate(span.deltas):
+            begin = span.start + index * span.step
+            if delta:
+                intervals.append(
+                    (begin + span.step, begin, span.epoch, span.seq, index, delta, index in span.estimated)
+                )
+    used = 0
+    for end, begin, _, _, _, delta, is_estimated in sorted(intervals):
+        used += delta
+        if used >= agreement.threshold * UNITS_EACH:
+            at = end if is_estimated else begin
+            if at <= grace:
+                return Start(at=at, cause="first_use")
+            break
+    return None if grace == FOREVER else Start(at=grace, cause="grace")
+
+
+def within(spans: Iterable[Span], start: int, end: int) -> int:
+    """Units in [start, end): what an interval has before a cut is floored, the rest is after it."""
+    return sum(span.units_before(end) - span.units_before(start) for span in spans) if start < end else 0
+
+
+class _Judge:
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._billing: Billing = world.billing
+        self._now = EPOCH_SECONDS + LAST_BILL_SECONDS
+        self._bodies: list[dict[str, Any]] = []
+
+    def judge(self) -> None:
+        again = copied(self._world, "again.db") if self._world.seed % TWICE_EVERY == 0 else None
+        store = Store(SqliteDatabase(self._world.collector.drive.path))
+        try:
+            self._last_bill(store, again)
+            self._read(store)
+            self._numbered()
+            self._totals()
+            self._contracts(store)
+            self._nothing_more(store)
+        finally:
+            store.close()
+
+    def _problem(self, text: str) -> None:
+        if len(self._world.problems) < PROBLEMS_MAX:
+            self._world.problem(text)
+
+    def _last_bill(self, store: Store, again: Store | None) -> None:
+        """P16: the folder is complete after a run; P15: the same facts make the same bytes, rebuilt or not."""
+        other = MemoryArchive()
+        other.lines.update(self._billing.archive.lines)
+        bill_due(store, self._now * 1000, self._billing.biller(self._billing.archive))
+        self._billing.observe()
+        if again is not None:
+            rebuild(again, self._world.collector.settings)
+            bill_due(again, self._now * 1000, self._billing.biller(other))
+            again.close()
+            if other.lines != self._billing.archive.lines:
+                self._problem("P15: a last bill on a rebuilt copy of the store makes other bytes")
+
+    def _read(self, store: Store) -> None:
+        issued = {row[0]: bytes(store.rows("invoice_line", row[0])[0][1]) for row in store.rows("invoices")}
+        if issued != self._billing.seen:
+            self._problem("P16: an issued invoice is not what it was")
+        if issued != self._billing.archive.lines:
+            self._problem("P16: the folder of issued invoices is not what the store holds")
+        key = self._world.collector.key.public
+        for number, raw in issued.items():
+            line = parse(raw)
+            if isinstance(line, Refused) or not line.verified_by(key):
+                self._problem(f"P16: {number} is not sealed by the operator")
+                continue
+            self._bodies.append(json.loads(line.body))
+
+    def _numbered(self) -> None:
+        """P14: one invoice for each contract, period, kind and revision; numbers and revisions without gaps."""
+        bodies = self._bodies
+        ordinals: dict[str, list[int]] = defaultdict(list)
+        for body in bodies:
+            series, _, ordinal = body["number"].rpartition("-")
+            ordinals[series].append(int(ordinal))
+        for series, found in ordinals.items():
+            if sorted(found) != list(range(1, len(found) + 1)):
+                self._problem(f"P14: the numbers of {series} have gaps or come twice: {sorted(found)}")
+        positions = Counter((body["contract"], body["period"]["start"]) for body in bodies)
+        for position, times in positions.items():
+            if times != 1:
+                self._problem(f"P14: {times} invoices for {position}")
+        for body in bodies:
+            if body["revision"] != 1:
+                self._problem(f"P14: {body['number']} says that it is revision {body['revision']}")
+
+    def _totals(self) -> None:
+        """P17: lines sum to totals, and the tax is on their sum."""
+        for body in self._bodies:
+            agreement = self._billing.agreements[body["contract"]]
+            net = sum((Decimal(line["amount"]) for line in body["lines"]), Decimal(0))
+            tax = agreement.amount(net * agreement.percent / 100)
+            said = (Decimal(body["net"]), Decimal(body["taxes"][0]["amount"]), Decimal(body["total"]))
+            if said != (net, tax, net + tax) or len(body["taxes"]) != 1:
+                self._problem(f"P17: {body['number']} says {said}, its lines say {(net, tax, net + tax)}")
+            if any(_instant(line["service_start"]) < _instant(body["period"]["start"]) for line in body["lines"]):
+                self._world.note("billing.late")
+            if body["cutoff"]["silent"]:
+                self._world.note("billing.settled")
+            for fact in body["activations"]:
+                self._world.note(f"billing.{fact['rule']}")
+
+    def _contracts(self, store: Store) -> None:
+        parked = {row[0]: row[2] for row in store.rows("parked")}
+        clones = {row[0] for row in store.rows("gateways_parked")}
+        for gateway, agreement in self._billing.agreements.items():
+            if gateway in clones:
+                if gateway not in parked:
+                    self._problem(f"P19: {gateway} has been cloned and is billed")
+                self._world.note("billing.parked")
+                continue
+            if gateway in parked:
+                self._problem(f"P19: {gateway} is parked, and no fault explains it: {parked[gateway]}")
+                continue
+            self._contract(store, agreement)
+
+    def _contract(self, store: Store, agreement: Agreement) -> None:
+        gateway = agreement.gateway
+        bounds = agreement.boundaries(self._now - agreement.settle_hours * 3_600)
+        closed = store.rows("periods_closed", gateway)
+        if [row[:2] for row in closed[: len(bounds) - 1]] != list(pairwise(bounds)):
+            self._problem(f"P14: the closed periods of {gateway} are not its days up to now")
+            return
+        bounds = [*(row[0] for row in closed), closed[-1][1]]
+        view = StoreView(store)
+        names = [name for device in agreement.devices for name in view.channels(gateway, device)]
+        spans = {(name.device, name.meter): view.spans(name, 0, FOREVER) for name in names}
+        starts = self._starts(agreement, spans)
+        self._amounts(agreement, spans, starts, bounds)
+        agent = next((each for each in self._world.agents if each.name == gateway), None)
+        if agent is not None:
+            self._conserved(store, agent, spans, bounds)
+
+    def _starts(self, agreement: Agreement, spans: Mapping[tuple[str, str], list[Span]]) -> dict[str, Start]:
+        """P18: what the contract's last invoice says of each device's start is what the final usage gives."""
+        own = [body for body in self._bodies if body["contract"] == agreement.gateway]
+        facts = max(own, key=lambda body: str(body["period"]["start"]))["activations"] if own else []
+        said = {fact["device"]: (_instant(fact["at"]), fact["rule"]) for fact in facts}
+        found = {}
+        for device in agreement.devices:
+            start = started(agreement, spans.get((device, "energy"), ()))
+            if start is not None:
+                found[device] = start
+            told = said.get(f"{agreement.gateway}/{device}")
+            if told != (None if start is None else (start.at, start.cause)):
+                self._problem(f"P18: {agreement.gateway}/{device} is billed from {told}, its usage gives {start}")
+        return found
+
+    def _amounts(
+        self,
+        agreement: Agreement,
+        spans: Mapping[tuple[str, str], list[Span]],
+        starts: Mapping[str, Start],
+        bounds: list[int],
+    ) -> None:
+        """P1, P14: all invoices' quantities and amounts of a key are those of the final usage, to the last unit."""
+        units: Counter[Key] = Counter()
+        amounts: dict[Key, Decimal] = defaultdict(Decimal)
+        for begin, end in pairwise(bounds):
+            for device, start in starts.items():
+                if start.at < end:
+                    amounts["Metering", device, begin] += agreement.amount(agreement.daily)
+                since = max(begin, start.at if agreement.is_free_before else agreement.provisioned)
+                units["energy", device, begin] += within(spans.get((device, "energy"), ()), since, end)
+                who = device if agreement.water_per == "device" else ""
+                units["water", who, begin] += within(spans.get((device, "water"), ()), since, end)
+        for (charge, device, begin), used in units.items():
+            amounts[charge, device, begin] = agreement.energy(used) if charge == "energy" else agreement.water(used)
+        billed: dict[Key, Decimal] = defaultdict(Decimal)
+        paid: dict[Key, Decimal] = defaultdict(Decimal)
+        for body in self._bodies:
+            for line in body["lines"] if body["contract"] == agreement.gateway else ():
+                key = (line["charge"], (line["device"] or "").rpartition("/")[2], _instant(line["service_start"]))
+                paid[key] += Decimal(line["amount"])
+                if line["kind"] == "usage":
+                    billed[key] += Decimal(line["quantity"]) * UNITS_EACH
+        for key in sorted(billed.keys() | units.keys()):
+            if billed[key] != units[key]:
+                self._problem(f"P1: {agreement.gateway} {key}: {billed[key]} are billed, {units[key]} were counted")
+        for key in sorted(paid.keys() | amounts.keys()):
+            if paid[key] != amounts[key]:
+                self._problem(f"P14: {agreement.gateway} {key}: {paid[key]} is booked, {amounts[key]} is due")
+
+    def _conserved(
+        self,
+        store: Store,
+        agent: AgentParty,
+        spans: Mapping[tuple[str, str], list[Span]],
+        bounds: list[int],
+    ) -> None:
+        """P1: what is billed, free before the start, set apart and unplaced is what the world counted."""
+        accounts = {(found.channel.device, found.channel.meter): found for found in account(store, agent.name)}
+        for (device, meter), held in spans.items():
+            expected = self._world.checkers.expected.get((agent.name, device, meter))
+            found = accounts[device, meter]
+            if expected is None or (found.quarantined and (agent.cloned or agent.lied)):
+                continue  # What the checker of P1 says of it is all that can be said.
+            everything = within(held, bounds[0], bounds[-1])
+            total = everything + found.quarantined + found.unplaced
+            if total not in expected:
+                nearest = min(expected, key=lambda each: abs(each - total))
+                self._problem(f"P1: {agent.name} {device}.{meter}: {total} in all periods, the world says {nearest}")
+
+    def _nothing_more(self, store: Store) -> None:
+        """P14: once everything is billed, a further run bills a further day and nothing else."""
+        before = len(self._billing.seen)
+        bill_due(store, (self._now + AGAIN_SECONDS) * 1000, self._billing.biller(self._billing.archive))
+        for row in store.rows("invoices")[before:]:
+            line = parse(bytes(store.rows("invoice_line", row[0])[0][1]))
+            assert not isinstance(line, Refused), "the operator has just sealed it"
+            body = json.loads(line.body)
+            for each in body["lines"]:
+                late = each["service_start"] != body["period"]["start"]
+                if late or (each["kind"] == "usage" and Decimal(each["quantity"])):
+                    self._problem(f"P14: a rerun bills {each['charge']} of {each['service_start']} once more")
+
+
+def _instant(text: str) -> int:
+    return int(datetime.fromisoformat(text).timestamp())
