@@ -16,10 +16,13 @@ from unittest.mock import patch
 
 import edge_agent.meter
 import edge_agent.receipts
+from cloud_collector.activity.threshold import Interval
 from cloud_collector.collector import Collector
 from cloud_collector.fleet.positions import Chain, Entry, Hold, Known, Positions, PutAside, Taken
 from cloud_collector.intake.receipts import seal_all
 from cloud_collector.store.store import migrations
+from cloud_collector.store.view import StoreView
+from cloud_collector.usage.span import ChannelName, Measured, Span
 from edge_agent.meter import Judgement
 from edge_agent.meter_state import Metered, MeterState
 from edge_agent.reading import Reading
@@ -176,6 +179,42 @@ def prev_unchecked() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def rerun_ignores_booked() -> Iterator[None]:
+    """P14: what earlier invoices have billed of a period is forgotten."""
+    with patch("cloud_collector.billing.case._booked", lambda *_: ()):
+        yield
+
+
+@contextlib.contextmanager
+def activation_by_arrival() -> Iterator[None]:
+    """P18: usage counts towards a start in the order in which reports arrived."""
+
+    def order(self: Interval) -> tuple[int, int, int]:
+        return self.span.received_at, self.span.seq, self.index
+
+    with patch.object(Interval, "order", property(order)):
+        yield
+
+
+@contextlib.contextmanager
+def boundary_counted_twice() -> Iterator[None]:
+    """P1: the interval that a period's end cuts is the period's as a whole, and the next one's share is too."""
+    measure = StoreView.measure
+
+    def generous(self: StoreView, channel: ChannelName, start: int, end: int) -> Measured | None:
+        cut = [span for span in self.spans(channel, end - 1, end) if span.cuts_interval(end)]
+        return measure(self, channel, start, max([end, *(_next_cut(span, end) for span in cut)]))
+
+    with patch.object(StoreView, "measure", generous):
+        yield
+
+
+def _next_cut(span: Span, instant: int) -> int:
+    """The end of the interval that holds the instant."""
+    return instant + (span.start - instant) % span.step
+
+
 SABOTAGES: Final[dict[str, Callable[[], contextlib.AbstractContextManager[None]]]] = {
     "forget-on-puback": forget_on_puback,
     "receipt-before-commit": receipt_before_commit,
@@ -185,6 +224,9 @@ SABOTAGES: Final[dict[str, Callable[[], contextlib.AbstractContextManager[None]]
     "baseline-billed": baseline_billed,
     "reset-read-as-rollback": reset_read_as_rollback,
     "register-outside-the-transaction": register_outside_the_transaction,
+    "rerun-ignores-booked": rerun_ignores_booked,
+    "activation-by-arrival": activation_by_arrival,
+    "boundary-counted-twice": boundary_counted_twice,
 }
 
 

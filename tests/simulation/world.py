@@ -124,6 +124,7 @@ class World:
         self.collector.take_verdicts()
         if not (self.hasty and self.problems):
             self.checkers.judge()
+        if not (self.hasty and self.problems):
             judge_bills(self)
         self.billing.close()
         self.problems += [f"the loop caught {error}" for error in self.loop.errors]

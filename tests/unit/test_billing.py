@@ -70,6 +70,24 @@ def test_a_period_is_billed_once_and_a_rerun_is_no_op() -> None:
     assert biller.archive.numbers() == {"INV-1"}
 
 
+def test_usage_before_a_start_in_a_later_period_is_billed_with_it_where_the_plan_says_so() -> None:
+    """P1: the closed period's usage is due as soon as the device has started."""
+    waits = CATALOG.replace("at_least = 0.5", "at_least = 1000").replace('grace = "20d"', 'usage_before = "billed"')
+    store, biller, _ = billed(waits)
+    assert [each.state for each in bill_due(store, NOW, biller).outcomes] == ["nothing"]
+    outcomes = bill_due(store, (DECEMBER + 3 * 86_400) * 1000, biller).outcomes
+    assert [each.state for each in outcomes] == ["issued"]
+    used = {
+        (line["device"], line["service_start"]): Decimal(line["quantity"])
+        for line in lines_of(biller, "INV-1")
+        if line["charge"] == "Energy"
+    }
+    assert used == {
+        (None, "2026-09-30T21:00:00Z"): Decimal("983.4"),
+        (None, "2026-10-31T22:00:00Z"): Decimal("62.04"),
+    }
+
+
 def test_a_preview_says_what_the_run_then_does_and_changes_nothing() -> None:
     store, biller, _ = billed()
     found = preview(store, NOW, Sight(view=StoreView))
