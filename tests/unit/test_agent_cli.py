@@ -202,6 +202,11 @@ class TestUsage:
         assert not (site / "spool.db").exists()
 
 
+def _has_tried(status: dict[str, Any]) -> bool:
+    downs = {source["name"]: source["down"] for source in status["sources"]}
+    return "refused" in (status["link"]["why"] or "") and downs["broken"] is not None
+
+
 class TestRun:
     def test_an_agent_meters_tells_and_stops(self, site: Path, agent: Process) -> None:
         """P2: SIGTERM commits what is metered, and the next start goes on from there."""
@@ -209,6 +214,7 @@ class TestRun:
         (site / "display").write_text("1240.0\n", encoding="ascii")
         expected = ["meter-1", "energy", "W.h", -1, "main", 12_400, 12_400]
         wait_until(lambda: expected in answer(site, "status")["channels"], 60, "the new display is metered")
+        wait_until(lambda: _has_tried(answer(site, "status")), 60, "the link and every source were tried")
         found = answer(site, "status")
         assert (found["running"], found["gateway"], found["pid"]) == (True, "gw-1", agent.pid)
         assert found["link"]["up"] is False
