@@ -79,19 +79,21 @@ class Flights:
             flight.due_ms = min(flight.due_ms, now_ms + int(self._random.uniform(0, spread) * 1_000))
         self._newest_sent = None
 
-    def land(self, log: str, epoch: str, through: int) -> None:
-        """These are confirmed and no longer in flight."""
+    def land(self, log: str, epoch: str, through: int, *, above: int = 0) -> None:
+        """The collector holds these; they are no longer in flight."""
         landed = [
-            place for place in self._flights if place.log == log and place.epoch == epoch and place.seq <= through
+            place
+            for place in self._flights
+            if place.log == log and place.epoch == epoch and above < place.seq <= through
         ]
         for place in landed:
             del self._flights[place]
 
-    def answer(self, log: str, epoch: str, through: int) -> list[Place]:
-        """A receipt of a contradicted epoch came; returns the lines that were sent often enough to rest."""
+    def answer(self, log: str, epoch: str, through: int, *, above: int = 0) -> list[Place]:
+        """A receipt came that will never confirm these; returns the lines that were sent often enough to rest."""
         resting = []
         for place, flight in self._flights.items():
-            if place.log != log or place.epoch != epoch or place.seq > through:
+            if place.log != log or place.epoch != epoch or not above < place.seq <= through:
                 continue
             if not flight.answered:
                 flight.answered, flight.answered_sendings = True, flight.answered_sendings + 1

@@ -25,7 +25,7 @@ UPLINK_BACKLOG_LINES: Final = 31
 UPLINK_FLIGHTS_MAX: Final = 256
 """Lines whose sendings are remembered; beyond, only those in the window."""
 UPLINK_RESTING_SENDINGS: Final = 2
-"""A line of a contradicted epoch rests after so many sendings, each followed by a receipt at or beyond it."""
+"""A line that no receipt will ever confirm rests after so many sendings, each followed by a receipt at or beyond it."""
 RESEND_SECONDS_MIN: Final = 5.0
 """The backoff's first bound for a line without a receipt; doubled each time, drawn evenly below (full jitter)."""
 RESEND_SECONDS_MAX: Final = 900.0

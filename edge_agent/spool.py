@@ -163,7 +163,7 @@ class Spool:
                 if meaning in (HeardAs.CONFIRMED, HeardAs.UNPROVEN):
                     # A restored collector has lost what lies above: it is sent again from there (P22).
                     reopened = self._changed("unconfirm", log, epoch, through)
-                if chain.contradicted:
+                if chain.contradicted or through < chain.through:
                     reopened += self._changed("unrest", log, epoch, through)
                 for name in receipt.aside:
                     aside += self._changed("set_aside", receipt.at, log, epoch, name)
@@ -205,11 +205,16 @@ class Spool:
         rows = self._database.execute(self._sql["last_usage"], (log,))
         return bytes(rows[0][0]) if rows else None
 
-    def rest(self, places: Iterable[Place]) -> None:
-        """Send these no more unless they are asked for: the collector needs nothing at their positions."""
+    def rest(self, places: Iterable[Place], held: Iterable[tuple[str, str, int, int]] = ()) -> None:
+        """Send these no more unless they are asked for: the collector needs nothing at their positions.
+
+        `held` are ranges (log, epoch, first, last) that it has said it holds.
+        """
         with self._database.atomic():
             for place in places:
-                self._run("rest", place.log, place.epoch, place.seq)
+                self._run("rest", place.log, place.epoch, place.seq, place.seq)
+            for log, epoch, first, last in held:
+                self._run("rest", log, epoch, first, last)
         self._waiting_count = self._counted()
 
     def close(self) -> None:

@@ -149,7 +149,8 @@ update line set receipted_at = ?, aside = 1
 where log = ? and epoch = ? and hash = ? and receipted_at is null
 
 -- name: rest
-update line set rested = 1 where log = ? and epoch = ? and seq = ? and receipted_at is null
+update line set rested = 1
+where log = ? and epoch = ? and seq between ? and ? and receipted_at is null and rested = 0
 
 -- name: forgettable
 select id from line

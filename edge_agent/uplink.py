@@ -4,6 +4,7 @@ The broker's acknowledgement means nothing here but that the next payload may go
 """
 
 import asyncio
+import itertools
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,7 +29,7 @@ from shared.effects.clock import Clock
 from shared.effects.link import Link, Message, Session, Will
 from shared.errors import LinkError, LinkLost, Refused
 from shared.key import PublicKey
-from shared.limits import PAYLOAD_BYTES_MAX, PAYLOAD_LINES_MAX
+from shared.limits import INTEGER_MAX, PAYLOAD_BYTES_MAX, PAYLOAD_LINES_MAX
 from shared.line import parse
 from shared.payload import pack, unpack
 from shared.receipt import Receipt, read_receipt
@@ -222,6 +223,8 @@ class Uplink:
         if receipt.missing and chain is not None:
             self._asked[log, epoch] = receipt.missing
             self._flights.hasten(self._asked_places(), now_ms=self._clock.boot_ms())
+            if epoch != self._spool.epoch:
+                self._rest_beyond_holes(receipt)
         if heard.reopened_lines:
             _LOG.warning("event=collector_restored log=%s lines=%d", log, heard.reopened_lines)
         if heard.aside_lines:
@@ -230,6 +233,19 @@ class Uplink:
             _LOG.error("event=contradicted log=%s epoch=%s through=%d", log, epoch, through)
             self._on_contradicted()
         self._changed.set()
+
+    def _rest_beyond_holes(self, receipt: Receipt) -> None:
+        """P8: what lies beyond a hole that nobody can fill any more is not sent for ever, nor does it block the rest.
+
+        Such holes are what a damaged spool leaves. Between two holes the collector has said that it holds the
+        lines; beyond the last one it has not, so those are sent often enough first. All of them stay on disk.
+        """
+        log, epoch, missing = receipt.log, receipt.epoch, receipt.missing
+        held = [(end + 1, first - 1) for (_, end), (first, _) in itertools.pairwise(missing)]
+        for first, last in held:
+            self._flights.land(log, epoch, last, above=first - 1)
+        beyond = self._flights.answer(log, epoch, INTEGER_MAX, above=missing[-1][1])
+        self._spool.rest(beyond, held=[(log, epoch, first, last) for first, last in held])
 
     async def _tell_health(self, session: Session) -> None:
         while True:

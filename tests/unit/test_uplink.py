@@ -16,6 +16,7 @@ from edge_agent.limits import (
     RECONNECT_SECONDS_MAX,
     RESEND_SECONDS_MIN,
 )
+from edge_agent.sealed import Place
 from edge_agent.spool import Spool
 from edge_agent.uplink import OFFLINE, ONLINE, Uplink
 from shared.errors import DatabaseFailed
@@ -23,7 +24,7 @@ from shared.key import SigningKey
 from shared.line import hash_of
 from shared.receipt import seal_receipt
 from shared.topic import Leaf, topic_of
-from tests.spools import COLLECTOR_KEY, GATEWAY, birth, open_spool, receipt, usage
+from tests.spools import COLLECTOR_KEY, GATEWAY, birth, held_hash, open_spool, receipt, usage
 from tests.wire import VirtualClock, Wire, run
 
 
@@ -185,6 +186,31 @@ def test_a_contradiction_begins_a_new_epoch_at_once_and_old_lines_rest_in_the_en
                 await asyncio.sleep(RESEND_SECONDS_MIN)
             assert b.contradictions == 1
             assert [place.epoch for place in b.spool.waiting(9)] == [b.spool.epoch]
+
+    run(story())
+
+
+def test_beyond_a_hole_that_nobody_can_fill_lines_rest_on_disk_and_block_nothing(bench: Make) -> None:
+    """P8: a damaged spool leaves such holes; what lies beyond is never confirmed and must not hold up the rest."""
+
+    async def story() -> None:
+        b = bench(100)
+        old = b.spool.epoch
+        b.spool._database.execute("delete from line where seq in (5, 6)")
+        b.spool.begin_epoch([birth()], {}, random=Random(9))
+        async with running(b):
+            head = held_hash(b.spool, "main", old, 4)
+            for at in range(1, 200):
+                b.wire.answer(receipt(b.spool, 4, head=head, epoch=old, missing=((5, 6), (90, 90)), at=at))
+                await asyncio.sleep(RESEND_SECONDS_MIN)
+            sent = {seq for seqs in b.sent_seqs() for seq in seqs}
+            assert {90, *range(91, 101)} <= sent, "what the collector lacks, or has not said that it holds, was sent"
+            waiting = {(place.epoch, place.seq) for place in b.spool.waiting(200)}
+            assert waiting == {(old, 90), (b.spool.epoch, 1)}, "the collector asks for 90, and the new epoch goes on"
+            assert b.spool.raw(Place("main", old, 50)) is not None, "nothing is deleted without a receipt (P7)"
+            b.wire.answer(receipt(b.spool, 2, head=held_hash(b.spool, "main", old, 2), epoch=old, at=500))
+            await asyncio.sleep(1)
+            assert b.spool.waiting_count > 90, "a restored collector gets all of it again (P22)"
 
     run(story())
 
