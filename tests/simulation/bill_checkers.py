@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from cloud_collector.billing.archive import MemoryArchive
+from cloud_collector.billing.export import NotHandedOut, as_bundle, invoice
 from cloud_collector.billing.run import bill_due
 from cloud_collector.intake.replay import rebuild
 from cloud_collector.store.account import account
@@ -24,6 +25,7 @@ from shared.effects.sqlite import SqliteDatabase
 from shared.errors import Refused
 from shared.line import parse
 from tests.simulation.agreements import UNITS_EACH, Agreement
+from tests.simulation.bill_witness import witnessed
 from tests.simulation.billing import Billing, copied
 from tests.simulation.clocks import EPOCH_SECONDS
 from tests.simulation.party import AgentParty
@@ -200,6 +202,8 @@ class _Judge:
         agent = next((each for each in self._world.agents if each.name == gateway), None)
         if agent is not None:
             self._conserved(store, agent, spans, bounds)
+            self._witnessed(agent, agreement, starts, spans)
+            self._proven(store, gateway)
 
     def _starts(self, agreement: Agreement, spans: Mapping[tuple[str, str], list[Span]]) -> dict[str, Start]:
         """P18: what the contract's last invoice says of each device's start is what the final usage gives."""
@@ -270,6 +274,41 @@ class _Judge:
             if total not in expected:
                 nearest = min(expected, key=lambda each: abs(each - total))
                 self._problem(f"P1: {agent.name} {device}.{meter}: {total} in all periods, the world says {nearest}")
+
+    def _witnessed(
+        self,
+        agent: AgentParty,
+        agreement: Agreement,
+        starts: Mapping[str, Start],
+        spans: Mapping[tuple[str, str], list[Span]],
+    ) -> None:
+        """P18: a start is when the world saw the meter pass the threshold, and what is free is what it saw before."""
+        is_clock_true = not self._world.mix.on("clock.step")
+        for meter in agent.site.meters:
+            seen = None
+            if meter.name == "energy":
+                seen = witnessed(agent, meter, agreement, is_clock_true=is_clock_true)
+            if seen is None:
+                continue
+            self._world.note("billing.witnessed")
+            start = starts.get(meter.device)
+            if start is None or not seen.earliest <= start.at <= seen.latest:
+                self._problem(f"P18: {agent.name}/{meter.device} starts by {start}, the world saw {seen}")
+                continue
+            before = within(spans[meter.device, meter.name], agreement.provisioned, start.at)
+            if not seen.least <= before <= seen.most:
+                self._problem(f"P18: {agent.name}/{meter.device} has {before} before its start, the world saw {seen}")
+
+    def _proven(self, store: Store, contract: str) -> None:
+        """P12: the evidence of the contract's richest invoice proves it."""
+        own = [body for body in self._bodies if body["contract"] == contract]
+        if not own:
+            return
+        number = max(own, key=lambda body: (len(body["rated"]), len(body["gaps"]), body["period"]["start"]))["number"]
+        try:
+            as_bundle(store, invoice(store, self._billing.archive, number), self._world.collector.key.public)
+        except NotHandedOut as error:
+            self._problem(f"P12: {error}")
 
     def _nothing_more(self, store: Store) -> None:
         """P14: once everything is billed, a further run bills a further day and nothing else."""

@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
 EVERY_SECONDS: Final = 3 * 3_600
 """A process bills with its first tick and then this often."""
-KILL_STEPS_MAX: Final = 20
-"""From an invoice's row to the mark that it is archived."""
+ISSUING_STEPS: Final = range(2, 11)
+"""From an invoice's row to the commit."""
+HANDING_OVER_STEPS: Final = range(11, 16)
+"""From the commit to the mark that it is archived."""
 KILL_SHARE: Final = 0.3
 
 
@@ -137,7 +139,7 @@ class Billing:
             self._world.collector.crash(
                 "billing.killed",
                 pause=self._draw.uniform(2, 1_800),
-                fuse=self._draw.randrange(2, KILL_STEPS_MAX),
+                fuse=self._draw.choice(self._draw.choice((ISSUING_STEPS, HANDING_OVER_STEPS))),
             )
 
 

@@ -49,8 +49,10 @@ BILLED: Final = (
     "billing.parked",
     "billing.settled",
     "billing.unarchived",
+    "billing.witnessed",
 )
-"""What billing met: how devices started, periods that did not wait any longer, late usage, deaths while issuing."""
+"""What billing met: starts, periods that did not wait any longer, late usage, deaths while issuing and before the
+folder had it, and starts that the world itself saw."""
 SHARE_MIN: Final = 0.05
 """Every kind and every verdict occurs in at least this share of a seed set, or the set is toothless."""
 
