@@ -4,20 +4,22 @@ Derived from the store at every look; nothing is remembered between runs.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from cloud_collector.activity.activation import Activation, ActivationCause
 from cloud_collector.activity.first_use import first_activity
 from cloud_collector.billing.due import Due, Waiting, next_due, periods_until
 from cloud_collector.billing.issue import NotIssuable
-from cloud_collector.contracts.catalog import AnchorKind
-from cloud_collector.contracts.period import local_date
+from cloud_collector.contracts.catalog import AnchorKind, Charge, Pool
+from cloud_collector.contracts.period import iso, local_date
 from cloud_collector.contracts.revision import Revision, plans_revision, terms_in_force
-from cloud_collector.contracts.terms import Terms
+from cloud_collector.contracts.terms import Terms, terms_of
 from cloud_collector.fleet.holes import complete_until
 from cloud_collector.invoice.basis import Booked
-from cloud_collector.invoice.compose import Order, Task
+from cloud_collector.invoice.compose import Order, Stated, Task
+from cloud_collector.rating.scope import has_advance
 from cloud_collector.store.store import Store
 from cloud_collector.usage.span import UsageView
 
@@ -40,7 +42,7 @@ class Case:
     order: Order | None = None
 
 
-def case_of(store: Store, contract: str, known: Sequence[Revision], now: int, sight: Sight) -> Case:
+def case_of(store: Store, contract: str, known: Sequence[Revision], now: int, sight: Sight, *, billed_at: int) -> Case:
     """Where the contract stands: its next open period, and what would have to be composed to close it."""
     newest = known[-1]
     closed = store.rows("periods_closed", contract)
@@ -58,24 +60,35 @@ def case_of(store: Store, contract: str, known: Sequence[Revision], now: int, si
     if due is None:
         return Case(terms=terms, plans=plans, due=None)
     _refuse_clones(store, terms)
+    tiling = {period.start: period for period in periods if terms.end is None or period.first < terms.end}
+    rated_by = {row[0]: by_number[row[4]] for row in closed if row[0] in tiling}
     adjusts = isinstance(due, Due) and due.adjusts
-    earlier = [
-        Task(
-            period_start=row[0],
-            plans=by_number[row[4]],
-            booked=_booked(store, contract, row[0]),
-        )
-        for row in reversed(closed)
-        if terms.end is None or local_date(terms.timezone, row[0]) < terms.end
-    ]
-    own = [] if adjusts else [Task(period_start=due.period.start, plans=plans, booked=())]
+    starts = sorted(rated_by, reverse=True)
+    if not adjusts:
+        rated_by[due.period.start] = plans
+        starts.insert(0, due.period.start)
+
+    def plans_at(start: int) -> Revision:
+        return rated_by.get(start) or plans_revision(known, contract, start)
+
+    _refuse_split_pools(store, terms, {start: rated_by[start] for start in starts}, known)
     order = Order(
         contract=contract,
-        tasks=(*own, *earlier),
+        tasks=tuple(
+            Task(
+                period_start=start,
+                plans=rated_by[start],
+                after=_after(rated_by[start], plans_at(tiling[start].end), contract),
+            )
+            for start in starts
+        ),
         newest=newest,
         cadence=cadence,
         anchored=anchored,
         silent=due.silent,
+        booked=_booked(store, contract),
+        billed_at=billed_at,
+        stated=_stated(store, known, (contract, *terms.pooled_with)),
     )
     return Case(terms=terms, plans=plans, due=due, order=order)
 
@@ -83,12 +96,59 @@ def case_of(store: Store, contract: str, known: Sequence[Revision], now: int, si
 def _refuse_clones(store: Store, terms: Terms) -> None:
     """P19: nobody knows which of two gateways of one name is the true one."""
     cloned = {row[0] for row in store.rows("gateways_parked")}
-    for gateway in sorted({device.id.rpartition("/")[0] for device in terms.devices} & cloned):
+    devices = [device for each in (terms, *terms.pooled) for device in each.devices]
+    for gateway in sorted({device.id.rpartition("/")[0] for device in devices} & cloned):
         raise NotIssuable(f"{gateway} has been cloned: see `cloud-collector gateway show {gateway}`")
 
 
-def _booked(store: Store, contract: str, period_start: int) -> tuple[Booked, ...]:
-    rows = store.rows("bookings_of_period", contract, period_start)
+def _refuse_split_pools(store: Store, terms: Terms, plans: Mapping[int, Revision], known: Sequence[Revision]) -> None:
+    """What contracts share must cost the same in each, or the shares add up to something else."""
+    for other in terms.pooled:
+        closed = {row[0]: row[4] for row in store.rows("periods_closed", other.contract)}
+        for start, own in plans.items():
+            number = closed.get(start) or plans_revision(known, other.contract, start).number
+            if number != own.number and _shared(own, terms.contract) != _shared(
+                _numbered(known, number), other.contract
+            ):
+                raise NotIssuable(
+                    f"it shares a pool with {other.contract}, whose period of {iso(start)} another revision of the "
+                    "catalog prices: billing cannot do this yet"
+                )
+
+
+def _shared(revision: Revision, contract: str) -> list[Charge]:
+    found = revision.catalog.contracts[contract]
+    plans = (found.plan, *(amendment.plan for amendment in found.amendments))
+    return [charge for plan in plans for charge in plan.charges if charge.pool is Pool.ACCOUNT]
+
+
+def _numbered(known: Sequence[Revision], number: int) -> Revision:
+    return next(revision for revision in known if revision.number == number)
+
+
+def _after(plans: Revision, following: Revision, contract: str) -> Revision | None:
+    """The revision that prices the next period's charges in advance, where it is another and there are any."""
+    if following.number == plans.number:
+        return None
+    either = (plans.catalog, following.catalog)
+    return following if any(has_advance(terms_of(catalog, contract)) for catalog in either) else None
+
+
+def _stated(store: Store, known: Sequence[Revision], contracts: Iterable[str]) -> tuple[Stated, ...]:
+    """The latest word of issued invoices on each device's start, where late evidence keeps it."""
+    found: dict[tuple[str, str], Stated] = {}
+    for name in contracts:
+        agreed = [revision.catalog.contracts.get(name) for revision in known]
+        if all(each is None or each.plan.activation.late_evidence_adjusts for each in agreed):
+            continue
+        for number, device, at, rule, why in store.rows("starts_stated", name):
+            activation = Activation(device=device, at=at, cause=ActivationCause(rule), why=why)
+            found[name, device] = Stated(number=number, contract=name, activation=activation)
+    return tuple(found[key] for key in sorted(found))
+
+
+def _booked(store: Store, contract: str) -> tuple[Booked, ...]:
+    rows = store.rows("bookings_of_contract", contract)
     return tuple(Booked(number=number, line=json.loads(line)) for number, line in rows)
 
 

@@ -81,6 +81,9 @@ def _basis(store: Store, composition: Composition) -> _Basis:
         for gateway, device, meter, *_ in composition.channels:
             name = ChannelName(gateway=gateway, device=device, meter=meter)
             _name_gaps(store, basis, name, rated.period.start, rated.period.end)
+    for name, stretches in composition.asked.items():
+        for start, end in stretches:
+            _name_gaps(store, basis, name, start, end)
     _tell_time(store, basis)
     return basis
 
@@ -142,6 +145,7 @@ def _reads(composition: Composition) -> Iterable[Read]:
         yield from rated.reads
     for line in composition.draft.lines:
         yield from line.reads
+    yield from composition.beside
     for reads in composition.starts.values():
         yield from reads
 

@@ -14,6 +14,7 @@ from cloud_collector.billing.due import Due, Waiting
 from cloud_collector.billing.issue import BillingRefused, Issued, issue, require_issuable
 from cloud_collector.billing.outcome import Outcome, Report
 from cloud_collector.billing.revisions import revisions
+from cloud_collector.billing.too_late import keep_too_late
 from cloud_collector.contracts.period import iso
 from cloud_collector.contracts.revision import Revision
 from cloud_collector.fleet.holes import complete_until
@@ -114,7 +115,9 @@ class _Run(NamedTuple):
 
     def case(self, contract: str) -> Case:
         """Where the contract stands."""
-        return case_of(self.store, contract, self.known, self.as_of_ms // 1000, self.biller.sight)
+        return case_of(
+            self.store, contract, self.known, self.as_of_ms // 1000, self.biller.sight, billed_at=self.now_ms // 1000
+        )
 
 
 def _bill_contract(run: _Run, contract: str) -> Iterator[Outcome]:
@@ -154,6 +157,7 @@ def _close(run: _Run, contract: str) -> Outcome | None:
         period = case.due.period
         if case.order.tasks:
             composition = compose(case.order, run.biller.view(store))
+            keep_too_late(store, contract, composition.too_late, at=run.now_ms // 1000)
             issued = _issue(run, case, case.due, composition) if composition.draft.lines else None
         closed = (contract, period.start, period.end, run.now_ms // 1000)
         store.run("period_close", *closed, None if issued is None else issued.id, case.plans.number)
@@ -197,7 +201,7 @@ def _issue(run: _Run, case: Case, due: Due, composition: Composition) -> Issued:
 
 def _preview(store: Store, contract: str, known: Sequence[Revision], as_of: int, sight: Sight) -> Outcome | None:
     try:
-        case = case_of(store, contract, known, as_of, sight)
+        case = case_of(store, contract, known, as_of, sight, billed_at=as_of)
         if case.due is None or case.order is None or not case.order.tasks:
             return None
         composition = compose(case.order, sight.view(store))

@@ -64,8 +64,10 @@ class RatedPeriod:
     period: Period
     plans: int
     """The number of the revision whose plans priced it."""
-    booked: tuple[Booked, ...]
-    reads: tuple[Read, ...]
+    after: int | None = None
+    """The number of the one whose plans price the next period's charges in advance, where that is another."""
+    booked: tuple[Booked, ...] = ()
+    reads: tuple[Read, ...] = ()
     """Of every channel of the contract's devices, billed or not."""
 
 

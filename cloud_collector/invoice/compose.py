@@ -19,10 +19,13 @@ from cloud_collector.contracts.period import Period, local_date
 from cloud_collector.contracts.revision import Revision, billing_periods, terms_in_force
 from cloud_collector.contracts.terms import Terms
 from cloud_collector.invoice.basis import Booked, RatedPeriod, RevisionName, reads_of
-from cloud_collector.rating.booking import bookings_of
-from cloud_collector.rating.draft import Draft
+from cloud_collector.invoice.guard import require_one_place, require_ratable, require_same
+from cloud_collector.rating.booking import Booking, bookings_of
+from cloud_collector.rating.draft import Draft, DraftLine
 from cloud_collector.rating.join import joined
-from cloud_collector.rating.rate import draft
+from cloud_collector.rating.rate import committed_in, draft, scope_of
+from cloud_collector.rating.scope import Scope
+from cloud_collector.usage.noted import NotedView, Stretches, together, without
 from cloud_collector.usage.span import ChannelName, Measured, NamedGap, Read, UsageView
 from shared.errors import MetersealError
 
@@ -36,11 +39,21 @@ class NoSuchPeriod(MetersealError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """A billing period to rate, by the plans of which revision, and what is booked of it."""
+    """A billing period to rate, and by the plans of which revision."""
 
     period_start: int
     plans: Revision
-    booked: tuple[Booked, ...] = ()
+    after: Revision | None = None
+    """Whose plans rate what the next period costs in advance, where that is another."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stated:
+    """From when a device is billed, as an issued invoice has said it."""
+
+    number: str
+    contract: str
+    activation: Activation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +65,12 @@ class Order:
     newest: Revision
     cadence: Revision
     """Whose cycle, anchor and zone the contract keeps."""
+    booked: tuple[Booked, ...] = ()
+    """Everything that the contract's invoices took."""
+    billed_at: int | None = None
+    """The instant from which look-back is counted."""
+    stated: tuple[Stated, ...] = ()
+    """Starts of the contract's devices, and of those that share its pools, where late evidence does not move them."""
     anchored: date | None = None
     """The local date of the first activation, where periods are anchored at it."""
     states: tuple[StateChange, ...] = ()
@@ -70,12 +89,19 @@ class Composition:
     """The invoice's own period, then earlier ones of which something is on it."""
     activations: tuple[Activation, ...]
     starts: Mapping[str, tuple[Read, ...]]
+    beside: tuple[Read, ...]
+    """Counters of whatever else was looked at: other periods of a commitment, others that share a pool, starts."""
+    asked: Mapping[ChannelName, Stretches]
+    """Every channel that was looked at, and in which times."""
+    stated: tuple[Stated, ...]
     channels: tuple[tuple[str, str, str, str, int], ...]
     gaps: tuple[NamedGap, ...]
     catalog: tuple[RevisionName, ...]
     """The newest first."""
     cadence: int
     anchored: date | None
+    too_late: tuple[tuple[int, DraftLine], ...] = ()
+    """What look-back bars, each with the start of its billing period; of every period that was rated."""
 
     @property
     def inputs(self) -> str:
@@ -83,9 +109,16 @@ class Composition:
         facts = {
             "catalog": [[name.number, name.sha256] for name in self.catalog],
             "rated": [
-                [rated.period.start, rated.plans, reads_of(rated.reads), [dict(booked.line) for booked in rated.booked]]
+                [
+                    rated.period.start,
+                    rated.plans,
+                    rated.after,
+                    reads_of(rated.reads),
+                    [dict(booked.line) for booked in rated.booked],
+                ]
                 for rated in self.rated
             ],
+            "beside": reads_of(self.beside),
             "activations": [[fact.device, fact.at, fact.cause.value] for fact in self.activations],
         }
         return hashlib.sha256(json.dumps(facts, separators=(",", ":"), sort_keys=True).encode()).hexdigest()
@@ -98,24 +131,31 @@ class _Rated:
     task: Task
     terms: Terms
     period: Period
+    booked: tuple[Booked, ...]
     draft: Draft
     started: Mapping[str, Activation]
+    committed: tuple[tuple[int, int], ...]
+    asked: Mapping[ChannelName, Stretches]
 
 
 def compose(order: Order, usage: UsageView) -> Composition:
     """Rate the first task's period in full, and of the others what differs from what is booked.
 
-    Raises UnlikeUnits, UnknownContract and NoSuchPeriod: park the account (P19).
+    Raises UnlikeUnits, UnknownContract, NoSuchPeriod and NotYet: park the account (P19).
     """
-    first, *earlier = order.tasks
-    own = _rate(order, first, usage)
-    others = [_rate(order, task, usage, known_until=own.period.end) for task in earlier]
+    # A start inside a later period changes what was billed in advance, and what was used before it (P1).
+    until = _period(*_of(order, order.tasks[0])).end
+    own, *others = (_rate(order, task, usage, until) for task in order.tasks)
+    require_one_place(order.booked, [own, *others])
     kept = [own, *(each for each in others if each.draft.lines)]
+    require_same([own, *others], kept)
     measured = [(each, _measured(each.terms, usage, each.period)) for each in kept]
     activations: dict[str, Activation] = {}
     for each in kept:
         activations = {**each.started, **activations}
-    flat = [pair for _, pairs in measured for pair in pairs]
+    asked = together(each.asked for each in kept)
+    beside = _beside(kept, asked, usage)
+    flat = [*beside, *(pair for _, pairs in measured for pair in pairs)]
     facts = tuple(activations[device] for device in sorted(activations))
     return Composition(
         draft=joined(own.terms, [each.draft for each in kept]),
@@ -124,18 +164,23 @@ def compose(order: Order, usage: UsageView) -> Composition:
             RatedPeriod(
                 period=each.period,
                 plans=each.task.plans.number,
-                booked=each.task.booked,
+                after=None if each.task.after is None else each.task.after.number,
+                booked=each.booked,
                 reads=tuple(read for _, found in pairs for read in found.reads),
             )
             for each, pairs in measured
         ),
         activations=facts,
         starts={fact.device: _starts(own.terms, usage, fact) for fact in facts},
+        beside=tuple(read for _, found in beside for read in found.reads),
+        asked=asked,
+        stated=order.stated,
         channels=_channels(flat),
         gaps=_gaps(measured, _silent(order, own, usage)),
         catalog=_revisions(order, kept),
         cadence=order.cadence.number,
         anchored=order.anchored,
+        too_late=tuple((each.period.start, line) for each in (own, *others) for line in each.draft.too_late),
     )
 
 
@@ -145,14 +190,59 @@ def channels_of(terms: Terms, usage: UsageView) -> list[ChannelName]:
     return [channel for device in devices for channel in usage.channels(*_split(device))]
 
 
-def _rate(order: Order, task: Task, usage: UsageView, *, known_until: int = 0) -> _Rated:
+def _of(order: Order, task: Task) -> tuple[Terms, int, date | None]:
     terms = terms_in_force(task.plans.catalog, order.newest.catalog, order.cadence.catalog, order.contract)
-    period = _period(terms, task.period_start, order.anchored)
-    # P1: where usage before the start is billed, that of earlier periods is due once the device has started.
-    started = first_activity(terms, usage, order.states, until=max(period.end, known_until))
-    booked = bookings_of({"contract": terms.contract, "lines": [each.line for each in task.booked]})
-    rated = draft(terms, period, usage, starts=started, states=order.states, booked=booked)
-    return _Rated(task=task, terms=terms, period=period, draft=rated, started=started)
+    return terms, task.period_start, order.anchored
+
+
+def _rate(order: Order, task: Task, usage: UsageView, until: int) -> _Rated:
+    terms, start, anchored = _of(order, task)
+    require_ratable(terms)
+    after = terms
+    if task.after is not None:
+        after = terms_in_force(task.after.catalog, order.newest.catalog, order.cadence.catalog, order.contract)
+    period, noted = _period(terms, start, anchored), NotedView(usage)
+    started = _started(order, terms, noted, until)
+    scope = scope_of(terms, period, started, anchored=anchored, after=after)
+    booked = _covered(order, scope)
+    rated = draft(
+        terms,
+        period,
+        noted,
+        starts=started,
+        states=order.states,
+        booked=_as_bookings(order.contract, booked),
+        others={each.contract: _started(order, each, noted, until) for each in terms.pooled},
+        billed_at=order.billed_at,
+        anchored=anchored,
+        after=after,
+        repeatable=True,
+    )
+    return _Rated(
+        task=task,
+        terms=terms,
+        period=period,
+        booked=booked,
+        draft=rated,
+        started=started,
+        committed=committed_in(terms, period, started, anchored=anchored),
+        asked=noted.asked,
+    )
+
+
+def _started(order: Order, terms: Terms, usage: UsageView, until: int) -> dict[str, Activation]:
+    stated = {each.activation.device: each.activation for each in order.stated if each.contract == terms.contract}
+    return first_activity(terms, usage, order.states, until=until, issued=stated)
+
+
+def _covered(order: Order, scope: Scope) -> tuple[Booked, ...]:
+    """What is booked of what the draft speaks for, on whatever invoice."""
+    bookings = _as_bookings(order.contract, order.booked)
+    return tuple(each for each, booking in zip(order.booked, bookings, strict=True) if scope.covers(booking))
+
+
+def _as_bookings(contract: str, booked: Iterable[Booked]) -> tuple[Booking, ...]:
+    return bookings_of({"contract": contract, "lines": [each.line for each in booked]})
 
 
 def _period(terms: Terms, start: int, anchored: date | None) -> Period:
@@ -175,6 +265,21 @@ def _measured(terms: Terms, usage: UsageView, period: Period) -> list[tuple[Chan
         measured = usage.measure(channel, period.start, period.end)
         if measured is not None:
             found.append((channel, measured))
+    return found
+
+
+def _beside(
+    kept: Sequence[_Rated], asked: Mapping[ChannelName, Stretches], usage: UsageView
+) -> list[tuple[ChannelName, Measured]]:
+    """What was looked at beside the rated periods of the contract's own devices."""
+    own = {channel for each in kept for channel in channels_of(each.terms, usage)}
+    periods = [(each.period.start, each.period.end) for each in kept]
+    found = []
+    for channel, stretches in asked.items():
+        for start, end in without(stretches, periods if channel in own else ()):
+            measured = usage.measure(channel, start, end)
+            if measured is not None:
+                found.append((channel, measured))
     return found
 
 
@@ -211,19 +316,20 @@ def _gaps(
 def _silent(order: Order, own: _Rated, usage: UsageView) -> list[NamedGap]:
     """What had not been received of the own period when it was closed all the same, by device."""
     found: list[NamedGap] = []
-    for device in own.terms.devices:
-        gateway, name = _split(device.id)
-        if gateway in order.silent:
-            found += _silent_of(device, ChannelName(gateway=gateway, device=name, meter="*"), order, own, usage)
+    for terms in (own.terms, *own.terms.pooled):
+        for device in terms.devices:
+            gateway, name = _split(device.id)
+            if gateway in order.silent:
+                channel = ChannelName(gateway=gateway, device=name, meter="*")
+                found += _silent_of(terms, device, channel, order.silent[gateway], own.period, usage)
     return found
 
 
 def _silent_of(
-    device: ContractDevice, name: ChannelName, order: Order, own: _Rated, usage: UsageView
+    terms: Terms, device: ContractDevice, name: ChannelName, until: int | None, period: Period, usage: UsageView
 ) -> Iterable[NamedGap]:
-    until = order.silent[name.gateway]
-    first = max(own.period.start, provisioned_at(own.terms, device))
-    end = min(own.period.end, left_at(own.terms, device))
+    first = max(period.start, provisioned_at(terms, device))
+    end = min(period.end, left_at(terms, device))
     known = [
         span.end for channel in usage.channels(name.gateway, name.device) for span in usage.spans(channel, first, end)
     ]
@@ -233,7 +339,9 @@ def _silent_of(
 
 
 def _revisions(order: Order, kept: Iterable[_Rated]) -> tuple[RevisionName, ...]:
-    used = {each.task.plans.number: each.task.plans for each in kept} | {order.cadence.number: order.cadence}
+    plans = [each.task.plans for each in kept]
+    plans += [each.task.after for each in kept if each.task.after is not None]
+    used = {revision.number: revision for revision in (*plans, order.cadence)}
     used.pop(order.newest.number, None)
     return tuple(
         RevisionName(number=revision.number, sha256=revision.catalog.hash)

@@ -16,7 +16,7 @@ from cloud_collector.activity.activation import Activation
 from cloud_collector.contracts.catalog import Account, Operator
 from cloud_collector.contracts.period import iso
 from cloud_collector.invoice.basis import Cutoff, RatedPeriod, reads_of
-from cloud_collector.invoice.compose import Composition
+from cloud_collector.invoice.compose import Composition, Stated
 from cloud_collector.rating.draft import Draft
 from cloud_collector.usage.span import NamedGap, Read
 from shared.line import Body
@@ -74,6 +74,8 @@ def body_of(composition: Composition, issue: Issue) -> Body:
         **quote,
         "channels": [list(channel) for channel in composition.channels],
         "activations": [_activation(fact, composition.starts[fact.device]) for fact in composition.activations],
+        "beside": reads_of(composition.beside),
+        "stated": [_stated(each) for each in composition.stated],
         "gaps": [_gap(gap) for gap in composition.gaps],
         "rated": [_rated(rated) for rated in composition.rated],
         "catalog": [{"revision": name.number, "sha256": name.sha256} for name in composition.catalog],
@@ -131,6 +133,11 @@ def _activation(fact: Activation, starts: Sequence[Read]) -> Body:
     }
 
 
+def _stated(stated: Stated) -> list[str]:
+    fact = stated.activation
+    return [stated.number, stated.contract, fact.device, iso(fact.at), fact.cause.value, fact.why]
+
+
 def _evidence(fact: Activation) -> Body | None:
     evidence = fact.evidence
     if evidence is None:
@@ -160,6 +167,7 @@ def _rated(rated: RatedPeriod) -> Body:
     return {
         "period": {"start": iso(rated.period.start), "end": iso(rated.period.end), "number": rated.period.number},
         "plans": rated.plans,
+        "after": rated.after,
         "booked": [{"number": booked.number, "line": dict(booked.line)} for booked in rated.booked],
         "reads": reads_of(rated.reads),
     }

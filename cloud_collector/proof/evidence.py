@@ -95,6 +95,7 @@ def _all_reads(body: Body) -> Iterable[Sequence[Any]]:
         yield from line["reads"]
     for start in body["activations"]:
         yield from start["reads"]
+    yield from body["beside"]
 
 
 def _merged(spans: Iterable[Span]) -> tuple[Span, ...]:

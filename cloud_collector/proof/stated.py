@@ -8,10 +8,11 @@ from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any, TypeVar
 
+from cloud_collector.activity.activation import Activation, ActivationCause
 from cloud_collector.contracts.catalog import Catalog
 from cloud_collector.contracts.revision import Revision
 from cloud_collector.invoice.basis import Booked, Cutoff
-from cloud_collector.invoice.compose import Order, Task
+from cloud_collector.invoice.compose import Order, Stated, Task
 from cloud_collector.invoice.document import InvoiceKind, Issue
 from cloud_collector.proof.evidence import received_of
 from shared.errors import Refused
@@ -50,7 +51,7 @@ def _order(body: Body, catalogs: dict[int, Catalog]) -> Order:
         Task(
             period_start=_instant(rated["period"]["start"]),
             plans=revisions[rated["plans"]],
-            booked=tuple(Booked(number=_text(row["number"]), line=row["line"]) for row in rated["booked"]),
+            after=None if rated["after"] is None else revisions[rated["after"]],
         )
         for rated in body["rated"]
     )
@@ -63,8 +64,19 @@ def _order(body: Body, catalogs: dict[int, Catalog]) -> Order:
         newest=revisions[body["catalog"][0]["revision"]],
         cadence=revisions[body["cadence"]],
         anchored=None if anchored is None else date.fromisoformat(anchored),
+        booked=tuple(
+            Booked(number=_text(row["number"]), line=row["line"]) for rated in body["rated"] for row in rated["booked"]
+        ),
+        billed_at=_instant(body["issued_at"]),
+        stated=tuple(_stated(row) for row in body["stated"]),
         silent=_silent(body),
     )
+
+
+def _stated(row: list[Any]) -> Stated:
+    number, contract, device, at, cause, why = (_text(value) for value in row)
+    activation = Activation(device=device, at=_instant(at), cause=ActivationCause(cause), why=why)
+    return Stated(number=number, contract=contract, activation=activation)
 
 
 def _issue(body: Body, newest: Catalog) -> Issue:

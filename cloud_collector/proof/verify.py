@@ -195,6 +195,9 @@ def _notes(body: Body) -> list[str]:
     booked = sorted({row["number"] for rated in body["rated"] for row in rated["booked"]})
     if booked:
         notes.append(f"what {', '.join(booked)} billed before is taken from this invoice: check those with theirs")
+    stated = sorted({row[0] for row in body["stated"]})
+    if stated:
+        notes.append(f"from when devices are billed is kept as {', '.join(stated)} said it: check it with theirs")
     if body["cutoff"]["boots"] or body["cutoff"]["moved"]:
         notes.append(
             "some reports had no trustworthy clock: their place in time is the operator's word, marked estimated"

@@ -32,6 +32,7 @@ def joined(terms: Terms, drafts: Sequence[Draft]) -> Draft:
     return replace(
         drafts[0],
         lines=tuple(line for draft in drafts for line in draft.lines),
+        too_late=tuple(line for draft in drafts for line in draft.too_late),
         net=currency.amount(net),
         taxes=taxes,
         total=currency.amount(net + sum((Fraction(tax.amount) for tax in taxes), Fraction(0))),

@@ -2,15 +2,17 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from fractions import Fraction
+from typing import Final
 
 from cloud_collector.activity.activation import Activation, StateChange
 from cloud_collector.activity.first_use import first_activity
 from cloud_collector.activity.lifecycle import life_of
 from cloud_collector.contracts.catalog import AnchorKind, Charge, ChargeType
-from cloud_collector.contracts.period import Period, local_date
+from cloud_collector.contracts.period import Period, iso, local_date
 from cloud_collector.contracts.terms import Terms
-from cloud_collector.rating.booking import Booking, unbooked
+from cloud_collector.rating.booking import Booking, booking_of, unbooked
 from cloud_collector.rating.commitment import Obligation, is_pooled, obligations, overage_of, pooled, true_ups
 from cloud_collector.rating.draft import Draft, DraftLine
 from cloud_collector.rating.facts import Facts
@@ -21,10 +23,17 @@ from cloud_collector.rating.segment import Segment
 from cloud_collector.rating.subscription import subscription
 from cloud_collector.rating.tax import taxes_on
 from cloud_collector.rating.usage_charge import usage_charge
+from cloud_collector.usage.ledger import Ledger
 from cloud_collector.usage.span import UsageView
+from shared.errors import MetersealError
 
 Starts = Mapping[str, Activation]
 """Of one contract, by device."""
+_NO_USAGE: Final[UsageView] = Ledger(())
+
+
+class NotRepeatable(MetersealError):
+    """Two lines have one key, so that a run could not tell what is booked of which."""
 
 
 def draft(
@@ -39,6 +48,9 @@ def draft(
     others: Mapping[str, Starts] | None = None,
     own_advance: bool = False,
     billed_at: int | None = None,
+    anchored: date | None = None,
+    after: Terms | None = None,
+    repeatable: bool = False,
 ) -> Draft:
     """What a period costs beyond what is booked for it, with the next period's charges that are due in advance.
 
@@ -46,23 +58,44 @@ def draft(
     `others`, the contracts that share a pool; `closed` is false before the period's end, when there is no minimum
     and no commitment yet. The period's own advance charges are rated if it is the first, and with `own_advance`,
     where `booked` holds what the period before has billed of them. Look-back is counted from
-    `billed_at`, and does not apply without. Raises UnlikeUnits where a channel cannot be billed in the catalog's
-    unit: park the account (P19).
+    `billed_at`, and does not apply without. `anchored` is the date that periods are frozen at, where one is;
+    `after` are the terms of the next period, where they are others. Raises UnlikeUnits where a channel cannot be
+    billed in the catalog's unit, and with `repeatable` NotRepeatable: park the account (P19).
     """
     booked = [booking for booking in booked if booking.key.contract == terms.contract]
-    facts = _facts(terms, period, usage, starts, states, others)
-    scope = Scope.of(facts, period, own_advance=own_advance)
+    facts = _facts(terms, period, usage, starts, states, others, anchored)
+    scope = Scope.of(facts, period, own_advance=own_advance, after=after)
     lines = [line for charge, line in _rated(facts, period, closed=closed) if scope.own_advance or not _advance(charge)]
     if scope.following is not None:
-        lines += [line for charge, line in _rated(facts, scope.following, closed=closed) if _advance(charge)]
+        beyond = facts if after is None else _facts(after, period, usage, starts, states, others, facts.anchored)
+        lines += [line for charge, line in _rated(beyond, scope.following, closed=closed) if _advance(charge)]
     if closed:
         found = obligations(facts, period)
         lines += true_ups(found, period, lambda each: [line for _, line in _rated(facts, each, closed=True)])
+    if repeatable:
+        _require_repeatable(lines, scope)
     fresh = unbooked(lines, booked, currency=terms.currency, covers=scope.covers)
     if billed_at is None:
         return compose(terms, period, fresh)
     kept, too_late = parted(terms, fresh, billed_at)
     return replace(compose(terms, period, kept), too_late=too_late)
+
+
+def scope_of(
+    terms: Terms, period: Period, starts: Starts, *, anchored: date | None = None, after: Terms | None = None
+) -> Scope:
+    """What a draft of the period speaks for, without its own advance charges."""
+    return Scope.of(_bare(terms, starts, anchored), period, own_advance=False, after=after)
+
+
+def committed_in(
+    terms: Terms, period: Period, starts: Starts, *, anchored: date | None = None
+) -> tuple[tuple[int, int], ...]:
+    """From when until when the commitments of several periods run in which this one has a part."""
+    if all(stretch.commitment is None for stretch in terms.stretches):
+        return ()
+    found = obligations(_bare(terms, starts, anchored), period)
+    return tuple((each.start, each.end) for each in found if each.start < period.start or each.end > period.end)
 
 
 def compose(terms: Terms, period: Period, lines: Iterable[DraftLine]) -> Draft:
@@ -116,9 +149,8 @@ def _facts(
     starts: Starts,
     states: Sequence[StateChange],
     others: Mapping[str, Starts] | None,
+    anchored: date | None,
 ) -> Facts:
-    at = min((start.at for start in starts.values()), default=None)
-    anchors = terms.anchor is AnchorKind.ACTIVATION and at is not None
     beside = []
     for other in terms.pooled:
         known = None if others is None else others.get(other.contract)
@@ -127,8 +159,32 @@ def _facts(
     return replace(
         _alone(terms, usage, starts, states),
         pooled=tuple(beside),
-        anchored=local_date(terms.timezone, at) if anchors and at is not None else None,
+        anchored=_anchor(terms, starts, anchored),
     )
+
+
+def _bare(terms: Terms, starts: Starts, anchored: date | None) -> Facts:
+    """For questions of time alone."""
+    return Facts(terms=terms, usage=_NO_USAGE, lives=(), anchored=_anchor(terms, starts, anchored))
+
+
+def _anchor(terms: Terms, starts: Starts, anchored: date | None) -> date | None:
+    at = min((start.at for start in starts.values()), default=None)
+    if terms.anchor is not AnchorKind.ACTIVATION or at is None:
+        return anchored
+    return anchored or local_date(terms.timezone, at)
+
+
+def _require_repeatable(lines: Iterable[DraftLine], scope: Scope) -> None:
+    """A line that its own draft would not find booked again would be billed by every run (P14)."""
+    keys = set()
+    for line in lines:
+        if line.key in keys or not scope.covers(booking_of(line)):
+            raise NotRepeatable(
+                f"{line.charge} of {line.device or 'the contract'} comes twice for one time, or in another period than "
+                f"its own ({iso(line.service_start)}): billing cannot do this yet"
+            )
+        keys.add(line.key)
 
 
 def _alone(terms: Terms, usage: UsageView, starts: Starts, states: Sequence[StateChange]) -> Facts:

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from cloud_collector.contracts.catalog import Occasion
-from cloud_collector.contracts.period import Period
+from cloud_collector.contracts.catalog import Charge, Occasion
+from cloud_collector.contracts.period import Period, boundary
+from cloud_collector.contracts.terms import Terms
 from cloud_collector.rating.booking import Booking
 from cloud_collector.rating.draft import LineKind
 from cloud_collector.rating.facts import Facts
@@ -14,44 +15,75 @@ from cloud_collector.rating.facts import Facts
 class Scope:
     """Of one draft."""
 
+    terms: Terms
+    after: Terms
+    """By which the next period is rated."""
     period: Period
     following: Period | None
-    """The next period, where it has charges in advance."""
+    """The next period, where charges may be billed in advance."""
     own_advance: bool
     """Whether the period's own advance charges are rated: the period before has billed them, but for the first's."""
-    in_advance: frozenset[str]
-    on_end: frozenset[str]
-    """Charges by name."""
 
     @classmethod
-    def of(cls, facts: Facts, period: Period, *, own_advance: bool) -> "Scope":
+    def of(cls, facts: Facts, period: Period, *, own_advance: bool, after: Terms | None = None) -> "Scope":
         """What the draft of a period speaks for; the first one's own advance charges always are of it."""
-        charges = [charge for stretch in facts.terms.stretches for charge in stretch.charges]
-        in_advance = frozenset(charge.name for charge in charges if charge.in_advance)
+        after = after or facts.terms
         return cls(
+            terms=facts.terms,
+            after=after,
             period=period,
-            following=_following(facts, period) if in_advance else None,
+            following=_following(facts, period) if has_advance(facts.terms) or has_advance(after) else None,
             own_advance=period.number == 1 or own_advance,
-            in_advance=in_advance,
-            on_end=frozenset(charge.name for charge in charges if charge.on is Occasion.ENDED),
         )
 
     def covers(self, booking: Booking) -> bool:
-        """Whether a booking is of what the draft rates: an end at its last boundary is, at its first not."""
+        """Whether a booking is of what the draft rates: an end at its last boundary is, at its first not.
+
+        Two drafts of a contract never speak for the same booking. A contract's last period also speaks for what was
+        booked beyond its end, before the end was known.
+        """
         key, period = booking.key, self.period
         at = key.segment_start
         if key.kind is LineKind.TRUE_UP:
             # A commitment belongs to the period in which it ends.
-            return period.start < booking.service_end <= period.end
+            return period.start < booking.service_end and (self._is_last or booking.service_end <= period.end)
         # A one-time charge's discount stands at the charge's instant as well.
-        if key.charge in self.on_end and key.kind in {LineKind.ONE_TIME, LineKind.DISCOUNT}:
-            return period.start < at <= period.end
-        if key.charge in self.in_advance and key.kind in {LineKind.SUBSCRIPTION, LineKind.DISCOUNT}:
-            after = self.following
-            if after is not None and after.start <= at < after.end:
-                return True
-            return self.own_advance and period.start <= at < period.end
-        return period.start <= at < period.end
+        if key.kind in {LineKind.ONE_TIME, LineKind.DISCOUNT} and self._ended(key.charge, at):
+            return period.start < at and (self._is_last or at <= period.end)
+        advance = key.kind in {LineKind.SUBSCRIPTION, LineKind.DISCOUNT}
+        if period.start <= at < period.end:
+            return self.own_advance or not (advance and _is_in_advance(self.terms, key.charge, at))
+        if at < period.end:
+            return False
+        after = self.following
+        if after is not None and at < after.end:
+            return advance and _is_in_advance(self.after, key.charge, at)
+        return self._is_last
+
+    @property
+    def _is_last(self) -> bool:
+        return self.terms.end is not None and self.period.last >= self.terms.end
+
+    def _ended(self, charge: str, at: int) -> bool:
+        found = _charge_at(self.terms, charge, at - 1)
+        return found is not None and found.on is Occasion.ENDED
+
+
+def has_advance(terms: Terms) -> bool:
+    """Whether any charge of the contract is billed in advance."""
+    return any(charge.in_advance for stretch in terms.stretches for charge in stretch.charges)
+
+
+def _is_in_advance(terms: Terms, name: str, at: int) -> bool:
+    found = _charge_at(terms, name, at)
+    return found is not None and found.in_advance
+
+
+def _charge_at(terms: Terms, name: str, at: int) -> Charge | None:
+    """The charge of that name in the terms of an instant."""
+    begun = [each for each in terms.stretches if boundary(terms.timezone, each.start) <= at]
+    stretch = begun[-1] if begun else terms.stretches[0]
+    return next((charge for charge in stretch.charges if charge.name == name), None)
 
 
 def _following(facts: Facts, period: Period) -> Period | None:

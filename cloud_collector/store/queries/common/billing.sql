@@ -18,15 +18,19 @@ insert into booking (
     invoice, place, contract, period_start, charge, kind, device, part, segment_start, line
 ) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
--- name: bookings_of_period
+-- name: bookings_of_contract
 select i.number, b.line from booking b join invoice i on i.id = b.invoice
-where b.contract = ? and b.period_start = ? order by b.invoice, b.place;
+where b.contract = ? order by b.invoice, b.place;
 
 -- name: activation_add
 insert into activation_used (invoice, contract, device, at, rule, why) values (?, ?, ?, ?, ?, ?);
 
 -- name: activations_used
 select invoice, device, at, rule, why from activation_used where contract = ? order by invoice, device;
+
+-- name: starts_stated
+select i.number, a.device, a.at, a.rule, a.why from activation_used a join invoice i on i.id = a.invoice
+where a.contract = ? order by a.invoice, a.device;
 
 -- name: first_start_used
 select min(at) from activation_used
@@ -131,3 +135,15 @@ select key, public from gateway_key where gateway = ?;
 -- name: periods_closed_all
 select p.contract, p.period_start, p.period_end, p.closed_at, i.number
 from period_closed p left join invoice i on i.id = p.invoice order by p.contract, p.period_start;
+
+-- name: too_late_known
+select charge, kind, device, part, segment_start, line from too_late where contract = ? order by id;
+
+-- name: too_late_add
+insert into too_late (contract, period_start, charge, kind, device, part, segment_start, line, seen_at)
+values (?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: too_late_all
+select contract, period_start, charge, line, seen_at from too_late where id in (
+    select max(id) from too_late group by contract, charge, kind, device, part, segment_start
+) and line is not null order by contract, segment_start, id;
