@@ -6,8 +6,7 @@ from the invoices' bytes, and computed a second time from usage and the agreemen
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from itertools import pairwise
@@ -25,7 +24,7 @@ from shared.effects.sqlite import SqliteDatabase
 from shared.errors import Refused
 from shared.line import parse
 from tests.simulation.agreements import UNITS_EACH, Agreement
-from tests.simulation.bill_witness import witnessed
+from tests.simulation.bill_witness import FOREVER, Start, started, within, witnessed
 from tests.simulation.billing import Billing, copied
 from tests.simulation.clocks import EPOCH_SECONDS
 from tests.simulation.party import AgentParty
@@ -38,53 +37,15 @@ LAST_BILL_SECONDS: Final = int(4.7 * 86_400)
 AGAIN_SECONDS: Final = 86_400
 TWICE_EVERY: Final = 3
 """In one seed of so many the last bill is made twice."""
-FOREVER: Final = 2**40
 PROBLEMS_MAX: Final = 20
 
 Key = tuple[str, str, int]
 """Charge, device or nothing, the period's start."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Start:
-    """From when a device is billed, and by what."""
-
-    at: int
-    cause: str
-
-
 def judge_bills(world: "World") -> None:
     """Bill everything a last time, and check what all invoices together say."""
     _Judge(world).judge()
-
-
-def started(agreement: Agreement, energy: Iterable[Span]) -> Start | None:
-    """P18: a device's start from its complete usage in order of time, whatever came when."""
-    if agreement.threshold is None:
-        return Start(at=agreement.provisioned, cause="immediate")
-    grace = FOREVER if agreement.grace_hours is None else agreement.provisioned + agreement.grace_hours * 3_600
-    intervals = []
-    for span in energy:
-        for index, delta in enumerate(span.deltas):
-            begin = span.start + index * span.step
-            if delta:
-                intervals.append(
-                    (begin + span.step, begin, span.epoch, span.seq, index, delta, index in span.estimated)
-                )
-    used = 0
-    for end, begin, _, _, _, delta, is_estimated in sorted(intervals):
-        used += delta
-        if used >= agreement.threshold * UNITS_EACH:
-            at = end if is_estimated else begin
-            if at <= grace:
-                return Start(at=at, cause="first_use")
-            break
-    return None if grace == FOREVER else Start(at=grace, cause="grace")
-
-
-def within(spans: Iterable[Span], start: int, end: int) -> int:
-    """Units in [start, end): what an interval has before a cut is floored, the rest is after it."""
-    return sum(span.units_before(end) - span.units_before(start) for span in spans) if start < end else 0
 
 
 class _Judge:
@@ -250,7 +211,9 @@ class _Judge:
                     billed[key] += Decimal(line["quantity"]) * UNITS_EACH
         for key in sorted(billed.keys() | units.keys()):
             if billed[key] != units[key]:
-                self._problem(f"P1: {agreement.gateway} {key}: {billed[key]} are billed, {units[key]} were counted")
+                self._problem(
+                    f"P1: {agreement.gateway} {key}: {billed[key].normalize():f} are billed, {units[key]} were counted"
+                )
         for key in sorted(paid.keys() | amounts.keys()):
             if paid[key] != amounts[key]:
                 self._problem(f"P14: {agreement.gateway} {key}: {paid[key]} is booked, {amounts[key]} is due")

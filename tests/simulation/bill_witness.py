@@ -1,18 +1,29 @@
-"""What the world itself knows of a device's start: when its meter passed the threshold, where no fault hid it."""
+"""A device's start, found a second time: from its complete usage, and by the world, which saw its meter count."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, NamedTuple
 
+from cloud_collector.usage.span import Span
 from tests.simulation.agreements import UNITS_EACH, Agreement
 from tests.simulation.clocks import EPOCH_SECONDS
 from tests.simulation.meters import Look, Meter
 from tests.simulation.party import AgentParty
 
+FOREVER: Final = 2**40
 SLACK_SECONDS: Final = 120
 """What a crystal may drift within a window, and a poll be late."""
 SEALED_SECONDS: Final = 2 * 3_600
 """After so long what was metered stands in a line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """From when a device is billed, and by what."""
+
+    at: int
+    cause: str
 
 
 class Witnessed(NamedTuple):
@@ -22,6 +33,35 @@ class Witnessed(NamedTuple):
     latest: int
     least: int
     most: int
+
+
+def started(agreement: Agreement, energy: Iterable[Span]) -> Start | None:
+    """P18: a device's start from its complete usage in order of time, whatever came when."""
+    if agreement.threshold is None:
+        return Start(at=agreement.provisioned, cause="immediate")
+    grace = FOREVER if agreement.grace_hours is None else agreement.provisioned + agreement.grace_hours * 3_600
+    intervals = []
+    for span in energy:
+        for index, delta in enumerate(span.deltas):
+            begin = span.start + index * span.step
+            if delta:
+                intervals.append(
+                    (begin + span.step, begin, span.epoch, span.seq, index, delta, index in span.estimated)
+                )
+    used = 0
+    for end, begin, _, _, _, delta, is_estimated in sorted(intervals):
+        used += delta
+        if used >= agreement.threshold * UNITS_EACH:
+            at = end if is_estimated else begin
+            if at <= grace:
+                return Start(at=at, cause="first_use")
+            break
+    return None if grace == FOREVER else Start(at=grace, cause="grace")
+
+
+def within(spans: Iterable[Span], start: int, end: int) -> int:
+    """Units in [start, end): what an interval has before a cut is floored, the rest is after it."""
+    return sum(span.units_before(end) - span.units_before(start) for span in spans) if start < end else 0
 
 
 def witnessed(agent: AgentParty, meter: Meter, agreement: Agreement, *, is_clock_true: bool) -> Witnessed | None:
