@@ -72,10 +72,12 @@ def periods_until(terms: Terms, now: int, anchored: date | None = None) -> list[
 
 
 def _silent(terms: Terms, period: Period, complete: CompleteUntil) -> dict[str, int | None]:
+    # What others use of a shared pool changes what this contract pays.
     gateways = {
         device.id.rpartition("/")[0]
-        for device in terms.devices
-        if provisioned_at(terms, device) < period.end and left_at(terms, device) > period.start
+        for each in (terms, *terms.pooled)
+        for device in each.devices
+        if provisioned_at(each, device) < period.end and left_at(each, device) > period.start
     }
     reached = {gateway: complete(gateway) for gateway in sorted(gateways)}
     return {gateway: until for gateway, until in reached.items() if until is None or until < period.end}

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 
+from cloud_collector.billing.billable import require_billable
 from cloud_collector.contracts.catalog import Catalog
 from cloud_collector.contracts.read import load_catalog
 from cloud_collector.contracts.revision import Revision
@@ -28,11 +29,12 @@ class Applied:
 def apply(store: Store, catalog: Catalog, *, now_ms: int, effective_at: int | None = None) -> Applied:
     """The catalog is the newest revision; its plans rate periods that begin at `effective_at` (now) or later.
 
-    The very bytes of the newest revision are no new one.
+    The very bytes of the newest revision are no new one. Raises CannotBill.
     """
     content = catalog.text.encode()
     digest = hashlib.sha256(content).hexdigest()
     with store.atomic():
+        require_billable(store, catalog)
         newest = store.row("catalog_newest")
         if newest is not None and newest[1] == digest and effective_at in (None, newest[2]):
             return Applied(number=newest[0], sha256=digest, effective_at=newest[2], new=False)

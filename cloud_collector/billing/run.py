@@ -3,6 +3,7 @@
 Safe to kill anywhere, and to run twice at once: each period is one transaction, and the schema decides.
 """
 
+import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
@@ -25,6 +26,8 @@ from cloud_collector.usage.derive import SKEW_SECONDS
 from cloud_collector.usage.span import UsageView
 from shared.errors import DatabaseError, MetersealError
 from shared.key import SigningKey
+
+_log: Final = logging.getLogger(__name__)
 
 PERIODS_A_RUN_MAX: Final = 1_200
 """Periods of one contract that one run closes: a hundred years of months."""
@@ -51,7 +54,8 @@ class Biller:
     def __call__(self, store: Store, now_ms: int) -> None:
         """A chore of the collector's tick."""
         if store.row("catalog_newest") is not None:
-            bill_due(store, now_ms, self, most=PERIODS_A_TICK_MAX)
+            known = {contract: reason for contract, _, reason, _ in store.rows("parked")}
+            bill_due(store, now_ms, self, most=PERIODS_A_TICK_MAX, progress=lambda outcome: _tell(outcome, known))
 
 
 def bill_due(
@@ -218,6 +222,23 @@ def _preview(store: Store, contract: str, known: Sequence[Revision], as_of: int,
         state = "due" if draft.lines else "nothing"
         outcome = Outcome(contract=contract, state=state, start=case.due.period.start, end=case.due.period.end)
     return replace(outcome, currency=draft.currency, total=draft.total, draft=draft)
+
+
+def _tell(outcome: Outcome, parked: Mapping[str, str]) -> None:
+    """What an operator must hear of a tick, once each: a contract stays parked until someone has acted."""
+    match outcome.state:
+        case "issued":
+            _log.info(
+                "event=invoice_issued number=%s contract=%s total=%s currency=%s",
+                outcome.number,
+                outcome.contract,
+                None if outcome.total is None else format(outcome.total, "f"),
+                outcome.currency,
+            )
+        case "parked" if parked.get(outcome.contract) != outcome.reason:
+            _log.warning('event=contract_parked contract=%s why="%s"', outcome.contract, outcome.reason)
+        case _:
+            pass
 
 
 def _waits(contract: str, due: Waiting) -> Outcome:

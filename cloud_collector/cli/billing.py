@@ -2,7 +2,7 @@
 
 import json
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -13,6 +13,7 @@ from cloud_collector.billing.outcome import Outcome
 from cloud_collector.billing.revisions import NoCatalog, revisions
 from cloud_collector.billing.run import Biller, bill_due
 from cloud_collector.billing.run import preview as previewed
+from cloud_collector.billing.too_late import too_late
 from cloud_collector.cli.opened import (
     FolderOption,
     Json,
@@ -123,7 +124,13 @@ def run(
 
 @app.command(name="list")
 @ending
-def list_(store: StoreOption = None, json_: Json = False) -> None:
+def list_(
+    store: StoreOption = None,
+    late: Annotated[
+        bool, typer.Option("--too-late", help="What look-back bars instead: it was used and is not billed.")
+    ] = False,
+    json_: Json = False,
+) -> None:
     """Example: `cloud-collector billing list --json`.
 
     Every period that was closed, by contract, and every contract that is parked, with its reason.
@@ -131,6 +138,10 @@ def list_(store: StoreOption = None, json_: Json = False) -> None:
     with opened(settings(store=store)) as held:
         closed = held.rows("periods_closed_all")
         parked = held.rows("parked")
+        barred = too_late(held) if late else []
+    if late:
+        _print_too_late(barred, json_=json_)
+        return
     periods = [
         {"contract": row[0], "start": iso(row[1]), "end": iso(row[2]), "closed_at": iso(row[3]), "number": row[4]}
         for row in closed
@@ -145,6 +156,17 @@ def list_(store: StoreOption = None, json_: Json = False) -> None:
         print(f"{row['contract']}  PARKED since {row['since']}: {row['reason']}")
     if not periods and not waiting:
         say("no period has been closed yet")
+
+
+def _print_too_late(barred: list[dict[str, Any]], *, json_: bool) -> None:
+    if json_:
+        print(json.dumps(barred, indent=2, ensure_ascii=False))
+        return
+    for row in barred:
+        line = row["line"]
+        print(f"{row['contract']}  {line['service_start']} to {line['service_end']}  {line['amount']}  {line['why']}")
+    if not barred:
+        say("nothing came too late")
 
 
 def told(outcome: Outcome) -> str:

@@ -1,20 +1,24 @@
 """`cloud-collector catalog`: check a catalog, apply it as the next revision, list what was applied."""
 
 import json
+from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import typer
 
 from cloud_collector.billing import revisions
+from cloud_collector.billing.billable import CannotBill, require_billable
 from cloud_collector.cli.opened import Json, StoreOption, ending, opened, say, settings
 from cloud_collector.contracts.catalog import Catalog
 from cloud_collector.contracts.node import CatalogError
 from cloud_collector.contracts.period import boundary, iso
 from cloud_collector.contracts.read import load_catalog
 from shared.effects.clock import SystemClock
+
+_Made = TypeVar("_Made")
 
 app = typer.Typer(no_args_is_help=True, help="Prices, accounts and contracts, applied in numbered revisions.")
 
@@ -52,10 +56,13 @@ def apply(
     catalog = read_catalog(source)
     effective_at = None if effective is None else _instant(effective, catalog.operator.timezone)
     if dry_run:
+        with opened(settings(store=store)) as held:
+            _refusing(lambda: require_billable(held, catalog))
         _print_json(_summary(catalog)) if json_ else print(f"would apply: {_sentence(catalog)}")
         return
     with opened(settings(store=store)) as held:
-        applied = revisions.apply(held, catalog, now_ms=SystemClock().utc_ms(), effective_at=effective_at)
+        now = SystemClock().utc_ms()
+        applied = _refusing(lambda: revisions.apply(held, catalog, now_ms=now, effective_at=effective_at))
     answer = {
         "revision": applied.number,
         "sha256": applied.sha256,
@@ -101,6 +108,15 @@ def read_catalog(source: Path) -> Catalog:
     except CatalogError as error:
         say(str(error))
     raise typer.Exit(2)
+
+
+def _refusing(act: Callable[[], _Made]) -> _Made:
+    """What billing cannot do ends the command with 2, and nothing is applied."""
+    try:
+        return act()
+    except CannotBill as error:
+        say(str(error))
+        raise typer.Exit(2) from None
 
 
 def _beside(toml: str, name: str) -> str:

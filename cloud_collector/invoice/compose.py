@@ -24,7 +24,6 @@ from cloud_collector.rating.booking import Booking, bookings_of
 from cloud_collector.rating.draft import Draft, DraftLine
 from cloud_collector.rating.join import joined
 from cloud_collector.rating.rate import committed_in, draft, scope_of
-from cloud_collector.rating.scope import Scope
 from cloud_collector.usage.noted import NotedView, Stretches, together, without
 from cloud_collector.usage.span import ChannelName, Measured, NamedGap, Read, UsageView
 from shared.errors import MetersealError
@@ -145,7 +144,9 @@ def compose(order: Order, usage: UsageView) -> Composition:
     """
     # A start inside a later period changes what was billed in advance, and what was used before it (P1).
     until = _period(*_of(order, order.tasks[0])).end
-    own, *others = (_rate(order, task, usage, until) for task in order.tasks)
+    bookings = bookings_of({"contract": order.contract, "lines": [each.line for each in order.booked]})
+    booked = tuple(zip(order.booked, bookings, strict=True))
+    own, *others = (_rate(order, task, usage, until, booked) for task in order.tasks)
     require_one_place(order.booked, [own, *others])
     kept = [own, *(each for each in others if each.draft.lines)]
     require_same([own, *others], kept)
@@ -195,7 +196,7 @@ def _of(order: Order, task: Task) -> tuple[Terms, int, date | None]:
     return terms, task.period_start, order.anchored
 
 
-def _rate(order: Order, task: Task, usage: UsageView, until: int) -> _Rated:
+def _rate(order: Order, task: Task, usage: UsageView, until: int, booked: Sequence[tuple[Booked, Booking]]) -> _Rated:
     terms, start, anchored = _of(order, task)
     require_ratable(terms)
     after = terms
@@ -204,14 +205,15 @@ def _rate(order: Order, task: Task, usage: UsageView, until: int) -> _Rated:
     period, noted = _period(terms, start, anchored), NotedView(usage)
     started = _started(order, terms, noted, until)
     scope = scope_of(terms, period, started, anchored=anchored, after=after)
-    booked = _covered(order, scope)
+    # On whatever invoice it stands.
+    covered = [pair for pair in booked if scope.covers(pair[1])]
     rated = draft(
         terms,
         period,
         noted,
         starts=started,
         states=order.states,
-        booked=_as_bookings(order.contract, booked),
+        booked=[booking for _, booking in covered],
         others={each.contract: _started(order, each, noted, until) for each in terms.pooled},
         billed_at=order.billed_at,
         anchored=anchored,
@@ -222,7 +224,7 @@ def _rate(order: Order, task: Task, usage: UsageView, until: int) -> _Rated:
         task=task,
         terms=terms,
         period=period,
-        booked=booked,
+        booked=tuple(each for each, _ in covered),
         draft=rated,
         started=started,
         committed=committed_in(terms, period, started, anchored=anchored),
@@ -233,16 +235,6 @@ def _rate(order: Order, task: Task, usage: UsageView, until: int) -> _Rated:
 def _started(order: Order, terms: Terms, usage: UsageView, until: int) -> dict[str, Activation]:
     stated = {each.activation.device: each.activation for each in order.stated if each.contract == terms.contract}
     return first_activity(terms, usage, order.states, until=until, issued=stated)
-
-
-def _covered(order: Order, scope: Scope) -> tuple[Booked, ...]:
-    """What is booked of what the draft speaks for, on whatever invoice."""
-    bookings = _as_bookings(order.contract, order.booked)
-    return tuple(each for each, booking in zip(order.booked, bookings, strict=True) if scope.covers(booking))
-
-
-def _as_bookings(contract: str, booked: Iterable[Booked]) -> tuple[Booking, ...]:
-    return bookings_of({"contract": contract, "lines": [each.line for each in booked]})
 
 
 def _period(terms: Terms, start: int, anchored: date | None) -> Period:

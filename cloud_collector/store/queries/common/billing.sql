@@ -147,3 +147,11 @@ values (?, ?, ?, ?, ?, ?, ?, ?, ?);
 select contract, period_start, charge, line, seen_at from too_late where id in (
     select max(id) from too_late group by contract, charge, kind, device, part, segment_start
 ) and line is not null order by contract, segment_start, id;
+
+-- name: contracts_billed
+select p.contract, p.plans_revision from period_closed p where p.period_start = (
+    select max(period_start) from period_closed o where o.contract = p.contract
+) order by p.contract;
+
+-- name: catalog_content
+select content from catalog_revision where number = ?;
