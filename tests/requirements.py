@@ -26,7 +26,6 @@ def _module(name: str) -> Callable[[], bool]:
 
 COMPONENTS: Final[dict[str, Callable[[], bool]]] = {
     "amqtt": _module("amqtt"),
-    "chromium": _command("chromium"),
     "mosquitto": _command("mosquitto"),
     "mosquitto_passwd": _command("mosquitto_passwd"),
     "openssl": _command("openssl"),
