@@ -28,6 +28,8 @@ COMPONENTS: Final[dict[str, Callable[[], bool]]] = {
     "amqtt": _module("amqtt"),
     "mosquitto": _command("mosquitto"),
     "mosquitto_passwd": _command("mosquitto_passwd"),
+    "mosquitto_pub": _command("mosquitto_pub"),
+    "mosquitto_sub": _command("mosquitto_sub"),
     "openssl": _command("openssl"),
 }
 

@@ -168,6 +168,8 @@ ALLOWED: Final = (
 
 def test_the_access_list_lets_through_what_the_wire_needs_and_nothing_else(place: Place) -> None:
     """P10, P21: a gateway speaks under its own name only."""
+    require("mosquitto_pub")
+    require("mosquitto_sub")
     passwords = place.folder / "etc" / "mosquitto" / "meterseal.passwords"
     passwords.touch()
     for user in ("_collector", "house-7", "house-8"):
@@ -193,4 +195,4 @@ def test_the_access_list_lets_through_what_the_wire_needs_and_nothing_else(place
 
 
 def _client(name: str, port: int, user: str) -> list[str]:
-    return [name, "-h", "127.0.0.1", "-p", str(port), "-u", user, "-P", f"of-{user}"]
+    return [require(name), "-h", "127.0.0.1", "-p", str(port), "-u", user, "-P", f"of-{user}"]
