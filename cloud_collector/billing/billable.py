@@ -1,6 +1,5 @@
 """What a catalog may agree to and billing cannot do: refused before anything is applied, with the key to look at."""
 
-from collections import Counter
 from collections.abc import Iterator
 
 from cloud_collector.contracts.catalog import Catalog, Contract
@@ -46,6 +45,3 @@ def _of_devices(contract: Contract) -> Iterator[str]:
                 f"contracts.{contract.key}.devices: {device.id!r} can never be measured; a device is named "
                 '"gateway/device", as its gateway reports it'
             )
-    counts = Counter(device.id for device in contract.devices)
-    for device_id in sorted(each for each, count in counts.items() if count > 1):
-        yield f"contracts.{contract.key}.devices: {device_id} comes and comes back; billing cannot do this yet"

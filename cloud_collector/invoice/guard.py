@@ -38,11 +38,7 @@ class Rated(Protocol):
 
 
 def require_ratable(terms: Terms) -> None:
-    """Raises NotYet for terms of which bookings could not be told apart, or not be shared out."""
-    counts = Counter(device.id for device in terms.devices)
-    twice = sorted(device for device, count in counts.items() if count > 1)
-    if twice:
-        raise NotYet(f"{twice[0]} is in the contract twice: billing cannot do this yet")
+    """Raises NotYet for a pool that could not be shared out."""
     for other in terms.pooled:
         for name in ("cycle", "anchor", "timezone"):
             if getattr(other, name) != getattr(terms, name):
