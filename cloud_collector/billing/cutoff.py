@@ -77,10 +77,6 @@ def _basis(store: Store, composition: Composition) -> _Basis:
         row = store.row("chain_by_name", name.gateway, read.log, read.epoch)
         if channel is not None and row is not None:
             _explain(store, basis, channel, row[0], read)
-    for rated in composition.rated:
-        for gateway, device, meter, *_ in composition.channels:
-            name = ChannelName(gateway=gateway, device=device, meter=meter)
-            _name_gaps(store, basis, name, rated.period.start, rated.period.end)
     for name, stretches in composition.asked.items():
         for start, end in stretches:
             _name_gaps(store, basis, name, start, end)

@@ -150,12 +150,14 @@ def compose(order: Order, usage: UsageView) -> Composition:
     require_one_place(order.booked, [own, *others])
     kept = [own, *(each for each in others if each.draft.lines)]
     require_same([own, *others], kept)
-    measured = [(each, _measured(each.terms, usage, each.period)) for each in kept]
+    times = [_own(each.terms, usage, each.period) for each in kept]
+    measured = [(each, _measured(own_times, usage)) for each, own_times in zip(kept, times, strict=True)]
     activations: dict[str, Activation] = {}
     for each in kept:
         activations = {**each.started, **activations}
-    asked = together(each.asked for each in kept)
-    beside = _beside(kept, asked, usage)
+    rated = together(times)
+    asked = together([rated, *(each.asked for each in kept)])
+    beside = _measured({name: without(each, rated.get(name, ())) for name, each in asked.items()}, usage)
     flat = [*beside, *(pair for _, pairs in measured for pair in pairs)]
     facts = tuple(activations[device] for device in sorted(activations))
     return Composition(
@@ -183,12 +185,6 @@ def compose(order: Order, usage: UsageView) -> Composition:
         anchored=order.anchored,
         too_late=tuple((each.period.start, line) for each in (own, *others) for line in each.draft.too_late),
     )
-
-
-def channels_of(terms: Terms, usage: UsageView) -> list[ChannelName]:
-    """Every channel of the contract's devices: also one without a price may tell whether a device is used."""
-    devices = sorted({each.id for each in terms.devices})
-    return [channel for device in devices for channel in usage.channels(*_split(device))]
 
 
 def _of(order: Order, task: Task) -> tuple[Terms, int, date | None]:
@@ -251,28 +247,24 @@ def _split(device: str) -> tuple[str, str]:
     return gateway, name
 
 
-def _measured(terms: Terms, usage: UsageView, period: Period) -> list[tuple[ChannelName, Measured]]:
-    found = []
-    for channel in channels_of(terms, usage):
-        measured = usage.measure(channel, period.start, period.end)
-        if measured is not None:
-            found.append((channel, measured))
+def _own(terms: Terms, usage: UsageView, period: Period) -> dict[ChannelName, Stretches]:
+    """Every channel of the contract's devices while it has them: also one without a price may tell of use."""
+    found: dict[ChannelName, Stretches] = {}
+    for device in sorted(terms.devices, key=lambda each: each.id):
+        # P20: before and after it may be another account's.
+        start, end = max(period.start, provisioned_at(terms, device)), min(period.end, left_at(terms, device))
+        if start < end:
+            found |= dict.fromkeys(usage.channels(*_split(device.id)), ((start, end),))
     return found
 
 
-def _beside(
-    kept: Sequence[_Rated], asked: Mapping[ChannelName, Stretches], usage: UsageView
-) -> list[tuple[ChannelName, Measured]]:
-    """What was looked at beside the rated periods of the contract's own devices."""
-    own = {channel for each in kept for channel in channels_of(each.terms, usage)}
-    periods = [(each.period.start, each.period.end) for each in kept]
-    found = []
-    for channel, stretches in asked.items():
-        for start, end in without(stretches, periods if channel in own else ()):
-            measured = usage.measure(channel, start, end)
-            if measured is not None:
-                found.append((channel, measured))
-    return found
+def _measured(times: Mapping[ChannelName, Stretches], usage: UsageView) -> list[tuple[ChannelName, Measured]]:
+    return [
+        (channel, measured)
+        for channel, stretches in times.items()
+        for start, end in stretches
+        if (measured := usage.measure(channel, start, end)) is not None
+    ]
 
 
 def _starts(terms: Terms, usage: UsageView, fact: Activation) -> tuple[Read, ...]:

@@ -204,3 +204,18 @@ def test_a_tick_says_once_what_it_issued_and_whom_it_parked(caplog: pytest.LogCa
     assert [each.split()[0] for each in said] == ["event=invoice_issued", "event=contract_parked"]
     assert "number=INV-1 contract=acme-chargers" in said[0]
     assert "contract=bolt" in said[1]
+
+
+def test_an_invoice_shows_no_counter_of_the_time_in_which_a_device_is_another_accounts() -> None:
+    """P20: sdm630-1 goes from one account to another in the middle of the month."""
+    catalog = CATALOG.replace(
+        '"roof-1/sdm630-1", "roof-1/sdm630-2"', '{ id = "roof-1/sdm630-1", until = 2026-10-11 }'
+    ) + (
+        '[accounts.bolt]\nname = "Bolt"\ncountry = "FI"\n[contracts.bolt]\naccount = "bolt"\nplan = "charger"\n'
+        'start = 2026-10-01\ndevices = [{ id = "roof-1/sdm630-1", from = 2026-10-11 }]\n'
+    )
+    store, biller, gateway = lived(catalog, days=33)
+    receive(store, gateway.lines, at=NOVEMBER + LATER)
+    bill_due(store, (NOVEMBER + LATER) * 1000, biller)
+    first, second = (body(biller.archive.get(number) or b"")["rated"][0]["reads"] for number in ("INV-1", "INV-2"))
+    assert first[-1][8] == second[0][6]
