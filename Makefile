@@ -85,6 +85,7 @@ bench: $(ENVIRONMENT)
 
 evidence: $(ENVIRONMENT)
 	$(MAKE) test
+	HYPOTHESIS_PROFILE=search $(PY) -m pytest -n $(JOBS) tests/property
 	$(MAKE) simulate SEEDS=1000
 	$(MAKE) sabotage
 	$(MAKE) kills SEED=1

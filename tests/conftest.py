@@ -1,11 +1,18 @@
-"""What every run of the tests does: at its end it says which components were absent."""
+"""What every run of the tests does: the same examples each time; at its end it says which components were absent."""
 
+import os
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.requirements import MARK
+
+# A change is judged by the examples that the one before it was judged by; HYPOTHESIS_PROFILE=search draws new ones.
+settings.register_profile("fixed", derandomize=True, deadline=None)
+settings.register_profile("search", deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -156,7 +156,10 @@ def compose(order: Order, usage: UsageView) -> Composition:
     for each in kept:
         activations = {**each.started, **activations}
     rated = together(times)
-    asked = together([rated, *(each.asked for each in kept)])
+    # Where reports are missing shows only beside those that are there: also of the devices of a pool (P12).
+    looked = NotedView(usage)
+    silent = _silent(order, own, looked)
+    asked = together([rated, *(each.asked for each in kept), looked.asked])
     beside = _measured({name: without(each, rated.get(name, ())) for name, each in asked.items()}, usage)
     flat = [*beside, *(pair for _, pairs in measured for pair in pairs)]
     facts = tuple(activations[device] for device in sorted(activations))
@@ -179,7 +182,7 @@ def compose(order: Order, usage: UsageView) -> Composition:
         asked=asked,
         stated=order.stated,
         channels=_channels(flat),
-        gaps=_gaps(measured, _silent(order, own, usage)),
+        gaps=_gaps(measured, silent),
         catalog=_revisions(order, kept),
         cadence=order.cadence.number,
         anchored=order.anchored,
