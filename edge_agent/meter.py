@@ -159,11 +159,11 @@ def _continues(held: Held, reading: Reading, spec: ChannelSpec, elapsed: Elapsed
 
 
 def _hidden(state: MeterState, held: Held, reading: Reading, spec: ChannelSpec, between: Between) -> tuple[Step, ...]:
-    """A held rise that a reset has overtaken, which nobody can confirm or refute any more, is declared (P3)."""
+    """A held value that a reset has overtaken, which nobody can confirm or refute any more, is declared (P3)."""
     if state.at is None or reading.generation == held.generation:
         return ()
     found = judge(state, held.value, held.generation, spec, between(state.at, held.at))
-    return (Step(held.at, state.at, None, Verdict.GLITCH),) if found.verdict is None else ()
+    return () if found.amount == 0 else (Step(held.at, state.at, None, Verdict.GLITCH),)
 
 
 def _as_held(reading: Reading, held: Held) -> Reading:

@@ -53,7 +53,7 @@ def started(agreement: Agreement, energy: Iterable[Span]) -> Start | None:
         used += delta
         if used >= agreement.threshold * UNITS_EACH:
             at = end if is_estimated else begin
-            if at <= grace:
+            if begin < grace and at <= grace:
                 return Start(at=at, cause="first_use")
             break
     return None if grace == FOREVER else Start(at=grace, cause="grace")

@@ -95,11 +95,12 @@ def _alone(broken: Break, good: Sequence[Look], lives: Sequence[Life], epochs: S
         life = _life_of(look.number, lives)
         if life.ended is None or life.committed_look > look.number:
             break  # What was seen after the break is surely remembered, so what follows goes on from it.
-    ends = []
-    for look, following in zip(after, [*after[1:], None], strict=True):
-        ends.append(look)
-        if following is None or _life_of(following.number, lives) is _life_of(look.number, lives):
-            break
+    ends: list[Look] = []
+    for life in lives:
+        own = [look for look in after if _life_of(look.number, lives) is life]
+        ends += own[:1]
+        if len(own) > 1 and (life.ended is None or life.committed_look > own[1].number):
+            break  # The first was held, the second has confirmed it, and that is surely remembered.
     unknown = {end.total - start.total for start in starts for end in ends}
     if broken.kind == "rollback":
         return unknown
