@@ -26,7 +26,7 @@ from edge_agent.limits import (
 from edge_agent.loss import declare_loss
 from edge_agent.meter_state import Metered, MeterState
 from edge_agent.metering import Metering
-from edge_agent.reading import HistoricSource, Reading, Source, SourceDown
+from edge_agent.reading import CommittedSource, HistoricSource, Reading, Source, SourceDown, taken_once
 from edge_agent.sealed import Author
 from edge_agent.settings import AgentSettings
 from edge_agent.spool import Spool
@@ -124,12 +124,13 @@ class Agent:
         return self._metering.preview(reading, self._tick()) if self._opened else None
 
     async def _serve(self) -> None:
-        tasks: list[asyncio.Task[None]] = []
         async with _one_failure(), asyncio.TaskGroup() as group:
             sending = group.create_task(self._uplink.run())
-            tasks += [group.create_task(self._poll(source)) for source in self._sources]
-            tasks.append(group.create_task(self._keep()))
-            group.create_task(self._end_when_asked(tasks, sending))
+            polls = [(source, group.create_task(self._poll(source))) for source in self._sources]
+            ending = [poll for source, poll in polls if not taken_once(source)]
+            ending.append(group.create_task(self._keep()))
+            counting = [poll for source, poll in polls if taken_once(source)]
+            group.create_task(self._end_when_asked(ending, counting, sending))
 
     def _open_spool(self) -> None:
         settings = self._settings
@@ -206,7 +207,9 @@ class Agent:
     async def _poll(self, source: Source) -> None:
         historic = source if isinstance(source, HistoricSource) else None
         caught_up = False
-        while True:
+        last = False
+        while not last:
+            last = self._stopping.is_set()
             began_ms = self._clock.boot_ms()
             if historic is not None:
                 await self._room_for_history()
@@ -216,7 +219,19 @@ class Agent:
                     caught_up = True
                     self._end_history(source)
                 spent = (self._clock.boot_ms() - began_ms) / 1_000
-                await self._clock.sleep(max(0.0, source.poll_seconds - spent))
+                await self._rest(max(0.0, source.poll_seconds - spent), woken=taken_once(source))
+
+    async def _rest(self, seconds: float, *, woken: bool) -> None:
+        """Wait for the next reading; who is to be asked a last time is woken by the end."""
+        if not woken:
+            await self._clock.sleep(seconds)
+            return
+        waits = [asyncio.ensure_future(self._clock.sleep(seconds)), asyncio.ensure_future(self._stopping.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     async def _room_for_history(self) -> None:
         """P9: history waits while the collector has much to confirm, or the spool is all but full."""
@@ -283,13 +298,19 @@ class Agent:
         due = self._metering.due(self._tick())
         if due:
             self._spool.seal(due, self._metering.snapshot())
-            self._committed_ms = self._clock.boot_ms()
+            self._is_committed()
             self._uplink.wake()
         return bool(due)
 
     def _commit(self) -> None:
         self._spool.commit(self._metering.snapshot())
+        self._is_committed()
+
+    def _is_committed(self) -> None:
         self._committed_ms = self._clock.boot_ms()
+        for source in self._sources:
+            if isinstance(source, CommittedSource):
+                source.committed()
 
     def _begin_epoch(self) -> None:
         self._metering.new_epoch()
@@ -299,9 +320,19 @@ class Agent:
         self._uplink.wake()
         _LOG.error("event=epoch_begun epoch=%s", self._spool.epoch)
 
-    async def _end_when_asked(self, tasks: Sequence[asyncio.Task[None]], sending: asyncio.Task[None]) -> None:
+    async def _end_when_asked(
+        self,
+        tasks: Sequence[asyncio.Task[None]],
+        counting: Sequence[asyncio.Task[None]],
+        sending: asyncio.Task[None],
+    ) -> None:
         await self._stopping.wait()
         for task in tasks:
+            task.cancel()
+        # P1: what was counted since the last reading would be lost with this process: it is taken a last time.
+        if counting:
+            await asyncio.wait(counting, timeout=STOP_SECONDS_MAX)
+        for task in counting:
             task.cancel()
         self._commit()
         self._uplink.close()

@@ -2,10 +2,12 @@
 
 import re
 
+from edge_agent.reading import HOLD_SECONDS_MAX, Kind
 from shared.errors import InvalidRecord, MetersealError
 from shared.grammar import NAME_PATTERN, PLAIN_TEXT
 from shared.limits import EXPONENT_MAX, INTEGER_MAX, UNIT_CHARS_MAX
 
+PER_SECONDS_MAX = 86_400
 POLL_SECONDS_MIN = 0.1
 POLL_SECONDS_MAX = 86_400.0
 
@@ -44,6 +46,14 @@ def require_source(name: str, log: str, poll_seconds: float) -> None:
     require_fits("name", name)
     require_fits("log", log)
     require_within("poll_seconds", poll_seconds, POLL_SECONDS_MIN, POLL_SECONDS_MAX)
+
+
+def require_kind(kind: str, unit: str, per_seconds: int, hold_seconds: int) -> None:
+    """What a channel's kind asks for is right."""
+    require_within("per_seconds", per_seconds, 1, PER_SECONDS_MAX)
+    require_within("hold_seconds", hold_seconds, 1, HOLD_SECONDS_MAX)
+    if kind == Kind.STATE and unit != "s":
+        raise InvalidSetting("unit", f'must be "s" where the kind is state: active time is counted, this is {unit!r}')
 
 
 def require_channel(device: str, meter: str, unit: str, exponent: int, rate_max: int) -> None:

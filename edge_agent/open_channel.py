@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edge_agent.accumulate import carried
 from edge_agent.meter_state import MeterState
-from edge_agent.reading import ChannelSpec, Kind
+from edge_agent.reading import HOLD_SECONDS, ChannelSpec, Kind
 from edge_agent.window import OpenRow
 from shared.report import GapCause
 
@@ -39,6 +40,11 @@ class OpenChannel:
         state = MeterState() if spec.kind.cumulative else MeterState(register=0)
         return cls(spec, state, OpenRow.empty(count))
 
+    def respecify(self, spec: ChannelSpec) -> None:
+        """The channel is metered as configured from now on."""
+        self.state = carried(self.state, self.spec, spec)
+        self.spec = spec
+
     def begin_epoch(self, lost: int) -> None:
         """Registers restart: at the raw value, which the collector bridges to, or at 0 with what is unsealed.
 
@@ -61,7 +67,7 @@ class OpenChannel:
         spec = self.spec
         return [
             [spec.device, spec.meter, spec.unit, spec.exponent, str(spec.kind), spec.source, spec.rate_max],
-            [spec.width_bits, spec.per_seconds],
+            [spec.width_bits, spec.per_seconds, spec.hold_seconds, *spec.per_count],
             self.state.to_json(),
             self.row.to_json(),
             [self.cut, self.ordinal, None if self.silence is None else str(self.silence), self.looked],
@@ -70,7 +76,9 @@ class OpenChannel:
     @classmethod
     def from_json(cls, data: Sequence[Any], log: str, *, historic: bool) -> "OpenChannel":
         """The channel that `to_json` wrote."""
-        (device, meter, unit, exponent, kind, source, rate_max), (width_bits, per_seconds), state, row, rest = data
+        (device, meter, unit, exponent, kind, source, rate_max), counted, state, row, rest = data
+        # P23: an older agent's snapshot says nothing of the hold and of a count's worth.
+        width_bits, per_seconds, hold_seconds, worth, parts = (*counted, HOLD_SECONDS, 1, 1)[:5]
         spec = ChannelSpec(
             device=device,
             meter=meter,
@@ -82,6 +90,8 @@ class OpenChannel:
             rate_max=rate_max,
             width_bits=width_bits,
             per_seconds=per_seconds,
+            hold_seconds=hold_seconds,
+            per_count=(worth, parts),
             historic=historic,
         )
         cut, ordinal, silence, looked = rest

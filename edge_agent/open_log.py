@@ -250,7 +250,7 @@ class OpenLog:
         self.channels = {}
         for name, spec in wanted.items():
             channel = known_channels.get(name) or OpenChannel.new(spec, grid.count)
-            channel.spec = spec
+            channel.respecify(spec)
             self.channels[name] = channel
             self.dormant.pop(name, None)
         if window is not None and self.channels:

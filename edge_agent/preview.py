@@ -6,11 +6,21 @@ from typing import Any, Final
 
 from edge_agent.limits import READ_SECONDS_MAX
 from edge_agent.meter_state import Metered, MeterState
-from edge_agent.reading import ChannelName, ChannelSpec, HistoricSource, Reading, Source, SourceDown
+from edge_agent.reading import (
+    ChannelName,
+    ChannelSpec,
+    CountingSource,
+    HistoricSource,
+    Reading,
+    Source,
+    SourceDown,
+    taken_once,
+)
 from shared.report import Verdict
 
 Preview = Callable[[Reading], tuple[MeterState, Metered] | None]
 NO_SINGLE_READING: Final = "a replayed file has no present reading"
+TAKEN_ONCE: Final = "a reading can be taken once, by the metering alone: `edge-agent status` shows its register"
 
 
 async def read_sources(sources: Sequence[Source], preview: Preview) -> list[dict[str, Any]]:
@@ -26,9 +36,11 @@ async def _rows(source: Source, preview: Preview) -> list[dict[str, Any]]:
         # To read a replay would be to take readings away from the metering.
         if isinstance(source, HistoricSource):
             down = NO_SINGLE_READING
+        elif taken_once(source) and not isinstance(source, CountingSource):
+            down = TAKEN_ONCE
         else:
             async with asyncio.timeout(READ_SECONDS_MAX):
-                readings = await source.read()
+                readings = await (source.peek() if isinstance(source, CountingSource) else source.read())
     except (SourceDown, TimeoutError) as error:
         down = str(error) or "no answer"
     by_name = {ChannelName(reading.device, reading.meter): reading for reading in readings}

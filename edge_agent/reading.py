@@ -3,13 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from shared.errors import InvalidRecord, MetersealError
 from shared.limits import EXPONENT_MAX, INTEGER_MAX
 from shared.report import NAME_PATTERN
 
 WIDTH_BITS_MAX = 64
+HOLD_SECONDS: Final = 300
+"""A gauge's level or a state is believed to hold between two readings at most this far apart, where nothing is said."""
+HOLD_SECONDS_MAX: Final = 86_400
+COUNT_TERM_MAX: Final = 10**15
+"""Neither part of what a count is worth may be larger."""
 
 
 class SourceDown(MetersealError):
@@ -34,6 +39,11 @@ class Kind(StrEnum):
     def cumulative(self) -> bool:
         """Whether the meter goes on counting while nobody reads it."""
         return self is Kind.COUNTER
+
+    @property
+    def taken_once(self) -> bool:
+        """Whether a reading is gone once it is taken: it tells what was counted since the one before."""
+        return self in (Kind.PULSE, Kind.EVENT)
 
 
 class ChannelName(NamedTuple):
@@ -60,6 +70,10 @@ class ChannelSpec:
     """Where a counter rolls over; without it a rollover is never assumed."""
     per_seconds: int = 3600
     """A gauge's value is units per this many seconds: 3600 for W into Wh, 1 for By/s into By."""
+    hold_seconds: int = HOLD_SECONDS
+    """How long a gauge's level or a state is believed without a new reading; a longer silence is a gap."""
+    per_count: tuple[int, int] = (1, 1)
+    """How many integer units a pulse or event is worth, as a fraction; what makes no whole unit is carried."""
     historic: bool = False
     """Readings carry their own time (replay); then so do all channels of the log, and no live one."""
 
@@ -71,6 +85,10 @@ class ChannelSpec:
             raise InvalidRecord(f"the channel {self.device}.{self.meter}: exponent {self.exponent} is out of bounds")
         if not 0 < self.rate_max <= INTEGER_MAX or self.per_seconds < 1:
             raise InvalidRecord(f"the channel {self.device}.{self.meter}: rate_max and per_seconds must be positive")
+        if not 1 <= self.hold_seconds <= HOLD_SECONDS_MAX:
+            raise InvalidRecord(f"the channel {self.device}.{self.meter}: hold_seconds must be 1 to {HOLD_SECONDS_MAX}")
+        if not all(1 <= term <= COUNT_TERM_MAX for term in self.per_count):
+            raise InvalidRecord(f"the channel {self.device}.{self.meter}: a count must be worth something")
         if self.width_bits is not None and not 1 <= self.width_bits <= WIDTH_BITS_MAX:
             raise InvalidRecord(f"the channel {self.device}.{self.meter}: width_bits must be 1 to {WIDTH_BITS_MAX}")
 
@@ -109,6 +127,27 @@ class Source(Protocol):
 
     async def close(self) -> None:
         """Let go of what the source holds."""
+
+
+def taken_once(source: Source) -> bool:
+    """Whether a reading of the source is gone once it is taken."""
+    return any(spec.kind.taken_once for spec in source.channels)
+
+
+@runtime_checkable
+class CountingSource(Source, Protocol):
+    """A source that can be looked at without taking away what it has counted."""
+
+    async def peek(self) -> Sequence[Reading]:
+        """Return what the next read will, and take nothing; raise SourceDown when nothing can be said."""
+
+
+@runtime_checkable
+class CommittedSource(Source, Protocol):
+    """A source that waits with what it takes in until what it has delivered is on disk."""
+
+    def committed(self) -> None:
+        """Every reading that was delivered so far survives a power cut."""
 
 
 @runtime_checkable

@@ -1,6 +1,7 @@
 """A number that a command prints.
 
-The command is run without a shell; the first word that it prints must be a number, in units.
+The command is run without a shell; the first word that it prints must be a number: a counter's total, a
+gauge's level, a state (0 is idle), or the pulses or events since its last run, which it must then forget.
 """
 
 import asyncio
@@ -11,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from edge_agent.invalid import InvalidSetting, require_channel, require_source, require_within
-from edge_agent.reading import ChannelSpec, Kind, Reading, SourceDown
+from edge_agent.invalid import InvalidSetting, require_channel, require_kind, require_source, require_within
+from edge_agent.reading import HOLD_SECONDS, ChannelSpec, Kind, Reading, SourceDown
 from edge_agent.sources.number import steps_of
 from shared.effects.clock import Clock
 from shared.errors import InvalidRecord
@@ -23,7 +24,6 @@ OUTPUT_BYTES_MAX: Final = 4_096
 """The most that a command may print."""
 TIMEOUT_SECONDS_MAX: Final = 25.0
 """Below the time after which the agent itself takes a source for down."""
-PER_SECONDS_MAX: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +47,12 @@ class ExecSettings:
     """Program and arguments; no shell unless one is named: ["sh", "-c", "…"]."""
     timeout_seconds: float = 10.0
     """How long the command may take."""
-    kind: Literal["counter", "gauge"] = "counter"
-    """A counter's printed number is its total; a gauge's is a rate, integrated over time."""
+    kind: Literal["counter", "gauge", "pulse", "event", "state"] = "counter"
+    """What the printed number is: a total, a rate now, what was counted since the last run, active (not 0) or idle."""
     per_seconds: int = 3_600
     """A gauge's number is units per this many seconds: 3600 for W into W.h, 1 for By/s into By."""
+    hold_seconds: int = HOLD_SECONDS
+    """How long a gauge's level or a state is believed without a new one; a longer silence is a gap."""
     rate_max: int
     """The most steps a second that can be true."""
     width_bits: int | None = None
@@ -62,7 +64,7 @@ class ExecSettings:
         require_source(self.name, self.log, self.poll_seconds)
         require_channel(self.device, self.meter, self.unit, self.exponent, self.rate_max)
         require_within("timeout_seconds", self.timeout_seconds, 0.1, TIMEOUT_SECONDS_MAX)
-        require_within("per_seconds", self.per_seconds, 1, PER_SECONDS_MAX)
+        require_kind(self.kind, self.unit, self.per_seconds, self.hold_seconds)
         require_plain(self.serial, "serial", SERIAL_CHARS_MAX)
         if self.width_bits is not None:
             require_within("width_bits", self.width_bits, 1, 64)
@@ -90,6 +92,7 @@ class ExecSource:
                 rate_max=settings.rate_max,
                 width_bits=settings.width_bits,
                 per_seconds=settings.per_seconds,
+                hold_seconds=settings.hold_seconds,
             ),
         )
 
@@ -101,7 +104,7 @@ class ExecSource:
         if not words:
             raise SourceDown(f"{settings.command[0]} printed nothing")
         try:
-            value = steps_of(words[0], settings.exponent)
+            value = steps_of(words[0], 0 if settings.kind == "state" else settings.exponent)
         except InvalidRecord as error:
             raise SourceDown(f"{settings.command[0]} did not print a number: {error}") from error
         return [

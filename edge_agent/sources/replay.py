@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from edge_agent.invalid import InvalidSetting, require_channel, require_source, require_within
+from edge_agent.invalid import InvalidSetting, require_channel, require_kind, require_source, require_within
 from edge_agent.limits import READINGS_CHUNK_MAX
-from edge_agent.reading import ChannelName, ChannelSpec, Kind, Reading, SourceDown
+from edge_agent.reading import HOLD_SECONDS, ChannelName, ChannelSpec, Kind, Reading, SourceDown
 from edge_agent.sources.number import steps_of
 from edge_agent.sources.readings_file import ReadingsFile, Row
 from shared.effects.clock import Clock
@@ -33,12 +33,14 @@ class ReplayChannel:
     kind: Literal["counter", "gauge", "pulse", "event", "state"] = "counter"
     per_seconds: int = 3_600
     """A gauge's value is units per this many seconds: 3600 for W into W.h, 1 for By/s into By."""
+    hold_seconds: int = HOLD_SECONDS
+    """How long a gauge's level or a state is believed without a new one; a longer silence is a gap."""
     width_bits: int | None = None
     """Where a counter rolls over: after 2^width_bits steps."""
 
     def __post_init__(self) -> None:
         require_channel(self.device, self.meter, self.unit, self.exponent, self.rate_max)
-        require_within("per_seconds", self.per_seconds, 1, 86_400)
+        require_kind(self.kind, self.unit, self.per_seconds, self.hold_seconds)
         if self.width_bits is not None:
             require_within("width_bits", self.width_bits, 1, 64)
 
@@ -221,5 +223,6 @@ def _spec(settings: ReplaySettings, channel: ReplayChannel) -> ChannelSpec:
         rate_max=channel.rate_max,
         width_bits=channel.width_bits,
         per_seconds=channel.per_seconds,
+        hold_seconds=channel.hold_seconds,
         historic=True,
     )
