@@ -92,7 +92,8 @@ class Collector:
             self._inbox.wake()
 
     async def tick(self, now_ms: int) -> None:
-        """Do what is due at this instant: receipts of logs with holes, then the chores in their order."""
+        """Do what is due at this instant: decisions, receipts of logs with holes, then the chores in their order."""
+        await self._in_store(self._intake.follow_decisions)
         outbox = self._outbox
         if outbox is not None and now_ms - self._holes_at >= self._settings.holes_seconds * 1000:
             self._holes_at = now_ms

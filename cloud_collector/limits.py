@@ -16,6 +16,8 @@ SAMPLE_BYTES_MAX: Final = 4_096
 """What is kept of an unmatched or refused message."""
 GATEWAY_KEYS_MAX: Final = 16
 """Keys enrolled for one gateway."""
+GATEWAY_ROTATIONS_MAX: Final = 4_096
+"""`rotate` lines of one gateway that are followed; a year of daily rotations in ten logs."""
 PUBLISH_AT_ONCE_MAX: Final = 32
 """Receipts on their way to the broker at the same time."""
 OUTBOX_RECEIPTS_MAX: Final = 10_000

@@ -152,7 +152,20 @@ def _channel(store: Store, name: ChannelName) -> int | None:
 
 
 def _holes(store: Store, chain: int, above: int) -> tuple[tuple[int, int], ...]:
-    """Positions up to the highest that are not held; up to `above` all are."""
+    """Positions up to the highest that are not held, or whose key is not valid there; up to `above` all are held."""
     first = store.rows("received_from", chain, above)[0][0]
     holes = [(above + 1, first - 1)] if first is not None and first > above + 1 else []
-    return (*holes, *((a, b) for a, b in store.rows("received_holes", chain, above)))
+    holes += [(a, b) for a, b in store.rows("received_holes", chain, above)]
+    strangers = [(seq, seq) for (seq,) in store.rows("received_disowned", chain)]
+    return _joined((*holes, *strangers)) if strangers else tuple(holes)
+
+
+def _joined(ranges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Ranges apart from one another, in order."""
+    found: list[tuple[int, int]] = []
+    for first, last in sorted(ranges):
+        if found and first <= found[-1][1] + 1:
+            found[-1] = (found[-1][0], max(found[-1][1], last))
+        else:
+            found.append((first, last))
+    return tuple(found)

@@ -46,6 +46,10 @@ def keyring(store: Store, gateways: Iterable[str]) -> dict[str, list[EnrolledKey
                 for public, log, epoch, first, last in rows
                 if public is not None
             ]
+            # Where a key that a `rotate` line introduced is valid, `fleet.validity` says.
+            known = {each.public.raw for each in found[gateway]}
+            introduced = [bytes(row[1]) for row in store.rows("rotated_keys", gateway)]
+            found[gateway] += [EnrolledKey(public=PublicKey(raw)) for raw in introduced if raw not in known]
     return found
 
 

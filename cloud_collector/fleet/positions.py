@@ -13,6 +13,7 @@ from cloud_collector.limits import ASIDE_LINES_MAX
 from cloud_collector.store.store import Store
 from shared.effects.database import Row
 from shared.limits import GATEWAY_LOGS_MAX
+from shared.report import Header
 
 
 class Hold(IntEnum):
@@ -120,6 +121,17 @@ class Positions:
                 row = self._store.rows("chain_begin", *name)[0]
             chain = self._chains[name] = chain_of(row)
         return chain
+
+    def holds(self, header: Header, name: str) -> bool:
+        """Whether the very line of this hash is held, in its position or aside."""
+        self.flush()
+        row = self._store.row("chain_by_name", header.gateway, header.log, header.epoch)
+        if row is None:
+            return False
+        chain = chain_of(row)
+        holder = self._holder(chain, header.seq)
+        beside = any(held[1] == name for held in self._aside(chain, header.seq))
+        return beside or (holder is not None and holder[1] == name)
 
     def place(self, chain: Chain, entry: Entry) -> Outcome:
         """Let a genuine line take its position, or say why not."""

@@ -10,13 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from cloud_collector.fleet.gateways import EnrolledKey, Keyring
+from cloud_collector.fleet.gateways import EnrolledKey
 from cloud_collector.intake.content import Content, read_content
 from cloud_collector.intake.verdict import RefusedLine, Unmatched
 from cloud_collector.limits import SAMPLE_BYTES_MAX
 from shared.errors import Refused
+from shared.key import PublicKey
 from shared.line import Line, hash_of, parse
 from shared.payload import unpack
+from shared.report import Rotate
 from shared.topic import Leaf, gateway_of
 
 _CLAIMED_KEY: Final = re.compile(rb'"key":"([0-9a-f]{16})"')
@@ -34,8 +36,8 @@ class Genuine:
 Admitted = Genuine | Unmatched | RefusedLine
 
 
-def admit(topic: str, payload: bytes, keys: Keyring, *, prefix: str) -> list[Admitted]:
-    """One outcome for each line of the payload, or one for the whole of it."""
+def admit(topic: str, payload: bytes, keys: dict[str, Sequence[EnrolledKey]], *, prefix: str) -> list[Admitted]:
+    """One outcome for each line of the payload, or one for the whole of it; `keys` learns those that it introduces."""
     gateway = gateway_of(topic, prefix)
     sample = payload[:SAMPLE_BYTES_MAX]
     if gateway is None or not topic.endswith(f"/{Leaf.REPORT}"):
@@ -48,7 +50,14 @@ def admit(topic: str, payload: bytes, keys: Keyring, *, prefix: str) -> list[Adm
     lines = unpack(payload)
     if isinstance(lines, Refused):
         return [_unmatched(topic, gateway, lines.reason, sample)]
-    return [_admit(topic, gateway, raw, enrolled) for raw in lines]
+    found = []
+    for raw in lines:
+        each = _admit(topic, gateway, raw, keys[gateway])
+        if isinstance(each, Genuine) and isinstance(each.content.report, Rotate):
+            # Whether it is valid, and from where on, is decided by position when the line is committed.
+            keys[gateway] = [*keys[gateway], EnrolledKey(public=PublicKey.from_text(each.content.report.next))]
+        found.append(each)
+    return found
 
 
 def _admit(topic: str, gateway: str, raw: bytes, enrolled: Sequence[EnrolledKey]) -> Admitted:

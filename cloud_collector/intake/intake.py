@@ -11,8 +11,11 @@ from typing import Final
 
 from cloud_collector.fleet.gateways import Keyring, keyring, names, nearest
 from cloud_collector.fleet.positions import Chain, Entry, Known, Overflow, Positions, PutAside, chain_of
+from cloud_collector.fleet.validity import Validity
 from cloud_collector.intake.admit import Admitted, Genuine, admit
 from cloud_collector.intake.fact import Fact, fact
+from cloud_collector.intake.keys import rotation_of
+from cloud_collector.intake.linking import opens_after_its_end
 from cloud_collector.intake.projection import Projection
 from cloud_collector.intake.receipts import may_repeat, seal_all, take_receipt
 from cloud_collector.intake.verdict import (
@@ -31,7 +34,7 @@ from cloud_collector.store.store import Store
 from shared.key import SigningKey
 from shared.limits import GATEWAY_LOGS_MAX, REFUSED_SAMPLES_MAX
 from shared.receipt import Receipt
-from shared.report import Forgotten
+from shared.report import Forgotten, Rotate
 from shared.topic import gateway_of
 
 Sealed = tuple[str, bytes]
@@ -71,7 +74,8 @@ class Intake:
     def open(self, messages: Sequence[tuple[str, bytes]], keys: Keyring) -> list[Admitted]:
         """Open and verify messages; touches no store, so that it may run beside a transaction."""
         prefix = self._settings.prefix
-        return [each for topic, payload in messages for each in admit(topic, payload, keys, prefix=prefix)]
+        known = dict(keys)
+        return [each for topic, payload in messages for each in admit(topic, payload, known, prefix=prefix)]
 
     def commit(self, admitted: Sequence[Admitted], now_ms: int) -> Outcome:
         """Everything admitted is durable and answered; raises DatabaseError, and then nothing of it is."""
@@ -88,6 +92,11 @@ class Intake:
         ids = [row[0] for row in self._store.rows("chains_with_holes", HOLES_AT_ONCE_MAX)]
         return self._transaction(lambda: self._answer(ids, now_ms)).receipts if ids else ()
 
+    def follow_decisions(self) -> None:
+        """The rows say what the operator has decided since the last transaction."""
+        if self._store.rows("rejudge_marks"):
+            self._transaction(lambda: ([], []))
+
     @property
     def owes(self) -> bool:
         """Whether a receipt waits for its time."""
@@ -97,6 +106,9 @@ class Intake:
         try:
             with self._store.atomic():
                 self._notice_others()
+                for (gateway,) in self._store.rows("rejudge_marks"):
+                    self._projection.rejudge(gateway)
+                    self._store.run("rejudge_done", gateway)
                 verdicts, receipts = work()
         except BaseException:
             # What is cached speaks of a transaction that never was.
@@ -127,12 +139,17 @@ class Intake:
         arrived: dict[int, Fact] = {}
         grown: dict[int, Chain] = {}
         asked: dict[int, Chain] = {}
+        keys: dict[str, Validity] = {}
         id_ = self._store.rows("line_last_id")[0][0]
         for each in admitted:
             if not isinstance(each, Genuine):
                 verdicts.append(self._set_down(each, now_ms))
                 continue
             line = Fact(id=id_ + 1, content=each.content, raw=each.raw, hash=each.hash, received_at=now_ms)
+            fault = self._fault(positions, keys, line)
+            if fault is not None:
+                verdicts.append(self._set_down(_refused(line, fault), now_ms))
+                continue
             chain, verdict = place(self._store, positions, line)
             if isinstance(verdict, Duplicate | Aside):
                 self._touch(chain, line, verdict, now_ms)
@@ -144,6 +161,7 @@ class Intake:
             if not isinstance(verdict, Duplicate | RefusedLine):
                 id_ += 1
                 arrived[line.id] = line
+                _learn(keys, line, verdict)
             verdicts.append(verdict)
         if any(isinstance(verdict, Unmatched) for verdict in verdicts):
             self._store.run("unmatched_trim", UNMATCHED_ROWS_MAX)
@@ -157,6 +175,18 @@ class Intake:
             else:
                 self._owed[chain_id] = None
         return verdicts, receipts
+
+    def _fault(self, positions: Positions, keys: dict[str, Validity], line: Fact) -> str | None:
+        """P10: why the line's key does not sign at its position; what is held already is answered all the same."""
+        header = line.content.header
+        known = keys.get(header.gateway)
+        if known is None:
+            known = keys[header.gateway] = self._projection.validity(header.gateway)
+        if known.plain:
+            return None
+        fault = known.fault(header.log, header.epoch, header.seq, header.key)
+        fault = fault or opens_after_its_end(self._store, known, line)
+        return None if fault is None or positions.holds(header, line.hash) else fault
 
     def _nearest(self, gateway: str) -> str:
         # P21: comparing with every name takes long, so a stranger who repeats himself costs it once.
@@ -226,6 +256,13 @@ def place(store: Store, positions: Positions, line: Fact) -> tuple[Chain, Verdic
     if content.bad:
         return chain, Quarantined(place=where, rows=content.bad)
     return chain, Accepted(place=where)
+
+
+def _learn(keys: dict[str, Validity], line: Fact, verdict: Verdict) -> None:
+    """What comes after a `rotate` line in this batch may be signed by the key that it introduces."""
+    if isinstance(verdict, Accepted) and isinstance(line.content.report, Rotate):
+        gateway = line.content.header.gateway
+        keys[gateway] = keys[gateway].joined(rotation_of(line, line.content.report))
 
 
 def _refused(line: Fact, reason: str) -> RefusedLine:

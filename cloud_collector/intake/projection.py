@@ -6,11 +6,14 @@ they are walked again from there by `usage.settle` until nothing changes.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 from cloud_collector.fleet.positions import Chain, chain_of
+from cloud_collector.fleet.validity import Validity
 from cloud_collector.intake.channels import Channels, Known
 from cloud_collector.intake.fact import Fact, fact
+from cloud_collector.intake.keys import Keys
 from cloud_collector.intake.linking import relink
 from cloud_collector.intake.placing import Log, clock_boots, lay_boots
 from cloud_collector.intake.spans import Dirty, Spot, Tails, append, carry, drop_line, settle_dirty
@@ -19,6 +22,9 @@ from cloud_collector.store.store import Store
 from cloud_collector.usage.between import RATES_MAX
 from cloud_collector.usage.derive import OWN_TIME, SKEW_SECONDS, Placement, Row, RowKind, rows_of
 from shared.report import ClockLine, Header
+
+CLONED: Final = 1
+DISOWNED: Final = 2
 
 
 @dataclass(slots=True)
@@ -30,6 +36,8 @@ class _Work:
     derive: dict[int, Fact]
     boots: set[str]
     clocks: set[str]
+    again: list[int] = field(default_factory=list)
+    """Lines that became a stranger's, or ceased to be one."""
     relink: bool = False
     between: bool = False
 
@@ -47,9 +55,15 @@ class Projection:
         self._tails = Tails(store)
         self._clocked_logs: set[tuple[str, str]] = set()
         """Logs without a boot that waits for its clock line."""
+        self._keys = Keys(store)
+
+    def validity(self, gateway: str) -> Validity:
+        """What is known of the gateway's keys."""
+        return self._keys.of(gateway)
 
     def forget(self) -> None:
         """Nothing is cached: the store may have changed without this object."""
+        self._keys.forget()
         self._channels = Channels(self._store)
         self._tails = Tails(self._store)
         self._clocked_logs.clear()
@@ -67,17 +81,33 @@ class Projection:
             gone = fact(self._store, line)
             drop_line(self._store, self._channels, chain, gone, dirty)
             self._note(works, gone, derive=False)
+            self._keys.lose(chain, gone)
         for each in taken:
             self._note(works, each, derive=True)
+            self._keys.take(each)
+        for judged in self._keys.judge():
+            work = self._work(works, judged.gateway, judged.log)
+            work.relink = True
+            work.again += judged.lines
+        for work in works.values():
+            self._apply(work, dirty)
+        self._tails.flush()
+
+    def rejudge(self, gateway: str) -> None:
+        """The rows follow what was decided about the gateway's keys and epochs. Call within a transaction."""
+        works: dict[tuple[str, str], _Work] = {}
+        dirty = Dirty()
+        for judged in self._keys.rejudge(gateway):
+            work = self._work(works, judged.gateway, judged.log)
+            work.relink = True
+            work.again += judged.lines
         for work in works.values():
             self._apply(work, dirty)
         self._tails.flush()
 
     def _note(self, works: dict[tuple[str, str], _Work], each: Fact, *, derive: bool) -> None:
         header = each.content.header
-        work = works.get((header.gateway, header.log))
-        if work is None:
-            work = works[header.gateway, header.log] = _Work(header.gateway, header.log, {}, set(), set())
+        work = self._work(works, header.gateway, header.log)
         if derive:
             work.derive[each.id] = each
         if not header.clock.placed:
@@ -87,9 +117,15 @@ class Projection:
         if header.seq == 1:
             work.relink = True
 
+    def _work(self, works: dict[tuple[str, str], _Work], gateway: str, log: str) -> _Work:
+        work = works.get((gateway, log))
+        if work is None:
+            work = works[gateway, log] = _Work(gateway, log, {}, set(), set())
+        return work
+
     def _apply(self, work: _Work, dirty: Dirty) -> None:
         chains = self._chains(work)
-        again = self._order(work, chains)
+        again = dict.fromkeys((*work.again, *self._order(work, chains)))
         for line in again:
             if line not in work.derive:
                 renewed = fact(self._store, line)
@@ -132,7 +168,7 @@ class Projection:
         moved = clock_boots(store, log, (work.boots | work.clocks) & (waiting | work.boots | self._known(work)))
         lines: list[int] = []
         if work.relink or moved:
-            relinked = relink(store, work.gateway, work.log)
+            relinked = relink(store, work.gateway, work.log, self._keys.of(work.gateway))
             lines += relinked.lines
             work.between = relinked.moved
             if relinked.moved:
@@ -173,15 +209,10 @@ class Projection:
         store, channels = self._store, self._channels.of(header.gateway)
         for at, bad in enumerate(content.bad):
             store.run("bad_row_put", each.id, at, chain.id, header.seq, bad.device, bad.meter, bad.reason, None)
-        cloned = is_cloned(chain, header)
-        if cloned:
+        cloned = beside(chain, header, disowned=self._keys.disowned(each))
+        if cloned == CLONED:
             text = f"{header.gateway}/{header.log} {header.epoch}:{header.seq} comes from a clone of the gateway"
             store.run("alarm_raise", each.id, "cloned", header.gateway, header.log, text, each.received_at)
-        if content.kind == "rotate":
-            text = (
-                f"{header.gateway}/{header.log} {header.epoch}:{header.seq} rotates a key, which is not supported yet"
-            )
-            store.run("alarm_raise", each.id, "unsupported", header.gateway, header.log, text, each.received_at)
         if content.report is None:
             return
         placement = self._placement(header)
@@ -222,11 +253,17 @@ def _log_of(work: _Work, chains: Mapping[str, Chain]) -> Log:
     )
 
 
-def is_cloned(chain: Chain, header: Header) -> bool:
-    """Whether the line is a clone's: of an epoch beside the line, or sealed after its successor's birth."""
+def beside(chain: Chain, header: Header, *, disowned: bool) -> int:
+    """Whether the line is a clone's (1), or signed by a key that is not valid there (2); else 0.
+
+    A clone's is what an epoch beside the line says, and what was sealed after its successor's birth.
+    """
+    if disowned or chain.standing == "disowned":
+        return DISOWNED
     if chain.standing == "cloned":
-        return True
-    return chain.succeeded is not None and header.clock.placed and header.sealed_at > chain.succeeded
+        return CLONED
+    after = chain.succeeded is not None and header.clock.placed and header.sealed_at > chain.succeeded
+    return CLONED if after else 0
 
 
 def _marks(each: Fact) -> bool:

@@ -14,10 +14,39 @@ from shared.effects.database import Row
 
 REPLAY_LINES: Final = 256
 """Lines that are replayed at once."""
-PROJECTIONS: Final = ("chain", "line", "gone", "boot", "channel", "span", "unknown", "bad_row", "alarm")
+PROJECTIONS: Final = (
+    "chain",
+    "line",
+    "gone",
+    "boot",
+    "channel",
+    "span",
+    "unknown",
+    "bad_row",
+    "alarm",
+    "rotation",
+    "disowned",
+)
 """Tables that follow from the facts; of `line` the column `aside`."""
+_CLEARED: Final = ("gone", "boot", "span", "unknown", "bad_row", "alarm", "channel", "rotation", "disowned", "rejudge")
+_DECIDED: Final = (
+    ("copied_keys", "gateway_key_add"),
+    ("copied_revocation", "copy_revocation"),
+    ("copied_revoked_at", "revoked_at_put"),
+    ("copied_adoption", "copy_adoption"),
+)
+"""Facts beside the lines, and how a scratch store takes them."""
 Progress = Callable[[int], None]
 """Called with the number of lines replayed since the last call."""
+
+
+def rejudge(store: Store, settings: CollectorSettings) -> None:
+    """The rows say what the operator has decided; the running collector does the same with its next transaction."""
+    with store.atomic():
+        projection = Projection(store, skew_seconds=settings.clock_skew_seconds, rates_max=settings.rates_max)
+        for (gateway,) in store.rows("rejudge_marks"):
+            projection.rejudge(gateway)
+            store.run("rejudge_done", gateway)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +61,7 @@ class Difference:
 def rebuild(store: Store, settings: CollectorSettings, progress: Progress = lambda _: None) -> None:
     """Every projection is what the facts say, in one transaction."""
     with store.atomic():
-        for table in ("gone", "boot", "span", "unknown", "bad_row", "alarm", "channel"):
+        for table in _CLEARED:
             store.run(f"rebuild_clear_{table}")
         store.run("rebuild_reset_chain")
         store.run("rebuild_reset_line")
@@ -46,6 +75,9 @@ def audit(
     with scratch.atomic():
         for row in store.rows("audit_gateways"):
             scratch.run("gateway_add", *row)
+        for told, copy in _DECIDED:
+            for row in store.rows(told):
+                scratch.run(copy, *row)
         _replay(scratch, settings, _facts(store), progress)
     for table in PROJECTIONS:
         held, computed = (_table(each, table) for each in (store, scratch))

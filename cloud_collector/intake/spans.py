@@ -81,7 +81,7 @@ class Spot(NamedTuple):
     line: int
 
 
-def append(tails: Tails, spot: Spot, row: Row, dirty: Dirty, *, cloned: bool) -> None:
+def append(tails: Tails, spot: Spot, row: Row, dirty: Dirty, *, cloned: int) -> None:
     """The row is in the store, settled at once where it simply goes on; else marked to be walked."""
     channel, chain, seq, line = spot
     _, _, _, _, kind, start, step, deltas, register, register_end, estimated, raw, serial = row
@@ -108,7 +108,7 @@ def append(tails: Tails, spot: Spot, row: Row, dirty: Dirty, *, cloned: bool) ->
         ragged, top, reach = NOT_SETTLED, register_end, None
     tails.waiting.append(
         (channel, chain, seq, int(kind), line, start, step, count, until, register, register_end, pack_deltas(deltas),
-         estimated, raw, serial, int(cloned), None, 0, ragged, top, reach)
+         estimated, raw, serial, cloned, None, 0, ragged, top, reach)
     )  # fmt: skip
 
 
@@ -150,7 +150,7 @@ def _walk(store: Store, name: tuple[str, str], channel: int, chain: int, seqs: l
     while True:
         page = store.rows("nodes_from", channel, chain, seq, LATE_WALK_ROWS)
         for found in page:
-            node = Node(found[0], found[1], found[2], found[3], found[4], found[5], bool(found[6]))
+            node = Node(found[0], found[1], found[2], found[3], found[4], found[5], found[6])
             settled = _settle(store, name, chain, before, node)
             changed = _write(store, (channel, chain), settled, found)
             if not changed and node.seq > last:

@@ -175,7 +175,7 @@ def _node(placed: PlacedRow) -> Node:
         until=row.until,
         register=row.register,
         register_end=row.register_end,
-        cloned=False,
+        cloned=0,
     )
 
 

@@ -25,8 +25,8 @@ class Node(NamedTuple):
     until: int | None
     register: int
     register_end: int
-    cloned: bool
-    """Its line belongs to a clone of the gateway."""
+    cloned: int
+    """Its line is a clone's (1), or signed by a key that is not valid there (2); else 0."""
 
 
 class Tail(NamedTuple):
@@ -64,6 +64,8 @@ class Settled(NamedTuple):
 
 
 CLONED = "cloned: the epoch has another successor, or the line was sealed after it"
+DISOWNED = "disowned: signed by a key that is not valid at this position"
+_BESIDE = {1: CLONED, 2: DISOWNED}
 
 
 def settle(before: Tail | None, node: Node, *, hole: bool, unreadable: bool) -> Settled:
@@ -88,7 +90,7 @@ def settle(before: Tail | None, node: Node, *, hole: bool, unreadable: bool) -> 
     elif node.register < top:
         reason = f"the register overlaps what earlier lines say, by {top - node.register}"
     if node.cloned:
-        reason = CLONED
+        reason = _BESIDE[node.cloned]
     reach = None if before is None else before.reach
     ragged = reason is not None or node.start is None or withheld > 0
     if node.kind == RowKind.USAGE and node.start is not None and node.until is not None:

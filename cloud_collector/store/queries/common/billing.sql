@@ -76,7 +76,7 @@ select reason from parked where contract = ?;
 select contract, period_start, reason, since from parked order by contract;
 
 -- name: received_chains
-select id, epoch, through, top, gone from chain where gateway = ? and log = ? and standing <> 'cloned'
+select id, epoch, through, top, gone from chain where gateway = ? and log = ? and standing not in ('cloned', 'disowned')
 order by rank is null, rank, epoch;
 
 -- name: received_from
@@ -120,6 +120,9 @@ select distinct b.boot, b.shift from line l join boot b on b.gateway = ? and b.l
 where l.chain = ? and l.aside = 0 and l.clock in ('R', 'U') and l.seq <= ? and b.estimated = 1 and b.shift is not null
 order by b.boot;
 
+-- name: received_disowned
+select l.seq from disowned d join line l on l.id = d.line where d.chain = ? and l.aside = 0 order by l.seq;
+
 -- name: evidence_lines
 select l.seq, l.raw from line l join chain c on c.id = l.chain
 where c.gateway = ? and c.log = ? and c.epoch = ? and l.aside = 0 and l.seq between ? and ? order by l.seq;
@@ -130,7 +133,8 @@ where c.gateway = ? and c.log = ? and c.epoch = ? and l.aside = 0 and l.seq <= ?
 and (l.kind = 'clock' or (l.kind in ('birth', 'exchange', 'rotate') and l.seq <= ?)) order by l.seq;
 
 -- name: evidence_keys
-select key, public from gateway_key where gateway = ?;
+select key, public from gateway_key where gateway = ?1
+union select r.key, r.public from rotation r join chain c on c.id = r.chain where c.gateway = ?1;
 
 -- name: periods_closed_all
 select p.contract, p.period_start, p.period_end, p.closed_at, i.number

@@ -29,7 +29,7 @@ update chain set born = ?, previous = ?, previous_seq = ?, previous_hash = ? whe
 update chain set standing = ?, rank = ?, succeeded = ? where id = ?;
 
 -- name: chain_first
-select clock, boot, sealed, received_at, seq, raw from line where chain = ? and aside = 0 order by seq limit 1;
+select clock, boot, sealed, received_at, seq, raw, key from line where chain = ? and aside = 0 order by seq limit 1;
 
 -- name: chains_with_holes
 select id from chain where through < top order by id limit ?;
@@ -42,7 +42,8 @@ select id, log, rank, through, top, head, previous, previous_seq, previous_hash,
 where gateway = ? and standing = 'linked' order by log, rank;
 
 -- name: chains_not_linked
-select count(*) from chain where gateway = ? and standing <> 'linked';
+select count(*) from chain c where c.gateway = ? and (c.standing = 'waiting' or (c.standing = 'cloned'
+    and not exists (select 1 from adoption d where d.gateway = c.gateway and c.id <= d.chains)));
 
 -- name: line_put
 insert into line (id, chain, seq, hash, prev, key, kind, boot, clock, sealed, received_at, raw, aside)
@@ -106,7 +107,8 @@ delete from alarm where line = ? and kind = ?;
 select kind, log, text, raised_at from alarm where gateway = ? order by raised_at, line, kind;
 
 -- name: gateways_parked
-select distinct gateway from alarm where kind = 'cloned' order by gateway;
+select distinct a.gateway from alarm a join line l on l.id = a.line where a.kind = 'cloned'
+and not exists (select 1 from adoption d where d.gateway = a.gateway and l.chain <= d.chains) order by a.gateway;
 
 -- name: gateway_add
 insert into gateway (name, added_at) values (?, ?) on conflict (name) do nothing;

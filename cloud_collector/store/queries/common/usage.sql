@@ -106,11 +106,11 @@ select 1 from span where channel = ? and chain = ? and kind <= 4 limit 1;
 
 -- name: first_mark
 select seq, raw, serial, register, start, line from span
-where channel = ? and chain = ? and kind <= 2 and raw is not null order by seq limit 1;
+where channel = ? and chain = ? and kind <= 2 and raw is not null and cloned = 0 order by seq limit 1;
 
 -- name: last_mark
 select raw, serial, register from span
-where channel = ? and chain = ? and kind <= 2 and raw is not null order by seq desc limit 1;
+where channel = ? and chain = ? and kind <= 2 and raw is not null and cloned = 0 order by seq desc limit 1;
 
 -- name: last_true_node
 select seq, top, until from span where channel = ? and chain = ? and kind <= 4 and cloned = 0 order by seq desc limit 1;
