@@ -12,6 +12,7 @@ from typing import Final, Literal
 from edge_agent.invalid import InvalidSetting, require_fits, require_within
 from edge_agent.limits import DRAIN_DELAY_SECONDS_MAX, RECONNECT_SECONDS_MAX
 from edge_agent.sources.exec import ExecSettings
+from edge_agent.sources.modbus_settings import ModbusSettings
 from edge_agent.sources.netdev import NetdevSettings
 from edge_agent.sources.proc import ProcSettings
 from edge_agent.sources.replay import ReplaySettings
@@ -20,7 +21,7 @@ from shared.grammar import GATEWAY_PATTERN
 from shared.limits import GATEWAY_LOGS_MAX, LINE_INTERVALS_MAX, STEP_SECONDS_MAX
 from shared.topic import PREFIX
 
-SourceSettings = NetdevSettings | ReplaySettings | ProcSettings | ExecSettings
+SourceSettings = NetdevSettings | ReplaySettings | ProcSettings | ExecSettings | ModbusSettings
 """One kind of source a file; `type` tells them apart."""
 
 COMMIT_SECONDS_MAX: Final = 3_600
@@ -74,9 +75,14 @@ class AgentSettings:
         for name in names:
             if names.count(name) > 1:
                 raise InvalidSetting("sources", f"has two of the name {name}: each needs its own")
-        if len({source.log for source in self.sources}) > GATEWAY_LOGS_MAX:
+        if len(frozenset[str]().union(*map(_logs, self.sources))) > GATEWAY_LOGS_MAX:
             raise InvalidSetting("sources", f"are sealed in more than {GATEWAY_LOGS_MAX} logs")
         replayed = {source.log for source in self.sources if isinstance(source, ReplaySettings)}
         for log in replayed:
-            if sum(source.log == log for source in self.sources) > 1:
+            if sum(log in _logs(source) for source in self.sources) > 1:
                 raise InvalidSetting("sources", f"share the log {log}: a replay needs a log of its own")
+
+
+def _logs(source: SourceSettings) -> frozenset[str]:
+    """Every log that a source's channels are sealed in."""
+    return source.logs if isinstance(source, ModbusSettings) else frozenset({source.log})

@@ -3,6 +3,8 @@
 from edge_agent.reading import Source
 from edge_agent.settings import SourceSettings
 from edge_agent.sources.exec import ExecSettings, ExecSource
+from edge_agent.sources.modbus import ModbusSource
+from edge_agent.sources.modbus_settings import ModbusSettings
 from edge_agent.sources.netdev import NetdevSettings, NetdevSource
 from edge_agent.sources.proc import ProcSettings, ProcSource
 from edge_agent.sources.replay import ReplaySettings, ReplaySource
@@ -20,3 +22,5 @@ def source_of(settings: SourceSettings, clock: Clock) -> Source:
             return ProcSource(settings, clock)
         case ExecSettings():
             return ExecSource(settings, clock)
+        case ModbusSettings():
+            return ModbusSource(settings, clock)
