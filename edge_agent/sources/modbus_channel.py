@@ -8,12 +8,12 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from edge_agent.invalid import InvalidSetting, require_channel, require_fits, require_within
-from edge_agent.reading import ChannelSpec, Kind
+from edge_agent.invalid import InvalidSetting, require_channel, require_fits, require_kind, require_within
+from edge_agent.reading import HOLD_SECONDS, ChannelSpec, Kind
 from edge_agent.sources.modbus_values import Layout, Order, Unreadable, ValueType, layout_of, scale_of
 
 ADDRESS_MAX: Final = 65_535
-PER_SECONDS_MAX: Final = 86_400
+PER_SECONDS: Final = 3_600
 SENTINELS_MAX: Final = 16
 _REQUIRED: Final = ("unit", "address", "type", "rate_max")
 
@@ -42,6 +42,8 @@ class ModbusChannel:
     """A counter's number is its total, a gauge's a rate to be integrated, a state's 0 or not; default counter."""
     per_seconds: int | None = None
     """A gauge's number is units per this many seconds; default 3600: W into W.h."""
+    hold_seconds: int | None = None
+    """How long a gauge's level or a state is believed without a new one; default 300."""
     width_bits: int | None = None
     """Where a counter rolls over, after 2^width_bits steps; without it, a rollover is never assumed."""
     byte_order: Order | None = None
@@ -55,8 +57,6 @@ class ModbusChannel:
         require_fits("meter", self.meter)
         if self.address is not None:
             require_within("address", self.address, 0, ADDRESS_MAX)
-        if self.per_seconds is not None:
-            require_within("per_seconds", self.per_seconds, 1, PER_SECONDS_MAX)
         if self.width_bits is not None:
             require_within("width_bits", self.width_bits, 1, 64)
         if self.scale is not None:
@@ -85,14 +85,16 @@ class ModbusChannel:
         assert self.address is not None
         assert self.type is not None
         assert self.rate_max is not None
-        exponent = self.exponent or 0
+        kind, exponent = Kind(self.kind or "counter"), self.exponent or 0
+        per_seconds, hold_seconds = self.per_seconds or PER_SECONDS, self.hold_seconds or HOLD_SECONDS
         require_channel(device, self.meter, self.unit, exponent, self.rate_max)
+        require_kind(kind, self.unit, per_seconds, hold_seconds)
         layout = layout_of(
             self.type,
             byte_order=self.byte_order or "big",
             word_order=self.word_order or "big",
             scale=self.scale or "1",
-            exponent=exponent,
+            exponent=0 if kind is Kind.STATE else exponent,
             sentinels=self.sentinels,
         )
         if self.address + layout.count - 1 > ADDRESS_MAX:
@@ -101,10 +103,11 @@ class ModbusChannel:
             meter=self.meter,
             unit=self.unit,
             exponent=exponent,
-            kind=Kind(self.kind or "counter"),
+            kind=kind,
             rate_max=self.rate_max,
             width_bits=self.width_bits,
-            per_seconds=self.per_seconds or 3_600,
+            per_seconds=per_seconds,
+            hold_seconds=hold_seconds,
             function=self.function or 3,
             address=self.address,
             layout=layout,
@@ -122,6 +125,7 @@ class Register:
     rate_max: int
     width_bits: int | None
     per_seconds: int
+    hold_seconds: int
     function: int
     address: int
     layout: Layout
@@ -144,4 +148,5 @@ class Register:
             rate_max=self.rate_max,
             width_bits=self.width_bits,
             per_seconds=self.per_seconds,
+            hold_seconds=self.hold_seconds,
         )

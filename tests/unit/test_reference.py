@@ -27,6 +27,8 @@ from edge_agent.cli.main import _parser
 from edge_agent.plain import plain
 from edge_agent.settings import AgentSettings
 from edge_agent.sources.exec import ExecSettings
+from edge_agent.sources.modbus_channel import ModbusChannel
+from edge_agent.sources.modbus_settings import ModbusDevice, ModbusSettings
 from edge_agent.sources.netdev import NetdevSettings
 from edge_agent.sources.proc import ProcSettings
 from edge_agent.sources.replay import ReplayChannel, ReplaySettings
@@ -153,6 +155,9 @@ TABLES: Final = {
     "proc": options_of(ProcSettings, without=COMMON),
     "exec": options_of(ExecSettings, without=COMMON),
     "replay": options_of(ReplaySettings, without=COMMON) | options_of(ReplayChannel, "channels."),
+    "modbus": options_of(ModbusSettings, without=COMMON)
+    | options_of(ModbusDevice, "devices.")
+    | options_of(ModbusChannel, "devices.channels."),
     "Collector": options_of(CollectorSettings) | options_of(typing.get_type_hints(CollectorSettings)["web"], "web."),
 }
 
@@ -166,7 +171,7 @@ def test_the_configuration_page_has_every_option_with_its_default_and_no_other(h
 def test_the_options_that_all_sources_have_are_listed_once() -> None:
     listed = [row[0].strip("`") for row in rows(part(page("configuration"), "Sources"))]
     assert listed == list(COMMON)
-    for kind in (NetdevSettings, ProcSettings, ExecSettings, ReplaySettings):
+    for kind in (NetdevSettings, ProcSettings, ExecSettings, ReplaySettings, ModbusSettings):
         assert set(COMMON) <= {each.name for each in dataclasses.fields(kind)}
 
 
@@ -175,7 +180,7 @@ def test_the_example_configuration_shows_every_option(example: str, heading: str
     text = (ROOT / "config" / f"{example}.toml").read_text(encoding="utf-8")
     options = [*TABLES[heading], *TABLES["Broker"]]
     if example == "agent":
-        options += [option for kind in ("netdev", "proc", "exec", "replay") for option in TABLES[kind]]
+        options += [option for kind in ("netdev", "proc", "exec", "replay", "modbus") for option in TABLES[kind]]
     names = {option.rpartition(".")[2] for option in options}
     assert [
         name for name in sorted(names) if not re.search(rf"^(# ?|)(\[\[sources\.)?{name}(\]\])? ?", text, re.MULTILINE)

@@ -10,6 +10,8 @@ from edge_agent.invalid import InvalidSetting
 from edge_agent.plain import plain, record
 from edge_agent.settings import AgentSettings
 from edge_agent.sources.exec import ExecSettings
+from edge_agent.sources.modbus_channel import ModbusChannel
+from edge_agent.sources.modbus_settings import ModbusDevice, ModbusSettings
 from edge_agent.sources.netdev import NetdevSettings
 from edge_agent.sources.proc import ProcSettings
 from edge_agent.sources.replay import ReplayChannel, ReplaySettings
@@ -17,6 +19,9 @@ from shared.effects.broker import BrokerSettings
 from shared.errors import InvalidRecord
 
 CHANNEL = ReplayChannel(device="d", meter="m", unit="By", rate_max=1)
+METER = ModbusDevice(
+    device="m", template="eastron-sdm630", channels=(ModbusChannel(meter="energy", rate_max=9, sentinels=(1,)),)
+)
 FULL = AgentSettings(
     gateway="gw-1",
     receipt_key_files=(Path("a.pem"), Path("/b.pem")),
@@ -26,6 +31,7 @@ FULL = AgentSettings(
         ProcSettings(device="d", cgroup=Path("/sys/fs/cgroup/x")),
         ExecSettings(device="e", meter="m", unit="W.h", command=("echo", "1"), rate_max=5, width_bits=32),
         ReplaySettings(path=Path("r.csv"), channels=(CHANNEL,), follow=True),
+        ModbusSettings(serial_port=Path("/dev/ttyUSB0"), devices=(METER,)),
     ),
 )
 
