@@ -14,6 +14,8 @@ from edge_agent.invalid import ConfigInvalid
 from edge_agent.plain import plain
 from edge_agent.settings import AgentSettings
 from edge_agent.sources.exec import ExecSettings
+from edge_agent.sources.modbus_channel import ModbusChannel
+from edge_agent.sources.modbus_settings import ModbusDevice, ModbusSettings
 from edge_agent.sources.netdev import NetdevSettings
 from edge_agent.sources.proc import ProcSettings
 from edge_agent.sources.replay import ReplayChannel, ReplaySettings
@@ -201,7 +203,10 @@ class TestTheExample:
 
     @pytest.mark.parametrize(
         "cls",
-        [AgentSettings, BrokerSettings, NetdevSettings, ProcSettings, ExecSettings, ReplaySettings, ReplayChannel],
+        [
+            *(AgentSettings, BrokerSettings, NetdevSettings, ProcSettings, ExecSettings, ReplaySettings, ReplayChannel),
+            *(ModbusSettings, ModbusDevice, ModbusChannel),
+        ],
     )
     def test_every_option_stands_in_it(self, cls: Any) -> None:
         text = EXAMPLE.read_text(encoding="utf-8")
@@ -210,14 +215,14 @@ class TestTheExample:
             assert re.search(pattern, text, re.MULTILINE), f"{cls.__name__}.{field.name}"
 
     def test_the_commented_sources_are_valid_too(self, file: Path) -> None:
-        """Each block, uncommented, with one of proc's three ways."""
+        """Each block, uncommented, with one of proc's three ways and of modbus' two."""
         text = EXAMPLE.read_text(encoding="utf-8")
         begin = text.index("# [[sources]]")
         rows = [row.removeprefix("# ") for row in text[begin:].splitlines() if re.match(r"# (\[\[|\w+ = )", row)]
-        kept = [row for row in rows if not row.startswith(("process =", "cgroup ="))]
+        kept = [row for row in rows if not row.startswith(("process =", "cgroup =", "serial_port ="))]
         settings = loaded(file, 'gateway = "gw-1"\n' + "\n".join(kept)).settings
-        assert [source.type for source in settings.sources] == ["proc", "exec", "replay"]
+        assert [source.type for source in settings.sources] == ["proc", "exec", "replay", "modbus"]
         for source in settings.sources:
             for field in dataclasses.fields(source):
-                if field.default is not dataclasses.MISSING and field.name not in ("pid_file", "width_bits"):
+                if field.default is not dataclasses.MISSING and field.name not in ("pid_file", "width_bits", "host"):
                     assert getattr(source, field.name) == field.default, field.name
