@@ -15,13 +15,14 @@ from edge_agent.sources.exec import ExecSettings
 from edge_agent.sources.modbus_settings import ModbusSettings
 from edge_agent.sources.netdev import NetdevSettings
 from edge_agent.sources.proc import ProcSettings
+from edge_agent.sources.pulse import PulseSettings
 from edge_agent.sources.replay import ReplaySettings
 from shared.effects.broker import BrokerSettings
 from shared.grammar import GATEWAY_PATTERN
 from shared.limits import GATEWAY_LOGS_MAX, LINE_INTERVALS_MAX, STEP_SECONDS_MAX
 from shared.topic import PREFIX
 
-SourceSettings = NetdevSettings | ReplaySettings | ProcSettings | ExecSettings | ModbusSettings
+SourceSettings = NetdevSettings | ReplaySettings | ProcSettings | ExecSettings | ModbusSettings | PulseSettings
 """One kind of source a file; `type` tells them apart."""
 
 COMMIT_SECONDS_MAX: Final = 3_600

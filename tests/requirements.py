@@ -24,8 +24,14 @@ def _module(name: str) -> Callable[[], bool]:
     return lambda: importlib.util.find_spec(name) is not None
 
 
+def _gpio_sim() -> bool:
+    """Whether chips of GPIO lines can be simulated here: the kernel's module is loaded and this user is root."""
+    return os.access("/sys/kernel/config/gpio-sim", os.W_OK) and importlib.util.find_spec("lgpio") is not None
+
+
 COMPONENTS: Final[dict[str, Callable[[], bool]]] = {
     "amqtt": _module("amqtt"),
+    "gpio-sim": _gpio_sim,
     "mosquitto": _command("mosquitto"),
     "mosquitto_passwd": _command("mosquitto_passwd"),
     "mosquitto_pub": _command("mosquitto_pub"),

@@ -7,6 +7,7 @@ from edge_agent.sources.modbus import ModbusSource
 from edge_agent.sources.modbus_settings import ModbusSettings
 from edge_agent.sources.netdev import NetdevSettings, NetdevSource
 from edge_agent.sources.proc import ProcSettings, ProcSource
+from edge_agent.sources.pulse import PulseSettings, PulseSource
 from edge_agent.sources.replay import ReplaySettings, ReplaySource
 from shared.effects.clock import Clock
 
@@ -24,3 +25,5 @@ def source_of(settings: SourceSettings, clock: Clock) -> Source:
             return ExecSource(settings, clock)
         case ModbusSettings():
             return ModbusSource(settings, clock)
+        case PulseSettings():
+            return PulseSource(settings, clock)

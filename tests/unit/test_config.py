@@ -11,8 +11,8 @@ import pytest
 
 from edge_agent.config import Config, load, main
 from edge_agent.invalid import ConfigInvalid
-from edge_agent.plain import plain
-from edge_agent.settings import AgentSettings
+from edge_agent.plain import members, plain, type_name
+from edge_agent.settings import AgentSettings, SourceSettings
 from edge_agent.sources.exec import ExecSettings
 from edge_agent.sources.modbus_channel import ModbusChannel
 from edge_agent.sources.modbus_settings import ModbusDevice, ModbusSettings
@@ -221,8 +221,14 @@ class TestTheExample:
         rows = [row.removeprefix("# ") for row in text[begin:].splitlines() if re.match(r"# (\[\[|\w+ = )", row)]
         kept = [row for row in rows if not row.startswith(("process =", "cgroup =", "serial_port ="))]
         settings = loaded(file, 'gateway = "gw-1"\n' + "\n".join(kept)).settings
-        assert [source.type for source in settings.sources] == ["proc", "exec", "replay", "modbus"]
+        documented = {type_name(kind) for kind in members(SourceSettings)} - {"netdev"}
+        assert sorted(source.type for source in settings.sources) == sorted(documented)
         for source in settings.sources:
             for field in dataclasses.fields(source):
-                if field.default is not dataclasses.MISSING and field.name not in ("pid_file", "width_bits", "host"):
+                if field.default is not dataclasses.MISSING and field.name not in (
+                    "pid_file",
+                    "width_bits",
+                    "host",
+                    "chip",
+                ):
                     assert getattr(source, field.name) == field.default, field.name

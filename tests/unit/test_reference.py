@@ -24,13 +24,14 @@ from cloud_collector.web.app import PAGES, Site, create_app
 from cloud_collector.web.metrics import StoreExporter, registry
 from edge_agent.cli.exits import Exit
 from edge_agent.cli.main import _parser
-from edge_agent.plain import plain
-from edge_agent.settings import AgentSettings
+from edge_agent.plain import members, plain, type_name
+from edge_agent.settings import AgentSettings, SourceSettings
 from edge_agent.sources.exec import ExecSettings
 from edge_agent.sources.modbus_channel import ModbusChannel
 from edge_agent.sources.modbus_settings import ModbusDevice, ModbusSettings
 from edge_agent.sources.netdev import NetdevSettings
 from edge_agent.sources.proc import ProcSettings
+from edge_agent.sources.pulse import PulseInput, PulseSettings
 from edge_agent.sources.replay import ReplayChannel, ReplaySettings
 from shared.effects.broker import BrokerSettings
 from shared.effects.memory import SimpleClock
@@ -154,6 +155,7 @@ TABLES: Final = {
     "netdev": options_of(NetdevSettings, without=COMMON),
     "proc": options_of(ProcSettings, without=COMMON),
     "exec": options_of(ExecSettings, without=COMMON),
+    "pulse": options_of(PulseSettings, without=COMMON) | options_of(PulseInput, "inputs."),
     "replay": options_of(ReplaySettings, without=COMMON) | options_of(ReplayChannel, "channels."),
     "modbus": options_of(ModbusSettings, without=COMMON)
     | options_of(ModbusDevice, "devices.")
@@ -171,7 +173,7 @@ def test_the_configuration_page_has_every_option_with_its_default_and_no_other(h
 def test_the_options_that_all_sources_have_are_listed_once() -> None:
     listed = [row[0].strip("`") for row in rows(part(page("configuration"), "Sources"))]
     assert listed == list(COMMON)
-    for kind in (NetdevSettings, ProcSettings, ExecSettings, ReplaySettings, ModbusSettings):
+    for kind in members(SourceSettings):
         assert set(COMMON) <= {each.name for each in dataclasses.fields(kind)}
 
 
@@ -180,7 +182,7 @@ def test_the_example_configuration_shows_every_option(example: str, heading: str
     text = (ROOT / "config" / f"{example}.toml").read_text(encoding="utf-8")
     options = [*TABLES[heading], *TABLES["Broker"]]
     if example == "agent":
-        options += [option for kind in ("netdev", "proc", "exec", "replay", "modbus") for option in TABLES[kind]]
+        options += [option for kind in members(SourceSettings) for option in TABLES[type_name(kind)]]
     names = {option.rpartition(".")[2] for option in options}
     assert [
         name for name in sorted(names) if not re.search(rf"^(# ?|)(\[\[sources\.)?{name}(\]\])? ?", text, re.MULTILINE)
