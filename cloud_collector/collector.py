@@ -10,6 +10,7 @@ from typing import Final, ParamSpec, TypeVar
 from cloud_collector.intake.batch import Inbox
 from cloud_collector.intake.intake import Intake
 from cloud_collector.intake.outbox import Outbox
+from cloud_collector.intake.receipts import FindKey
 from cloud_collector.limits import BUSY_RETRIES_MAX
 from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.store import Store
@@ -49,6 +50,7 @@ class Collector:
         workers: Workers,
         random: random_module.Random,
         chores: Sequence[Chore] = (),
+        find_key: FindKey = lambda _: None,
     ) -> None:
         self.verdicts: Counter[str] = Counter()
         self.connected = False
@@ -59,7 +61,7 @@ class Collector:
         self._workers = workers
         self._random = random
         self._chores = tuple(chores)
-        self._intake = Intake(store, settings, key)
+        self._intake = Intake(store, settings, key, find_key)
         self._turn = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._owing = asyncio.Event()
@@ -74,9 +76,10 @@ class Collector:
             began = self._clock.boot_ms()
             try:
                 async with self._link.session() as session:
-                    await session.subscribe(
-                        filter_of(Leaf.REPORT, self._settings.prefix, shared=self._settings.shared_subscription)
-                    )
+                    for leaf in (Leaf.REPORT, Leaf.RESPONSE):
+                        await session.subscribe(
+                            filter_of(leaf, self._settings.prefix, shared=self._settings.shared_subscription)
+                        )
                     await self._serve(session)
             except LinkError as error:
                 _log.warning('event=link_down why="%s"', error)
@@ -92,9 +95,11 @@ class Collector:
             self._inbox.wake()
 
     async def tick(self, now_ms: int) -> None:
-        """Do what is due at this instant: decisions, receipts of logs with holes, then the chores in their order."""
+        """Do what is due now: decisions, commands, receipts of logs with holes, then the chores in their order."""
         await self._in_store(self._intake.follow_decisions)
         outbox = self._outbox
+        if outbox is not None:
+            outbox.put_commands(await self._in_store(self._intake.take_commands, now_ms))
         if outbox is not None and now_ms - self._holes_at >= self._settings.holes_seconds * 1000:
             self._holes_at = now_ms
             outbox.put(await self._in_store(self._intake.answer_holes, now_ms))

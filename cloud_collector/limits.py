@@ -22,6 +22,15 @@ PUBLISH_AT_ONCE_MAX: Final = 32
 """Receipts on their way to the broker at the same time."""
 OUTBOX_RECEIPTS_MAX: Final = 10_000
 """Receipts that wait for the broker."""
+COMMANDS_AT_ONCE_MAX: Final = 256
+"""Commands that are sent with one tick."""
+COMMANDS_OPEN_MAX: Final = 64
+"""Commands of one gateway without an answer; what comes beyond is refused to its giver."""
+COMMAND_SENDINGS_MAX: Final = 40
+"""How often a command is sent before it is given up: about a week and a half."""
+COMMAND_BACKOFF_SECONDS_MIN: Final = 30
+"""How long a command's first sending may wait for its answer; doubled each time."""
+COMMAND_BACKOFF_SECONDS_MAX: Final = 21_600
 BUSY_RETRIES_MAX: Final = 60
 """How often a batch waits for another process to let go of the database, a second each time."""
 CACHED_CHANNELS_MAX: Final = 200_000

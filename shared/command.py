@@ -5,7 +5,7 @@ no code and no free text among them. Whether a counter is new and an epoch curre
 to judge; what one line alone can break is refused here.
 """
 
-from base64 import urlsafe_b64decode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, cast
@@ -79,6 +79,11 @@ class TrustKey:
         PublicKey.from_text(self.next)
         require_match(SIGNATURE_PATTERN, self.proof, "proof")
 
+    @property
+    def public(self) -> PublicKey:
+        """The key that is to be trusted."""
+        return PublicKey.from_text(self.next)
+
 
 Order = Resend | ReadNow | RotateKey | SetInterval | TrustKey
 
@@ -131,6 +136,27 @@ class Answer:
 def trust_statement(gateway: str, epoch: str, counter: int, next_key: str) -> bytes:
     """The bytes that the operator's next key signs to prove that its holder agrees."""
     return f"MC1-trust_key|{gateway}|{epoch}|{counter}|{next_key}".encode()
+
+
+def trust_order(gateway: str, epoch: str, counter: int, key: SigningKey) -> TrustKey:
+    """The order to trust this key, proven by the key itself."""
+    proof = key.sign(trust_statement(gateway, epoch, counter, key.public.text))
+    return TrustKey(next=key.public.text, proof=urlsafe_b64encode(proof).rstrip(b"=").decode())
+
+
+def name_of(order: Order) -> str:
+    """What stands in `do`."""
+    return _NAME_OF[type(order)]
+
+
+def details_of(order: Order) -> Body:
+    """What stands in `with`."""
+    return _with_of(order)
+
+
+def order_of(name: object, details: object) -> Order:
+    """The order that `do` and `with` spell; raises InvalidRecord."""
+    return _read_order(name, details)
 
 
 def seal_command(command: Command, key: SigningKey) -> bytes:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -12,11 +12,15 @@ from cloud_collector.cli.key import read_public
 from cloud_collector.cli.opened import Json, ending, opened, say, settings
 from cloud_collector.fleet.gateways import add_gateway, names, nearest
 from cloud_collector.fleet.holes import complete_until, missing
+from cloud_collector.fleet.orders import told
 from cloud_collector.fleet.positions import chain_of
 from cloud_collector.store.store import Store
 from shared.effects.clock import SystemClock
 from shared.errors import InvalidRecord
 from shared.grammar import GATEWAY_PATTERN
+
+COMMANDS_SHOWN: Final = 20
+_SHORT_CHARS: Final = 16
 
 app = typer.Typer(no_args_is_help=True, help="Gateways and their keys.")
 
@@ -61,6 +65,7 @@ def list_(json_: Json = False) -> None:
     Every gateway, how many lines it has sealed and when it last spoke.
     """
     with opened(settings()) as store:
+        parked = store.rows("gateways_parked")
         rows = [
             {
                 "gateway": row[0],
@@ -69,6 +74,7 @@ def list_(json_: Json = False) -> None:
                 "lines": row[3],
                 "logs_with_holes": row[4],
                 "alarms": row[5],
+                "parked": (row[0],) in parked,
                 "last_line_at": iso(row[6]),
             }
             for row in store.rows("gateway_summary")
@@ -91,7 +97,9 @@ def show(name: Name, json_: Json = False) -> None:
         print(json.dumps(found, indent=2, ensure_ascii=False))
         return
     print(f"{name}: complete until {found['complete_until'] or 'unknown'}, {found['refused']} lines refused")
-    for title in ("keys", "chains", "alarms"):
+    if found["parked"]:
+        print(f"PARKED: two of it speak. Look at the chains, then: cloud-collector gateway adopt {name} EPOCH")
+    for title in ("keys", "revoked", "chains", "adopted", "commands", "alarms"):
         if found[title]:
             print(f"\n{title}")
             show_rows(found[title], as_json=False, empty="")
@@ -107,13 +115,47 @@ def _gateway(store: Store, name: str) -> dict[str, Any]:
         "keys": [
             {"key": row[0], "log": row[2], "epoch": row[3], "first": row[4], "last": row[5], "added_at": iso(row[6])}
             for row in store.rows("gateway_keys", name)
+        ]
+        + introduced_keys(store, name),
+        "revoked": [
+            {"key": row[0], "at": iso(row[1]), "log": row[2], "epoch": row[3], "until": row[4]}
+            for row in store.rows("revocations_told", name)
         ],
+        "parked": (name,) in store.rows("gateways_parked"),
+        "adopted": [{"epoch": row[0], "at": iso(row[1])} for row in store.rows("adoptions_told", name)],
+        "commands": [command_row(each) for each in told(store, name, COMMANDS_SHOWN)],
         "chains": [_chain(store, name, row) for row in store.rows("chains_of_gateway", name)],
         "alarms": [
             {"kind": row[0], "log": row[1], "text": row[2], "raised_at": iso(row[3])}
             for row in store.rows("alarms_of_gateway", name)
         ],
     }
+
+
+def introduced_keys(store: Store, name: str) -> list[dict[str, Any]]:
+    """The keys that `rotate` lines introduced, each from where on in each log."""
+    return [
+        {"key": row[4], "log": row[0], "epoch": row[1], "first": row[2] + 1, "last": None, "added_at": None}
+        for row in store.rows("rotations_of", name)
+    ]
+
+
+def command_row(command: Mapping[str, Any]) -> dict[str, Any]:
+    """A command for people: what, with what, when, and what became of it."""
+    return {
+        "counter": command["counter"],
+        "do": command["do"],
+        "with": " ".join(f"{key}={_short(value)}" for key, value in command["with"].items() if key != "proof"),
+        "given_at": iso(command["given_at"]),
+        "state": command["state"],
+        "answered_at": iso(command["answered_at"]),
+        "why": command["why"],
+    }
+
+
+def _short(value: Any) -> str:
+    text = "-".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= _SHORT_CHARS else f"{text[:_SHORT_CHARS]}…"
 
 
 def _chain(store: Store, name: str, row: tuple[Any, ...]) -> dict[str, Any]:

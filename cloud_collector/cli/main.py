@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
-from cloud_collector.cli import billing, catalog, config, gateway, invoice, key, operate, quote, usage
+from cloud_collector.cli import billing, catalog, command, config, gateway, invoice, key, operate, quote, usage
 from cloud_collector.cli.anywhere import EXITS, Anywhere
 from cloud_collector.cli.opened import use_config
 from cloud_collector.cli.run import run
@@ -49,6 +49,8 @@ app.command("rebuild")(operate.rebuild)
 app.command("audit")(operate.audit)
 app.command("quote")(quote.quote)
 app.add_typer(config.app, name="config")
+gateway.app.command("command")(command.command)
+gateway.app.command("adopt")(command.adopt)
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(usage.app, name="usage")
 app.add_typer(operate.unmatched, name="unmatched")

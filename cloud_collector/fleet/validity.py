@@ -58,6 +58,10 @@ class Validity:
         """Whether any key was revoked."""
         return bool(self._revoked)
 
+    def revoked(self, key: str) -> bool:
+        """Whether the key was revoked at any position: it says nothing new any more."""
+        return key in self._revoked
+
     def joined(self, rotation: Rotation) -> "Validity":
         """The same with one more rotation."""
         revoked = [(key, limits) for key, found in self._revoked.items() for limits in found]

@@ -10,14 +10,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from cloud_collector.fleet.gateways import Keyring, keyring, names, nearest
+from cloud_collector.fleet.orders import Due, take_due
 from cloud_collector.fleet.positions import Chain, Entry, Known, Overflow, Positions, PutAside, chain_of
 from cloud_collector.fleet.validity import Validity
 from cloud_collector.intake.admit import Admitted, Genuine, admit
+from cloud_collector.intake.answers import Answered, is_answer, open_answer, take_answers
 from cloud_collector.intake.fact import Fact, fact
 from cloud_collector.intake.keys import rotation_of
 from cloud_collector.intake.linking import opens_after_its_end
 from cloud_collector.intake.projection import Projection
-from cloud_collector.intake.receipts import may_repeat, seal_all, take_receipt
+from cloud_collector.intake.receipts import FindKey, Signers, may_repeat, seal_all, take_receipt
 from cloud_collector.intake.verdict import (
     Accepted,
     Aside,
@@ -28,7 +30,7 @@ from cloud_collector.intake.verdict import (
     Unmatched,
     Verdict,
 )
-from cloud_collector.limits import HOLES_AT_ONCE_MAX, SAMPLE_BYTES_MAX, UNMATCHED_ROWS_MAX
+from cloud_collector.limits import COMMAND_SENDINGS_MAX, HOLES_AT_ONCE_MAX, SAMPLE_BYTES_MAX, UNMATCHED_ROWS_MAX
 from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.store import Store
 from shared.key import SigningKey
@@ -37,6 +39,7 @@ from shared.receipt import Receipt
 from shared.report import Forgotten, Rotate
 from shared.topic import gateway_of
 
+Opened = Admitted | Answered
 Sealed = tuple[str, bytes]
 """A gateway and a sealed receipt for it."""
 UNKNOWN_GATEWAY: Final = "the gateway is unknown"
@@ -57,10 +60,13 @@ class Outcome:
 class Intake:
     """The only writer of facts."""
 
-    def __init__(self, store: Store, settings: CollectorSettings, key: SigningKey) -> None:
+    def __init__(
+        self, store: Store, settings: CollectorSettings, key: SigningKey, find_key: FindKey = lambda _: None
+    ) -> None:
+        """`find_key` finds a receipt key that replaces `key`, for the gateways that have confirmed it."""
         self._store = store
         self._settings = settings
-        self._key = key
+        self._signers = Signers(store, key, find_key)
         self._projection = Projection(store, skew_seconds=settings.clock_skew_seconds, rates_max=settings.rates_max)
         self._owed: dict[int, None] = {}
         self._near: dict[str, str] = {}
@@ -71,13 +77,19 @@ class Intake:
         named = {gateway_of(topic, self._settings.prefix) for topic in topics}
         return keyring(self._store, sorted(name for name in named if name is not None))
 
-    def open(self, messages: Sequence[tuple[str, bytes]], keys: Keyring) -> list[Admitted]:
+    def open(self, messages: Sequence[tuple[str, bytes]], keys: Keyring) -> list[Opened]:
         """Open and verify messages; touches no store, so that it may run beside a transaction."""
         prefix = self._settings.prefix
         known = dict(keys)
-        return [each for topic, payload in messages for each in admit(topic, payload, known, prefix=prefix)]
+        found: list[Opened] = []
+        for topic, payload in messages:
+            if is_answer(topic):
+                found.append(open_answer(topic, payload, known, prefix=prefix))
+            else:
+                found += admit(topic, payload, known, prefix=prefix)
+        return found
 
-    def commit(self, admitted: Sequence[Admitted], now_ms: int) -> Outcome:
+    def commit(self, admitted: Sequence[Opened], now_ms: int) -> Outcome:
         """Everything admitted is durable and answered; raises DatabaseError, and then nothing of it is."""
         return self._transaction(lambda: self._take(admitted, now_ms))
 
@@ -97,6 +109,13 @@ class Intake:
         if self._store.rows("rejudge_marks"):
             self._transaction(lambda: ([], []))
 
+    def take_commands(self, now_ms: int) -> list[Due]:
+        """Commands that are due, counted as sent."""
+        if not self._store.rows("commands_due", now_ms, COMMAND_SENDINGS_MAX, COMMAND_SENDINGS_MAX, 1):
+            return []
+        with self._store.atomic():
+            return take_due(self._store, self._signers.of, now_ms)
+
     @property
     def owes(self) -> bool:
         """Whether a receipt waits for its time."""
@@ -115,12 +134,13 @@ class Intake:
             self._projection.forget()
             raise
         # P6: the receipt follows the commit.
-        return Outcome(verdicts=tuple(verdicts), receipts=tuple(seal_all(receipts, self._key)))
+        return Outcome(verdicts=tuple(verdicts), receipts=tuple(seal_all(receipts, self._signers.of)))
 
     def _notice_others(self) -> None:
         version = self._store.rows("changed_elsewhere")
         if version != self._version:
             self._projection.forget()
+            self._signers.forget()
             self._near.clear()
             self._version = version
 
@@ -130,10 +150,10 @@ class Intake:
             chain = chain_of(self._store.rows("chain_by_id", id_)[0])
             if may_repeat(self._store, chain, now_ms):
                 self._owed.pop(id_, None)
-                receipts.append(take_receipt(self._store, chain, self._key.public.id, now_ms))
+                receipts.append(take_receipt(self._store, chain, self._signers.of(chain.gateway).public.id, now_ms))
         return [], receipts
 
-    def _take(self, admitted: Sequence[Admitted], now_ms: int) -> tuple[list[Verdict], list[Receipt]]:
+    def _take(self, admitted: Sequence[Opened], now_ms: int) -> tuple[list[Verdict], list[Receipt]]:
         verdicts: list[Verdict] = []
         positions = Positions(self._store)
         arrived: dict[int, Fact] = {}
@@ -141,7 +161,7 @@ class Intake:
         asked: dict[int, Chain] = {}
         keys: dict[str, Validity] = {}
         id_ = self._store.rows("line_last_id")[0][0]
-        for each in admitted:
+        for each in self._answered(admitted, now_ms):
             if not isinstance(each, Genuine):
                 verdicts.append(self._set_down(each, now_ms))
                 continue
@@ -166,15 +186,26 @@ class Intake:
         if any(isinstance(verdict, Unmatched) for verdict in verdicts):
             self._store.run("unmatched_trim", UNMATCHED_ROWS_MAX)
         project(self._store, self._projection, positions, arrived)
-        receipts = [take_receipt(self._store, chain, self._key.public.id, now_ms) for chain in grown.values()]
+        receipts = [
+            take_receipt(self._store, chain, self._signers.of(chain.gateway).public.id, now_ms)
+            for chain in grown.values()
+        ]
         for chain_id, chain in asked.items():
             if chain_id in grown:
                 continue
             if may_repeat(self._store, chain, now_ms):
-                receipts.append(take_receipt(self._store, chain, self._key.public.id, now_ms))
+                receipts.append(take_receipt(self._store, chain, self._signers.of(chain.gateway).public.id, now_ms))
             else:
                 self._owed[chain_id] = None
         return verdicts, receipts
+
+    def _answered(self, admitted: Sequence[Opened], now_ms: int) -> list[Admitted]:
+        """Answers stand beside their commands; what else was admitted."""
+        answers = [each for each in admitted if isinstance(each, Answered)]
+        if answers:
+            take_answers(self._store, answers, now_ms)
+            self._signers.forget()
+        return [each for each in admitted if not isinstance(each, Answered)]
 
     def _fault(self, positions: Positions, keys: dict[str, Validity], line: Fact) -> str | None:
         """P10: why the line's key does not sign at its position; what is held already is answered all the same."""

@@ -3,12 +3,17 @@
 Source: docs/reference/wire.md, section 4.
 """
 
+from collections.abc import Callable
+
 from cloud_collector.fleet.holes import missing
 from cloud_collector.fleet.positions import Chain
 from cloud_collector.store.store import Store
 from shared.key import SigningKey
 from shared.limits import RECEIPT_ASIDE_MAX, RECEIPT_REPEAT_SECONDS
 from shared.receipt import Receipt, seal_receipt
+
+FindKey = Callable[[str], SigningKey | None]
+"""A key of the operator by its id, where it is at hand."""
 
 
 def take_receipt(store: Store, chain: Chain, key_id: str, now_ms: int) -> Receipt:
@@ -35,6 +40,33 @@ def may_repeat(store: Store, chain: Chain, now_ms: int) -> bool:
     return row is None or not 0 <= now_ms - row[0] < RECEIPT_REPEAT_SECONDS * 1000
 
 
-def seal_all(receipts: list[Receipt], key: SigningKey) -> list[tuple[str, bytes]]:
+def seal_all(receipts: list[Receipt], signer: Callable[[str], SigningKey]) -> list[tuple[str, bytes]]:
     """Each receipt's gateway and its sealed bytes, in order."""
-    return [(receipt.gateway, seal_receipt(receipt, key)) for receipt in receipts]
+    return [(receipt.gateway, seal_receipt(receipt, signer(receipt.gateway))) for receipt in receipts]
+
+
+class Signers:
+    """Which of the operator's receipt keys signs for a gateway: the one that it has confirmed, else the first (P10)."""
+
+    def __init__(self, store: Store, first: SigningKey, find: FindKey) -> None:
+        self._store = store
+        self._first = first
+        self._find = find
+        self._found: dict[str, SigningKey] = {first.public.id: first}
+        self._trusted: dict[str, str] | None = None
+
+    def of(self, gateway: str) -> SigningKey:
+        """The key for this gateway's receipts and commands."""
+        if self._trusted is None:
+            self._trusted = dict(self._store.rows("receipt_trust_all"))
+        name = self._trusted.get(gateway, self._first.public.id)
+        if name not in self._found:
+            found = self._find(name)
+            if found is None:
+                return self._first
+            self._found[name] = found
+        return self._found[name]
+
+    def forget(self) -> None:
+        """Gateways may have confirmed another key since."""
+        self._trusted = None

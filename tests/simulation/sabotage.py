@@ -133,7 +133,7 @@ def receipt_before_commit() -> Iterator[None]:
                 raise _Undone  # noqa: TRY301 - rolling back is the point.
         except _Undone:
             intake._projection.forget()
-        outbox.put(tuple(seal_all(receipts, intake._key)))
+        outbox.put(tuple(seal_all(receipts, intake._signers.of)))
         await self._clock.sleep(2.0)
         await take(self, session, messages, outbox)
 
