@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -16,26 +17,27 @@ from typing import Any, Final
 from edge_agent.disk import Disk
 from edge_agent.limits import (
     BACKLOG_LINES_MAX,
-    BACKLOG_WAIT_SECONDS,
     KEEPER_SECONDS_MIN,
-    READ_SECONDS_MAX,
-    READINGS_CHUNK_MAX,
+    ROUND_GRACE_SECONDS,
     SPOOL_ROOM_LOOK_SECONDS,
+    STATE_PROBLEM_CHARS_MAX,
     STOP_SECONDS_MAX,
 )
 from edge_agent.loss import declare_loss
 from edge_agent.meter_state import Metered, MeterState
-from edge_agent.metering import Metering
-from edge_agent.reading import CommittedSource, HistoricSource, Reading, Source, SourceDown, taken_once
-from edge_agent.sealed import Author
+from edge_agent.metering import Metering, SpecChanged
+from edge_agent.polling import Polling
+from edge_agent.reading import CommittedSource, HistoricSource, Reading, Source
+from edge_agent.sealed import Author, config_hash
 from edge_agent.settings import AgentSettings
 from edge_agent.spool import Spool
 from edge_agent.timekeeping import Tick
-from edge_agent.uplink import Uplink
+from edge_agent.uplink import ONLINE, Uplink
 from shared.effects.clock import Clock
 from shared.effects.link import Link
+from shared.errors import InvalidRecord, Refused
 from shared.key import PublicKey, SigningKey
-from shared.line import hash_of
+from shared.liveness import Pulse
 
 _LOG: Final = logging.getLogger(__name__)
 AGENT: Final = "meterseal 0.1.0"
@@ -56,6 +58,7 @@ class Agent:
         disk: Disk,
         random: random.Random,
         memory_bytes: Callable[[], int] | None = None,
+        config_problem: str = "",
     ) -> None:
         self._settings = settings
         self._key = key
@@ -67,11 +70,22 @@ class Agent:
         self._disk = disk
         self._random = random
         self._memory_bytes = memory_bytes
-        self._down: dict[str, str] = {}
+        self._config_problem = config_problem
+        self._safe_mode = bool(config_problem)
+        self._rounds: Counter[str] = Counter()
+        self._polling = Polling(
+            clock,
+            take=self._observe,
+            failed=self._source_failed,
+            caught_up=self._end_history,
+            has_room=lambda: self._spool.waiting_count < BACKLOG_LINES_MAX and self._spool.has_room(),
+        )
         self._stopping = asyncio.Event()
         self._finished = asyncio.Event()
         self._committed_ms = 0
-        self._opened = False
+        self._opened = self._making_room = False
+        self._group: asyncio.TaskGroup
+        self._sending: asyncio.Task[None]
         self._spool: Spool
         self._metering: Metering
         self._uplink: Uplink
@@ -87,7 +101,7 @@ class Agent:
                     self._start()
                     await self._serve()
             finally:
-                self._opened = False
+                self._opened = self._making_room = False
                 self._spool.close()
         finally:
             self._finished.set()
@@ -99,11 +113,14 @@ class Agent:
 
     def status(self) -> dict[str, Any]:
         """What people ask of a running agent, as plain JSON data; empty until the spool is open."""
-        if not self._opened:
+        if not self._opened and not self._making_room:
             return {}
-        registers = self._metering.registers()
+        registers = {} if self._making_room else self._metering.registers()
         return {
             "agent": AGENT,
+            "config_problem": self._config_problem or None,
+            "safe_mode": self._safe_mode,
+            "making_room": self._making_room,
             "gateway": self._settings.gateway,
             "epoch": self._spool.epoch,
             "synchronised": self._clock.synchronised(),
@@ -112,7 +129,7 @@ class Agent:
             "spool_bytes": self._spool.bytes_used,
             "spool_bytes_max": self._spool.bytes_max,
             "last_receipt_ms": self._spool.last_receipt_at,
-            "sources": [{"name": source.name, "down": self._down.get(source.name)} for source in self._sources],
+            "sources": [{"name": source.name, "down": self._polling.down.get(source.name)} for source in self._sources],
             "channels": [
                 [spec.device, spec.meter, spec.unit, spec.exponent, spec.log, *registers.get(spec.name, (None, None))]
                 for spec in self._specs
@@ -123,14 +140,86 @@ class Agent:
         """What a live reading would turn out to be; nothing is changed."""
         return self._metering.preview(reading, self._tick()) if self._opened else None
 
+    def pulses(self) -> Mapping[str, Pulse]:
+        """What must go on turning while this agent lives: making room, else committing and reading each source."""
+        if self._making_room:
+            return {"making room": Pulse(self._rounds["room"], SPOOL_ROOM_LOOK_SECONDS + ROUND_GRACE_SECONDS)}
+        if not self._opened:
+            return {}
+        kept = {"committing": Pulse(self._rounds["commit"], self._settings.commit_seconds + ROUND_GRACE_SECONDS)}
+        return {**kept, **self._polling.pulses()}
+
+    def note_config(self, problem: str) -> None:
+        """A new configuration could not be taken, or is again the one that runs: say so wherever it is asked."""
+        self._config_problem = problem
+        if self._opened:
+            self._uplink.announce()
+
+    async def reconfigure(
+        self,
+        settings: AgentSettings,
+        sources: Sequence[Source],
+        *,
+        link: Link | None = None,
+        receipt_keys: Sequence[PublicKey] | None = None,
+    ) -> Refused | None:
+        """Go on with other settings and without losing an interval; or say why not, and nothing has changed.
+
+        Sources that stay are the same objects. A link is given where the way to the broker has changed.
+        """
+        if not self._opened or self._stopping.is_set():
+            return Refused("the agent is not metering at this moment")
+        try:
+            self._metering.check([spec for source in sources for spec in source.channels])
+        except (SpecChanged, InvalidRecord) as error:
+            return Refused(str(error))
+        # The rest runs in the agent's own group: what it raises ends the process, not whoever asked.
+        await self._group.create_task(self._change_over(settings, tuple(sources), link, receipt_keys))
+        return None
+
+    async def _change_over(
+        self, settings: AgentSettings, sources: tuple[Source, ...], link: Link | None, keys: Sequence[PublicKey] | None
+    ) -> None:
+        gone = [source for source in self._sources if source not in sources]
+        new = [source for source in sources if source not in self._sources]
+        await self._polling.end(gone)
+        if not self._seal_due():
+            self._commit()
+        for source in gone:
+            await source.close()
+        self._settings, self._sources = settings, sources
+        self._specs = tuple(spec for source in sources for spec in source.channels)
+        step, count = settings.step_seconds, settings.interval_count
+        self._metering.reconfigure(self._specs, step=step, count=count, tick=self._tick())
+        self._spool.reconfigure(Author(agent=AGENT, config=config_hash(step, count, self._specs)))
+        self._config_problem, self._safe_mode = "", False
+        if not self._seal_due():
+            self._commit()
+        self._resume_historic(new)
+        for source in new:
+            self._polling.begin(source, self._group)
+        self._link = link or self._link
+        self._receipt_keys = self._receipt_keys if keys is None else tuple(keys)
+        if link is None and keys is None:
+            self._uplink.announce()
+        else:
+            await self._end_sending()
+            self._uplink = self._new_uplink(self._begin_epoch)
+            self._sending = self._group.create_task(self._uplink.run())
+
+    async def _end_sending(self) -> None:
+        self._uplink.close()
+        # A link that hangs must not keep the process: the will says offline in its place.
+        await asyncio.wait([self._sending], timeout=STOP_SECONDS_MAX)
+        self._sending.cancel()
+
     async def _serve(self) -> None:
-        async with _one_failure(), asyncio.TaskGroup() as group:
-            sending = group.create_task(self._uplink.run())
-            polls = [(source, group.create_task(self._poll(source))) for source in self._sources]
-            ending = [poll for source, poll in polls if not taken_once(source)]
-            ending.append(group.create_task(self._keep()))
-            counting = [poll for source, poll in polls if taken_once(source)]
-            group.create_task(self._end_when_asked(ending, counting, sending))
+        async with _one_failure(), asyncio.TaskGroup() as self._group:
+            self._sending = self._group.create_task(self._uplink.run())
+            for source in self._sources:
+                self._polling.begin(source, self._group)
+            keeping = self._group.create_task(self._keep())
+            self._group.create_task(self._end_when_asked(keeping))
 
     def _open_spool(self) -> None:
         settings = self._settings
@@ -138,7 +227,7 @@ class Agent:
             self._disk,
             gateway=settings.gateway,
             key=self._key,
-            author=Author(agent=AGENT, config=_config_hash(settings, self._sources)),
+            author=Author(agent=AGENT, config=config_hash(settings.step_seconds, settings.interval_count, self._specs)),
             random=self._random,
             bytes_max=settings.spool_bytes_max,
         )
@@ -159,7 +248,7 @@ class Agent:
                 self._metering.declare(declare_loss(self._spool.last_usage, self._specs, tick))
             self._spool.seal(self._metering.due(tick), self._metering.snapshot())
         self._committed_ms = tick.boot_ms
-        self._resume_historic()
+        self._resume_historic(self._sources)
         self._opened = True
         _LOG.info(
             "event=agent_started gateway=%s epoch=%s origin=%s waiting_lines=%d",
@@ -178,6 +267,7 @@ class Agent:
             random=self._random,
             on_contradicted=on_contradicted,
             health=self._health,
+            state=self._state,
             prefix=self._settings.prefix,
             drain_delay_seconds=self._settings.drain_delay_seconds,
             reconnect_seconds_max=self._settings.reconnect_seconds_max,
@@ -188,74 +278,24 @@ class Agent:
         _LOG.error("event=spool_full waiting_lines=%d", self._spool.waiting_count)
         # A contradiction is remembered by the spool; the new epoch begins with the metering.
         uplink = self._new_uplink(lambda: None)
+        self._making_room = True
         async with _one_failure(), asyncio.TaskGroup() as group:
             sending = group.create_task(uplink.run())
             while not self._spool.has_room() and not self._stopping.is_set():
+                self._rounds["room"] += 1
                 await self._clock.sleep(SPOOL_ROOM_LOOK_SECONDS)
+            self._making_room = False
             uplink.close()
             await asyncio.wait([sending], timeout=STOP_SECONDS_MAX)
             sending.cancel()
 
-    def _resume_historic(self) -> None:
-        for source in self._sources:
+    def _resume_historic(self, sources: Sequence[Source]) -> None:
+        for source in sources:
             if isinstance(source, HistoricSource):
                 known = [self._metering.resume_at(log) for log in sorted({spec.log for spec in source.channels})]
                 seen = [utc for utc in known if utc is not None]
                 if seen and len(seen) == len(known):
                     source.resume(min(seen))
-
-    async def _poll(self, source: Source) -> None:
-        historic = source if isinstance(source, HistoricSource) else None
-        caught_up = False
-        last = False
-        while not last:
-            last = self._stopping.is_set()
-            began_ms = self._clock.boot_ms()
-            if historic is not None:
-                await self._room_for_history()
-            read = await self._read(source)
-            if historic is None or historic.caught_up or not read:
-                if historic is not None and historic.caught_up and not caught_up:
-                    caught_up = True
-                    self._end_history(source)
-                spent = (self._clock.boot_ms() - began_ms) / 1_000
-                await self._rest(max(0.0, source.poll_seconds - spent), woken=taken_once(source))
-
-    async def _rest(self, seconds: float, *, woken: bool) -> None:
-        """Wait for the next reading; who is to be asked a last time is woken by the end."""
-        if not woken:
-            await self._clock.sleep(seconds)
-            return
-        waits = [asyncio.ensure_future(self._clock.sleep(seconds)), asyncio.ensure_future(self._stopping.wait())]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-
-    async def _room_for_history(self) -> None:
-        """P9: history waits while the collector has much to confirm, or the spool is all but full."""
-        while self._spool.waiting_count >= BACKLOG_LINES_MAX or not self._spool.has_room():
-            await self._clock.sleep(BACKLOG_WAIT_SECONDS)
-        await asyncio.sleep(0)
-
-    async def _read(self, source: Source) -> bool:
-        try:
-            async with asyncio.timeout(READ_SECONDS_MAX):
-                readings = await source.read()
-        except (SourceDown, TimeoutError) as error:
-            self._source_failed(source, str(error) or f"no answer within {READ_SECONDS_MAX:.0f} seconds")
-            return False
-        except Exception as error:  # noqa: BLE001 - a source may break in any way and must not stop the others.
-            _LOG.exception("event=source_broken source=%s", source.name)
-            self._source_failed(source, f"{type(error).__name__}: {error}")
-            return False
-        if source.name in self._down:
-            del self._down[source.name]
-            _LOG.info("event=source_up source=%s", source.name)
-        for at in range(0, max(1, len(readings)), READINGS_CHUNK_MAX):
-            self._observe(source, readings[at : at + READINGS_CHUNK_MAX])
-        return True
 
     def _observe(self, source: Source, readings: Sequence[Reading]) -> None:
         refused = self._metering.observe(readings, self._tick())
@@ -270,17 +310,13 @@ class Agent:
         if not self._seal_due() and any(reading.utc is not None for reading in readings):
             self._commit()
 
-    def _source_failed(self, source: Source, why: str) -> None:
+    def _source_failed(self, source: Source) -> None:
         self._metering.source_failed(source.channels, self._tick())
-        if source.name not in self._down:
-            _LOG.warning('event=source_down source=%s why="%s"', source.name, why)
-        self._down[source.name] = why
         self._seal_due()
 
     def _end_history(self, source: Source) -> None:
         for log in sorted({spec.log for spec in source.channels}):
             self._metering.caught_up(log)
-        _LOG.info("event=caught_up source=%s", source.name)
         self._seal_due()
 
     async def _keep(self) -> None:
@@ -308,6 +344,7 @@ class Agent:
 
     def _is_committed(self) -> None:
         self._committed_ms = self._clock.boot_ms()
+        self._rounds["commit"] += 1
         for source in self._sources:
             if isinstance(source, CommittedSource):
                 source.committed()
@@ -320,25 +357,12 @@ class Agent:
         self._uplink.wake()
         _LOG.error("event=epoch_begun epoch=%s", self._spool.epoch)
 
-    async def _end_when_asked(
-        self,
-        tasks: Sequence[asyncio.Task[None]],
-        counting: Sequence[asyncio.Task[None]],
-        sending: asyncio.Task[None],
-    ) -> None:
+    async def _end_when_asked(self, keeping: asyncio.Task[None]) -> None:
         await self._stopping.wait()
-        for task in tasks:
-            task.cancel()
-        # P1: what was counted since the last reading would be lost with this process: it is taken a last time.
-        if counting:
-            await asyncio.wait(counting, timeout=STOP_SECONDS_MAX)
-        for task in counting:
-            task.cancel()
+        keeping.cancel()
+        await self._polling.end(self._sources)
         self._commit()
-        self._uplink.close()
-        # A link that hangs must not keep the process: the will says offline in its place.
-        await asyncio.wait([sending], timeout=STOP_SECONDS_MAX)
-        sending.cancel()
+        await self._end_sending()
         for source in self._sources:
             await source.close()
 
@@ -354,8 +378,16 @@ class Agent:
     def _health(self) -> Mapping[str, Any]:
         return {
             "rss_bytes": None if self._memory_bytes is None else self._memory_bytes(),
-            "sources_down": sorted(self._down),
+            "sources_down": sorted(self._polling.down),
+            "config_problem": self._config_problem or None,
         }
+
+    def _state(self) -> bytes:
+        """What the state topic says: that it lives, and what is wrong with its configuration."""
+        if not self._config_problem:
+            return ONLINE
+        problem = self._config_problem[:STATE_PROBLEM_CHARS_MAX]
+        return json.dumps({"state": "online", "config": problem}, separators=(",", ":")).encode()
 
 
 @asynccontextmanager
@@ -365,14 +397,3 @@ async def _one_failure() -> AsyncIterator[None]:
         yield
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None
-
-
-def _config_hash(settings: AgentSettings, sources: Sequence[Source]) -> str:
-    """The hash of what decides how this agent meters."""
-    channels = [
-        [spec.device, spec.meter, spec.unit, spec.exponent, spec.kind.value, spec.source, spec.log, spec.rate_max]
-        for source in sources
-        for spec in source.channels
-    ]
-    text = json.dumps([settings.step_seconds, settings.interval_count, channels], separators=(",", ":"))
-    return hash_of(text.encode())

@@ -60,3 +60,7 @@ BACKLOG_WAIT_SECONDS: Final = 0.5
 """How long history waits before it looks at the backlog again."""
 STOP_SECONDS_MAX: Final = 10.0
 """How long a farewell may take."""
+ROUND_GRACE_SECONDS: Final = 90.0
+"""How much later than it is due a loop may turn before the watchdog's beat stops."""
+STATE_PROBLEM_CHARS_MAX: Final = 2_000
+"""What the state topic says of a broken configuration, at most."""

@@ -66,6 +66,20 @@ class Metering:
         self._logs = {name: OpenLog.from_json(name, data) for name, data in snapshot["logs"].items()}
         self._log_of = {name: log for log in self._logs.values() for name in log.channels}
 
+    def reconfigure(self, specs: Sequence[ChannelSpec], *, step: int, count: int, tick: Tick) -> None:
+        """Meter exactly these channels from now on; raises SpecChanged, InvalidRecord, and then nothing has changed.
+
+        Registers, and what stands in the running interval, go on; births with cause config are due.
+        """
+        self._time = sample(self._time, tick)
+        grid = Grid(step, count)
+        self.check(specs)
+        for log in self._logs.values():
+            at = self._at(log)
+            if at is not None:
+                log.follow(at, self._time)
+        self._configure(specs, grid)
+
     def observe(self, readings: Iterable[Reading], tick: Tick) -> tuple[Reading, ...]:
         """Take readings in; returns those refused: of no configured channel, or older than one taken already."""
         time = self._time = sample(self._time, tick)
@@ -174,24 +188,31 @@ class Metering:
 
     def _configure(self, specs: Sequence[ChannelSpec], grid: Grid) -> None:
         """The logs meter exactly these channels; what is no longer configured keeps its register."""
+        self.check(specs)
         by_log: dict[str, list[ChannelSpec]] = {}
         for spec in specs:
             by_log.setdefault(spec.log, []).append(spec)
+        for name, members in by_log.items():
+            self._logs.setdefault(name, OpenLog(name, grid, historic=members[0].historic))
+        for name, log in self._logs.items():
+            log.configure(by_log.get(name, ()), grid, self._time)
+        self._log_of = {name: log for log in self._logs.values() for name in log.channels}
+
+    def check(self, specs: Sequence[ChannelSpec]) -> None:
+        """These channels can be metered beside all that was; raises SpecChanged, InvalidRecord."""
         if len({spec.name for spec in specs}) != len(specs):
             raise InvalidRecord("a channel is configured twice")
         for name, log in self._logs.items():
             for channel in (*log.channels.values(), *log.dormant.values()):
                 _refuse_changes(channel, specs, name)
-        for name, members in by_log.items():
-            historic = members[0].historic
-            if any(spec.historic is not historic for spec in members):
+        historic = {spec.log: spec.historic for spec in specs}
+        for spec in specs:
+            name = spec.log
+            if spec.historic is not historic[name]:
                 raise InvalidRecord(f"the log {name} mixes replayed channels with live ones: give each its own log")
-            log = self._logs.setdefault(name, OpenLog(name, grid, historic=historic))
-            if log.historic is not historic:
-                raise SpecChanged(f"the log {name} was metered with historic={log.historic}: give it another name")
-        for name, log in self._logs.items():
-            log.configure(by_log.get(name, ()), grid, self._time)
-        self._log_of = {name: log for log in self._logs.values() for name in log.channels}
+            log_now = self._logs.get(name)
+            if log_now is not None and log_now.historic is not spec.historic:
+                raise SpecChanged(f"the log {name} was metered with historic={log_now.historic}: give it another name")
 
 
 def _moment(reading: Reading, time: TimeState) -> Moment:

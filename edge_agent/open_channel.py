@@ -34,6 +34,11 @@ class OpenChannel:
         """What the last birth bound, or the next one will."""
         return statement(self.spec, self.state)
 
+    @property
+    def known(self) -> bool:
+        """Whether a birth has nothing to wait for: the raw value is known, or there is none to know soon."""
+        return self.looked or self.state.raw is not None or not self.spec.kind.cumulative
+
     @classmethod
     def new(cls, spec: ChannelSpec, count: int) -> "OpenChannel":
         """A channel of which nothing is known; only a counter's register waits for its first reading."""

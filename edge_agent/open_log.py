@@ -6,7 +6,7 @@ the window is cut before its interval and a birth restates both. Its `raw` is th
 stands for at the end of the line before: the value read, less what was used since that line.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -132,15 +132,15 @@ class OpenLog:
         if self.born:
             ready = window.base + window.index(self.now_ms) > self.birth_ordinal
         else:
-            ready = at.ms - self.birth_since_ms >= BIRTH_WAIT_MS or all(map(_is_known, self.channels.values()))
+            ready = at.ms - self.birth_since_ms >= BIRTH_WAIT_MS or all(
+                channel.known for channel in self.channels.values()
+            )
         if ready:
             self._bear(window, time)
 
     def _open(self, at: Moment, time: TimeState, *, base: int) -> None:
         """A new window without a predecessor whose rows would go on."""
-        offset_ms, clock = self._placement(time)
-        last_end = self.last_end if clock.placed else None
-        self.window = self.grid.open(at, offset_ms, clock, base=base, last_end=last_end)
+        self.window = self._opened(at, self._placement(time), base=base)
         self.now_ms = at.ms
         for channel in self.channels.values():
             channel.row = OpenRow.empty(self.window.count)
@@ -198,13 +198,14 @@ class OpenLog:
     ) -> None:
         """Seal the window's first intervals; what stands in the running one goes on in a new window."""
         self._close(window, upto, now_ms, time)
+        self.window = self._opened(at, placement, base=window.base + upto)
+        for channel in self.channels.values():
+            channel.row = channel.row.going_on(upto, self.window.count)
+
+    def _opened(self, at: Moment, placement: tuple[int, Clock], *, base: int) -> Window:
         offset_ms, clock = placement
         last_end = self.last_end if clock.placed else None
-        self.window = self.grid.open(at, offset_ms, clock, base=window.base + upto, last_end=last_end)
-        for channel in self.channels.values():
-            gaps = channel.row.gaps
-            channel.row = channel.row.after(upto, self.window.count)
-            channel.row.gaps = gaps
+        return self.grid.open(at, offset_ms, clock, base=base, last_end=last_end)
 
     def _misplaced(self, window: Window, time: TimeState) -> bool:
         if self.historic:
@@ -236,27 +237,44 @@ class OpenLog:
         wanted = {spec.name: spec for spec in specs}
         if known == wanted and grid == self.grid:
             return
+        gone = {name: channel for name, channel in self.channels.items() if name not in wanted}
         window = self.window
-        base = 1 if window is None else window.base
-        if window is not None and window.opens_ms < self.now_ms:
+        index = 0
+        if window is not None:
             index = min(window.index(self.now_ms), window.count - 1)
-            self._close(window, index + 1, self.now_ms, time)
-            base += index + 1
+            self._close(window, index, self.now_ms, time)
+            self._close_running(window, index, gone.values(), time)
         if known:
-            self.birth, self.born = Cause.CONFIG, False
-        self.grid = grid
-        self.dormant |= {name: channel for name, channel in self.channels.items() if name not in wanted}
-        known_channels = self.dormant | self.channels
-        self.channels = {}
+            self.birth, self.born, self.birth_since_ms = Cause.CONFIG, False, None
+        for channel in gone.values():
+            channel.row = OpenRow.empty(grid.count)
+        self.dormant |= gone
+        before, self.channels = self.channels, {}
         for name, spec in wanted.items():
-            channel = known_channels.get(name) or OpenChannel.new(spec, grid.count)
+            channel = before.get(name) or self.dormant.pop(name, None) or OpenChannel.new(spec, grid.count)
             channel.respecify(spec)
+            channel.row = channel.row.going_on(index, grid.count) if name in before else OpenRow.empty(grid.count)
             self.channels[name] = channel
-            self.dormant.pop(name, None)
+        self.grid, self.window = grid, None
         if window is not None and self.channels:
-            self._open(Moment(window.boot, self.now_ms), time, base=base)
-        else:
-            self.window = None
+            # P1: the running interval is sealed once, when it ends, with what each channel used before and after.
+            start = Moment(window.boot, window.boundary_ms(index))
+            self.window = self._opened(start, self._placement(time), base=window.base + index)
+
+    def _close_running(self, window: Window, index: int, gone: Iterable[OpenChannel], time: TimeState) -> None:
+        """Seal what channels that are no longer metered used in the running interval: nobody else will."""
+        used = [channel for channel in gone if channel.row.gaps or any(channel.row.deltas[index:])]
+        if not used:
+            return
+        if self.birth is not None:
+            self._bear(window, time)
+        for rows in gap_rows(used, window, window.count, time):
+            self._emit(GapContent(rows=rows), self.now_ms, time)
+        start = window.start + window.step * index
+        for channel in used:
+            channel.row = channel.row.going_on(index, window.count - index)
+        for part in in_lines(usage_rows(used, 1)):
+            self._emit(UsageContent(start=start, step=window.step, count=1, rows=part), self.now_ms, time)
 
     def begin_epoch(self, time: TimeState) -> None:
         """Start the chain anew: what is queued for the old epoch is taken back, births are due at once."""
@@ -380,8 +398,3 @@ class OpenLog:
     def _enqueue(self, line: Sealable) -> None:
         self.unplaced |= not line.clock.placed
         self.queue.append(line)
-
-
-def _is_known(channel: OpenChannel) -> bool:
-    """Whether a birth has nothing to wait for: the raw value is known, or there is none to know soon."""
-    return channel.looked or channel.state.raw is not None or not channel.spec.kind.cumulative

@@ -1,8 +1,11 @@
 """Sealed lines at their places, and how what metering hands over becomes the record that is sealed."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from edge_agent.reading import ChannelSpec
 from edge_agent.sealable import BirthContent, ClockContent, GapContent, Sealable, UsageContent
 from shared.line import hash_of
 from shared.report import (
@@ -89,3 +92,12 @@ def report_of(sealable: Sealable, header: Header, *, author: Author, previous: P
             return Gap(header=header, rows=gaps)
         case ClockContent(offset=offset):
             return ClockLine(header=header, offset=offset)
+
+
+def config_hash(step: int, count: int, specs: Sequence[ChannelSpec]) -> str:
+    """The hash of what decides how an agent meters."""
+    channels = [
+        [spec.device, spec.meter, spec.unit, spec.exponent, spec.kind.value, spec.source, spec.log, spec.rate_max]
+        for spec in specs
+    ]
+    return hash_of(json.dumps([step, count, channels], separators=(",", ":")).encode())

@@ -79,6 +79,10 @@ class Spool:
             )
         return spool
 
+    def reconfigure(self, author: Author) -> None:
+        """Seal in this name from now on."""
+        self._author = author
+
     @property
     def epoch(self) -> str:
         """The current epoch: 8 hex digits."""

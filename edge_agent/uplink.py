@@ -58,6 +58,7 @@ class Uplink:
         random: Random,
         on_contradicted: Callable[[], None],
         health: Callable[[], Mapping[str, Any]] = dict,
+        state: Callable[[], bytes] = lambda: ONLINE,
         prefix: str = PREFIX,
         drain_delay_seconds: float = DRAIN_DELAY_SECONDS_MAX,
         reconnect_seconds_max: float = RECONNECT_SECONDS_MAX,
@@ -72,6 +73,8 @@ class Uplink:
         self._random = random
         self._on_contradicted = on_contradicted
         self._health = health
+        self._state = state
+        self._state_changed = asyncio.Event()
         self._topic = {leaf: topic_of(spool.gateway, leaf, prefix) for leaf in Leaf}
         self._flights = Flights(random)
         self._asked: dict[tuple[str, str], tuple[tuple[int, int], ...]] = {}
@@ -108,10 +111,15 @@ class Uplink:
         """Lines were sealed: look at the spool again."""
         self._changed.set()
 
+    def announce(self) -> None:
+        """What `state` says has changed: tell those who watch the state topic."""
+        self._state_changed.set()
+
     async def _keep_session(self) -> None:
         will = Will(self._topic[Leaf.STATE], OFFLINE)
         async with self._link.session(will=will) as session:
-            await self._publish(session, Leaf.STATE, ONLINE, retain=True)
+            self._state_changed.clear()
+            await self._publish(session, Leaf.STATE, self._state(), retain=True)
             await session.subscribe(self._topic[Leaf.RECEIPT])
             now_ms = self._clock.boot_ms()
             drain_ms = now_ms + self._drain_delay_ms(now_ms)
@@ -122,6 +130,7 @@ class Uplink:
                     tasks.create_task(self._hear(session))
                     tasks.create_task(self._send(session, drain_ms))
                     tasks.create_task(self._tell_health(session))
+                    tasks.create_task(self._tell_state(session))
                     tasks.create_task(self._say_farewell(session))
             except BaseExceptionGroup as group:
                 _raise_weightiest(group)
@@ -246,6 +255,12 @@ class Uplink:
             self._flights.land(log, epoch, last, above=first - 1)
         beyond = self._flights.answer(log, epoch, INTEGER_MAX, above=missing[-1][1])
         self._spool.rest(beyond, held=[(log, epoch, first, last) for first, last in held])
+
+    async def _tell_state(self, session: Session) -> None:
+        while True:
+            await self._state_changed.wait()
+            self._state_changed.clear()
+            await self._publish(session, Leaf.STATE, self._state(), retain=True)
 
     async def _tell_health(self, session: Session) -> None:
         while True:

@@ -95,6 +95,12 @@ class OpenRow:
             row.note(place, self.notes.get(index + at))
         return row
 
+    def going_on(self, index: int, count: int) -> "OpenRow":
+        """The next window's row, with the gaps that are not sealed yet."""
+        row = self.after(index, count)
+        row.gaps = self.gaps
+        return row
+
     def to_json(self) -> list[Any]:
         """Plain data."""
         return [self.deltas, {str(at): str(note) for at, note in self.notes.items()}, self.seen, self.gaps]

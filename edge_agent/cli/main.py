@@ -19,6 +19,7 @@ _EXAMPLES: Final = """examples:
   edge-agent read                                       every source once: does it show what the meter shows?
   edge-agent run                                        meter, seal and send, until SIGTERM
   edge-agent status                                     how the running agent stands
+  edge-agent reload                                     take the changed configuration; nothing is lost
   edge-agent backlog --json                             what the collector has not yet confirmed
 """
 
@@ -56,6 +57,10 @@ def _dispatch(options: argparse.Namespace) -> Exit:
 
             command = {"status": show.status, "backlog": show.backlog, "read": show.read}[options.command]
             return command(options.config, options.set, as_json=options.json)
+        case "reload":
+            from edge_agent.cli.reload import reload  # noqa: PLC0415
+
+            return reload(options.config, options.set, as_json=options.json)
         case "config":
             from edge_agent.cli import settings  # noqa: PLC0415
 
@@ -115,6 +120,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     command("status", "How the agent stands: link, backlog, sources, registers.", shared, reads)
     command("read", "Read every source once: raw value, register, verdict.", shared, reads)
+    command(
+        "reload", "Have the running agent take the changed configuration, without losing an interval.", shared, reads
+    )
     command("backlog", "What the collector has not yet confirmed.", shared, reads)
     for name, said, verbs in (
         ("config", "Check or show the configuration.", {"check": "Is it right?", "show": "What applies?"}),

@@ -2,18 +2,16 @@
 
 import asyncio
 import json
-import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from edge_agent import tables
 from edge_agent.agent import AGENT
+from edge_agent.cli.at_hand import settings_at_hand
 from edge_agent.cli.exits import Exit
-from edge_agent.config import load
 from edge_agent.disk import FileDisk
 from edge_agent.identity import read_signing_key
 from edge_agent.local import ask, door_of
@@ -24,6 +22,7 @@ from edge_agent.settings import AgentSettings
 from edge_agent.sources.choice import source_of
 from edge_agent.spool import Spool
 from edge_agent.timekeeping import Tick
+from edge_agent.words import quantity, span
 from shared.effects.clock import SystemClock
 from shared.errors import DatabaseCorrupt, MetersealError
 
@@ -37,7 +36,7 @@ class SpoolMissing(MetersealError):
 
 def status(config: Path, flags: Sequence[str], *, as_json: bool) -> Exit:
     """Link, backlog, sources and registers."""
-    settings = load(config, environment=os.environ, flags=flags).settings
+    settings = settings_at_hand(config, flags)
     found = asyncio.run(ask(door_of(settings.spool_path), "status")) or {}
     if not found:
         with _spool(settings) as spool:
@@ -49,8 +48,14 @@ def status(config: Path, flags: Sequence[str], *, as_json: bool) -> Exit:
     print(f"gateway {found['gateway']}, epoch {found['epoch']}, {found['agent']}")
     if found["running"]:
         print(f"running as process {found['pid']}, {found['rss_bytes'] / 2**20:.0f} MiB")
+        if found["safe_mode"]:
+            print(f"SAFE MODE: the last good configuration runs, because of\n  {_indented(found['config_problem'])}")
+        elif found["config_problem"]:
+            print(f"the configuration was not taken, because of\n  {_indented(found['config_problem'])}")
+        if found["making_room"]:
+            print("the spool is full: nothing is metered until the collector has confirmed lines")
         link = found["link"]
-        how = f"up for {_span(link['seconds'])}" if link["up"] else f"down for {_span(link['seconds'])}: {link['why']}"
+        how = f"up for {span(link['seconds'])}" if link["up"] else f"down for {span(link['seconds'])}: {link['why']}"
         print(f"link {how}")
         if not found["synchronised"]:
             print(
@@ -62,7 +67,7 @@ def status(config: Path, flags: Sequence[str], *, as_json: bool) -> Exit:
     for source in found.get("sources", ()):
         print(f"source {source['name']}: {source['down'] or 'good'}")
     rows = [
-        (f"{device}.{meter}", _quantity(register, exponent), _quantity(raw, exponent), unit, log)
+        (f"{device}.{meter}", quantity(register, exponent), quantity(raw, exponent), unit, log)
         for device, meter, unit, exponent, log, register, raw in found.get("channels", ())
     ]
     _print_table(("channel", "register", "raw", "unit", "log"), rows)
@@ -71,7 +76,7 @@ def status(config: Path, flags: Sequence[str], *, as_json: bool) -> Exit:
 
 def backlog(config: Path, flags: Sequence[str], *, as_json: bool) -> Exit:
     """What the collector has not yet confirmed."""
-    settings = load(config, environment=os.environ, flags=flags).settings
+    settings = settings_at_hand(config, flags)
     found = asyncio.run(ask(door_of(settings.spool_path), "status")) or {}
     if not found:
         with _spool(settings) as spool:
@@ -86,7 +91,7 @@ def backlog(config: Path, flags: Sequence[str], *, as_json: bool) -> Exit:
 
 def read(config: Path, flags: Sequence[str], *, as_json: bool) -> Exit:
     """Every source once; 1 where a channel could not be read."""
-    settings = load(config, environment=os.environ, flags=flags).settings
+    settings = settings_at_hand(config, flags)
     rows = asyncio.run(_read(settings))
     if as_json:
         print(json.dumps({"rows": rows}))
@@ -96,8 +101,8 @@ def read(config: Path, flags: Sequence[str], *, as_json: bool) -> Exit:
             [
                 (
                     f"{row['device']}.{row['meter']}",
-                    _quantity(row["raw"], row["exponent"]),
-                    _quantity(row["register"], row["exponent"]),
+                    quantity(row["raw"], row["exponent"]),
+                    quantity(row["register"], row["exponent"]),
                     row["unit"],
                     row["verdict"],
                 )
@@ -175,11 +180,11 @@ def _backlog(spool: Spool) -> dict[str, Any]:
 
 def _print_backlog(found: dict[str, Any]) -> None:
     oldest = found["backlog_oldest"]
-    age = f", the oldest sealed {_span(int(time.time()) - oldest)} ago" if oldest and oldest > _YEAR_2001 else ""
+    age = f", the oldest sealed {span(int(time.time()) - oldest)} ago" if oldest and oldest > _YEAR_2001 else ""
     print(f"backlog {found['backlog_lines']} lines{age}")
     print(f"spool {found['spool_bytes'] / 2**20:.1f} of {found['spool_bytes_max'] / 2**20:.0f} MiB")
     receipt = found["last_receipt_ms"]
-    print(f"last receipt {'none yet' if receipt is None else _span(int(time.time()) - receipt // 1_000) + ' ago'}")
+    print(f"last receipt {'none yet' if receipt is None else span(int(time.time()) - receipt // 1_000) + ' ago'}")
 
 
 def _print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -190,15 +195,5 @@ def _print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _quantity(steps: int | None, exponent: int) -> str:
-    return "–" if steps is None else f"{Decimal(steps).scaleb(exponent):f}"
-
-
-def _span(seconds: int) -> str:
-    """A time span in its two largest units."""
-    days, rest = divmod(max(0, seconds), 86_400)
-    hours, rest = divmod(rest, 3_600)
-    minutes, rest = divmod(rest, 60)
-    parts = [f"{days} d", f"{hours} h", f"{minutes} min", f"{rest} s"]
-    first = next((place for place, amount in enumerate((days, hours, minutes)) if amount), 3)
-    return " ".join(parts[first : first + 2])
+def _indented(problem: str) -> str:
+    return problem.replace("\n", "\n  ")

@@ -342,7 +342,7 @@ def test_a_full_spool_ends_the_agent_with_one_sentence_and_is_drained_before_it_
         agent = site.agent()
         task = asyncio.create_task(agent.run())
         await asyncio.sleep(60)
-        assert agent.status() == {}, "without room nothing is metered"
+        assert agent.status()["making_room"], "without room nothing is metered"
         for at in (1, 2 * DAY_MS):
             site.wire.answer(confirming_all(agent._spool, at))
             await asyncio.sleep(20)
