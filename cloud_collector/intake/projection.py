@@ -148,7 +148,8 @@ class Projection:
         for each in facts:
             self._derive(chains[each.content.header.epoch], each, dirty)
         touched = settle_dirty(self._store, self._channels, self._tails, dirty, {c.id: c for c in chains.values()})
-        if work.between or superseded or any(_marks(each) for each in facts) or (touched and len(chains) > 1):
+        moved = touched or not dirty.begun.isdisjoint(chain.id for chain in chains.values())
+        if work.between or superseded or any(_marks(each) for each in facts) or (moved and len(chains) > 1):
             self._tails.flush()
             carry(self._store, work.gateway, work.log, self._channels.of(work.gateway), self._rates_max)
 

@@ -27,6 +27,8 @@ class Dirty:
 
     rows: dict[tuple[int, int], list[int]] = field(default_factory=dict)
     chains: dict[int, list[int]] = field(default_factory=dict)
+    begun: set[int] = field(default_factory=set)
+    """Chains in which a channel's first row has just arrived: what is carried over to it may be another."""
 
     def row(self, channel: int, chain: int, seq: int) -> None:
         """This channel, from here."""
@@ -95,7 +97,11 @@ def append(tails: Tails, spot: Spot, row: Row, dirty: Dirty, *, cloned: int) -> 
         goes_on = tail is None or (tail.seq < seq and tail.top == register)
     if goes_on:
         # What `settle` decides where nothing has to be decided: this is intake's innermost loop.
-        reach = None if tail is None else tail.reach
+        if tail is None:
+            dirty.begun.add(chain)
+            reach = None
+        else:
+            reach = tail.reach
         ragged = 0
         if kind == RowKind.USAGE:
             ragged = int(reach is not None and start < reach)  # type: ignore[operator]
@@ -240,7 +246,8 @@ def _carry(store: Store, chains: list[int], known: Known, rates_max: Mapping[str
             end = EpochEnd(raw=None, serial=None, at=tail[2])
         else:
             raw = raw_at_end(mark_raw=last[0], mark_register=last[2], top=tail[1])
-            end = EpochEnd(raw=raw, serial=last[1], at=tail[2])
+            sure = tail[2] if last[3] is None else (store.row("last_sure_mark", known.id, chain) or (None,))[0]
+            end = EpochEnd(raw=raw, serial=last[1], at=tail[2], sure=sure)
     if unsure is not None:
         _write_between(store, Spot(known.id, unsure[0], unsure[2].seq, unsure[1]), unsure[2])
 

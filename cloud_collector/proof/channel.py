@@ -67,7 +67,7 @@ class Channel:
                     continue
                 unsure = None
                 self._keep(epoch.epoch, what)
-            end = _end(walk.tail, marks[-1] if marks else None) if epoch.ends else None
+            end = _end(walk.tail, marks) if epoch.ends else None
         self._keep("", unsure)
 
     def _walk(self, epoch: EpochRows) -> "_Walk | None":
@@ -179,11 +179,14 @@ def _node(placed: PlacedRow) -> Node:
     )
 
 
-def _end(tail: Tail, mark: PlacedRow | None) -> EpochEnd:
-    if mark is None:
+def _end(tail: Tail, marks: Sequence[PlacedRow]) -> EpochEnd:
+    if not marks:
         return EpochEnd(raw=None, serial=None, at=tail.until)
-    raw = raw_at_end(mark_raw=mark.row.raw, mark_register=mark.row.register, top=tail.top)
-    return EpochEnd(raw=raw, serial=mark.row.serial, at=tail.until)
+    mark = marks[-1].row
+    raw = raw_at_end(mark_raw=mark.raw, mark_register=mark.register, top=tail.top)
+    sure = [each.row.start for each in marks if each.row.estimated is None]
+    at = tail.until if mark.estimated is None else sure[-1] if sure else None
+    return EpochEnd(raw=raw, serial=mark.serial, at=tail.until, sure=at)
 
 
 def _has_hole(holes: Sequence[Range], after: int, before: int) -> bool:

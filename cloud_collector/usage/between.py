@@ -34,6 +34,8 @@ class EpochEnd:
     serial: str | None
     at: int | None
     """None where it is not placed."""
+    sure: int | None = None
+    """The latest moment before it whose place in time is no estimate: `at` itself, or a reading before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,10 +92,12 @@ def between_epochs(
         return Carried(seq=start.seq, start=None, seconds=0, register=start.register - units, units=units)
     since = min(end.at, start.at - 1)
     seconds = start.at - since
+    # P13: a boot that was laid where there was room may have ended long before; the rate has all of that time.
+    most = max(seconds, start.at - (since if end.sure is None else end.sure))
     rate = rates_max.get(unit, RATE_MAX)
-    believed = units * 10**exponent <= rate * seconds if exponent >= 0 else units <= rate * seconds * 10**-exponent
+    believed = units * 10**exponent <= rate * most if exponent >= 0 else units <= rate * most * 10**-exponent
     if not believed:
-        return _unknown(end, start, f"{units} units in {seconds} seconds are more than the meter can count")
+        return _unknown(end, start, f"{units} units in {most} seconds are more than the meter can count")
     return Carried(seq=start.seq, start=since, seconds=seconds, register=start.register - units, units=units)
 
 

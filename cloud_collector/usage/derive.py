@@ -101,7 +101,7 @@ def rows_of(report: Report, placement: Placement | None, received_at: int, skew_
         case Usage():
             return Derived(rows=_usage_rows(report, placement, latest, bound))
         case Birth(header=header, channels=channels):
-            at = _instant(header.sealed_at, placement, latest, bound)
+            at, estimated = _instant(header.sealed_at, placement, latest, bound)
             return Derived(
                 rows=tuple(
                     Row(
@@ -115,7 +115,7 @@ def rows_of(report: Report, placement: Placement | None, received_at: int, skew_
                         (),
                         c.register,
                         c.register,
-                        None,
+                        estimated,
                         c.raw,
                         c.serial,
                     )
@@ -125,7 +125,7 @@ def rows_of(report: Report, placement: Placement | None, received_at: int, skew_
         case Gap():
             return _gap_rows(report, placement, latest, bound)
         case Exchange(header=header, rows=exchanges):
-            at = _instant(header.sealed_at, placement, latest, bound)
+            at, estimated = _instant(header.sealed_at, placement, latest, bound)
             return Derived(
                 rows=tuple(
                     Row(
@@ -139,7 +139,7 @@ def rows_of(report: Report, placement: Placement | None, received_at: int, skew_
                         (),
                         e.register,
                         e.register,
-                        None,
+                        estimated,
                         e.new_display,
                         e.new_serial,
                     )
@@ -232,8 +232,10 @@ def _gap_rows(report: Gap, placement: Placement | None, latest: int, bound: int)
     return Derived(rows=tuple(rows), unknown=tuple(unknown))
 
 
-def _instant(sealed_at: int, placement: Placement | None, latest: int, bound: int) -> int | None:
+def _instant(sealed_at: int, placement: Placement | None, latest: int, bound: int) -> tuple[int | None, str | None]:
+    """Where a moment lies, and ALL where that is an estimate."""
     if placement is None:
-        return None
+        return None, ALL
     at = sealed_at + placement.offset
-    return latest if at > bound else at
+    moved = at > bound
+    return latest if moved else at, ALL if moved or placement.estimated else None

@@ -1,6 +1,6 @@
 """P12: whatever happened at the gateway and on the way, an invoice that was issued follows from its own bundle."""
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cloud_collector.billing.export import as_bundle, invoice
@@ -26,6 +26,13 @@ DAY = STEP * COUNT
 DAYS = 63
 DECEMBER = NOVEMBER + 30 * 86_400
 EVENTS = "day day day day idle gap unknown skip lost lost_late relative told silent reborn".split()
+
+BORN_UNSEEN = (
+    "day day day day day day day day day day day gap skip skip relative told told day day day day day day "
+    "day day day day day day day day day day day day day lost_late relative told told told told reborn "
+    "gap relative lost_late gap told day day reborn day day day day day day day day day day day day "
+)
+"""A birth that comes late, and a channel that is silent until after other channels of its epoch."""
 
 
 class _World:
@@ -81,6 +88,7 @@ class _World:
     st.lists(st.integers(0, DAYS), max_size=6),
     st.integers(1, DAYS),
 )
+@example(BORN_UNSEEN.split(), [47], 53)
 def test_every_invoice_is_verified_by_its_own_bundle(events: list[str], late: list[int], split: int) -> None:
     world = _World()
     for number, event in enumerate(events):

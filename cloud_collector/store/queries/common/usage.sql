@@ -109,8 +109,13 @@ select seq, raw, serial, register, start, line from span
 where channel = ? and chain = ? and kind <= 2 and raw is not null and cloned = 0 order by seq limit 1;
 
 -- name: last_mark
-select raw, serial, register from span
+select raw, serial, register, estimated from span
 where channel = ? and chain = ? and kind <= 2 and raw is not null and cloned = 0 order by seq desc limit 1;
+
+-- name: last_sure_mark
+select start from span
+where channel = ? and chain = ? and kind <= 2 and raw is not null and cloned = 0 and estimated is null
+order by seq desc limit 1;
 
 -- name: last_true_node
 select seq, top, until from span where channel = ? and chain = ? and kind <= 4 and cloned = 0 order by seq desc limit 1;

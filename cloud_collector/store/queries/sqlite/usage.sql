@@ -5,8 +5,13 @@ select seq, raw, serial, register, start, line from span indexed by span_mark
 where channel = ? and chain = ? and kind <= 2 and raw is not null and cloned = 0 order by seq limit 1;
 
 -- name: last_mark
-select raw, serial, register from span indexed by span_mark
+select raw, serial, register, estimated from span indexed by span_mark
 where channel = ? and chain = ? and kind <= 2 and raw is not null and cloned = 0 order by seq desc limit 1;
+
+-- name: last_sure_mark
+select start from span indexed by span_mark
+where channel = ? and chain = ? and kind <= 2 and raw is not null and cloned = 0 and estimated is null
+order by seq desc limit 1;
 
 -- name: view_chain_ragged
 select 1 from span indexed by span_special where channel = ? and chain = ? and ragged <> 0
