@@ -39,3 +39,12 @@ LATE_WALK_ROWS: Final = 512
 """Rows that are read at once when a late line changes what follows it."""
 HOLES_AT_ONCE_MAX: Final = 1_000
 """Chains whose holes are asked for again in one tick."""
+INVITATION_HOURS_MAX: Final = 30 * 24
+"""How long a claim code may stay valid."""
+ENROLMENT_FAILURES_MAX: Final = 10
+"""Requests to enrol or renew that one address may make in vain at once; after that one in the next time."""
+ENROLMENT_FAILURE_SECONDS: Final = 6
+ENROLMENT_ADDRESSES_MAX: Final = 10_000
+"""Addresses whose failures are counted; beyond it the longest silent is forgotten."""
+ENROLMENT_CONNECTIONS_MAX: Final = 64
+"""Gateways that enrol or renew at the same time; further ones are told to come again."""

@@ -24,6 +24,28 @@ class WebSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EnrolmentSettings:
+    """Where gateways enrol and renew their certificates, and what they are told; without a host, nowhere."""
+
+    host: str = ""
+    """An address to listen on, such as 0.0.0.0: HTTPS, with a certificate of the CA in `pki_path`."""
+    port: int = 8843
+    url: str = ""
+    """What an installer types; without it, `port` at the first host of the broker's certificate."""
+    broker_host: str = ""
+    """The broker's name for gateways; without it, the first host of its certificate."""
+    broker_port: int = 8883
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65535:
+            raise InvalidRecord(f"port is {self.port}, not from 0 to 65535")
+        if not 1 <= self.broker_port <= 65535:
+            raise InvalidRecord(f"broker_port is {self.broker_port}, not from 1 to 65535")
+        if self.url and not self.url.startswith("https://"):
+            raise InvalidRecord(f"url is {self.url[:48]!r}: it begins with https://")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CollectorSettings:
     """Everything that `Collector` needs besides its effects and its key."""
 
@@ -51,10 +73,13 @@ class CollectorSettings:
     """The operator's receipt key (PEM, PKCS #8)."""
     archive_path: Path | None = None
     """The append-only folder of issued invoices; without it, `invoices` beside the store."""
+    pki_path: Path = Path("/var/lib/meterseal/pki")
+    """The folder of the certificate authority, made by `cloud-collector pki init`."""
     client_id: str = "_collector"
     """The broker keeps the session's queue under this name."""
     broker: BrokerSettings = field(default_factory=BrokerSettings)
     web: WebSettings = field(default_factory=WebSettings)
+    enrolment: EnrolmentSettings = field(default_factory=EnrolmentSettings)
 
     def __post_init__(self) -> None:
         if not 1 <= self.batch_messages <= BATCH_MESSAGES_MAX:

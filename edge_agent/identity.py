@@ -28,7 +28,7 @@ def make_key(file: Path) -> SigningKey:
         opened.write(key.pem)
         opened.flush()
         os.fsync(opened.fileno())
-    _fsync_folder(file.parent)
+    fsync_folder(file.parent)
     return key
 
 
@@ -59,7 +59,8 @@ def _text(file: Path, advice: str) -> str:
         raise KeyUnusable(f"{file} is no PEM file") from error
 
 
-def _fsync_folder(folder: Path) -> None:
+def fsync_folder(folder: Path) -> None:
+    """What was renamed or made in the folder is so on disk."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

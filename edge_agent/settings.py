@@ -40,6 +40,8 @@ class AgentSettings:
     """The Ed25519 private key (PEM) that signs every line; `edge-agent key new` makes it."""
     receipt_key_files: tuple[Path, ...] = ()
     """Public keys (PEM) of the collector, any of which may sign a receipt."""
+    enrolment_file: Path | None = None
+    """What `edge-agent enrol` left behind: with it, the running agent renews its certificate by itself."""
     prefix: str = PREFIX
     """The first levels of every topic."""
     step_seconds: int = 60

@@ -4,7 +4,11 @@
     ├── InvalidRecord        a record's constructor was given what the wire forbids
     ├── LinkError
     │   ├── LinkRefused      the broker was reached and said no, or cannot be reached: one sentence
+    │   │   └── CertificateRefused  it does not take this side's certificate
     │   └── LinkLost         an established session ended
+    ├── HttpsError
+    │   ├── HttpsUnreachable the server cannot be reached, or is not who it should be
+    │   └── HttpsRefused     the server said no: its sentence and its status
     └── DatabaseError
         ├── DatabaseFull     no room on the device
         ├── DatabaseBusy     another process holds it
@@ -36,8 +40,28 @@ class LinkRefused(LinkError):
     """The broker cannot be reached or refused the session."""
 
 
+class CertificateRefused(LinkRefused):
+    """The broker does not take this side's certificate."""
+
+
 class LinkLost(LinkError):
     """The session with the broker ended."""
+
+
+class HttpsError(MetersealError):
+    """A request over HTTPS failed."""
+
+
+class HttpsUnreachable(HttpsError):
+    """The server cannot be reached, or is not who it should be."""
+
+
+class HttpsRefused(HttpsError):
+    """The server refused the request."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class DatabaseError(MetersealError):

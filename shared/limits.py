@@ -34,6 +34,10 @@ AGENT_CHARS_MAX: Final = 64
 SOURCE_CHARS_MAX: Final = 32
 WHY_CHARS_MAX: Final = 256
 """What an answer to a command says in words."""
+ENROLMENT_TEXT_CHARS_MAX: Final = 8_192
+"""One text of an enrolment's request or answer; a certificate is the longest."""
+ENROLMENT_BYTES_MAX: Final = 64 * 1024
+"""A request or an answer of enrolment."""
 ORIGIN_CHARS_MAX: Final = 128
 """The name of a checkpoint log."""
 GATEWAY_LOGS_MAX: Final = 64

@@ -5,7 +5,20 @@ from typing import Annotated, Final
 
 import typer
 
-from cloud_collector.cli import billing, catalog, command, config, gateway, invoice, key, operate, quote, usage
+from cloud_collector.cli import (
+    billing,
+    catalog,
+    command,
+    config,
+    enrolment,
+    gateway,
+    invoice,
+    key,
+    operate,
+    pki,
+    quote,
+    usage,
+)
 from cloud_collector.cli.anywhere import EXITS, Anywhere
 from cloud_collector.cli.opened import use_config
 from cloud_collector.cli.run import run
@@ -51,7 +64,11 @@ app.command("quote")(quote.quote)
 app.add_typer(config.app, name="config")
 gateway.app.command("command")(command.command)
 gateway.app.command("adopt")(command.adopt)
+gateway.app.command("invite")(enrolment.invite)
+gateway.app.command("accept")(enrolment.accept)
+gateway.app.command("revoke")(enrolment.revoke)
 app.add_typer(gateway.app, name="gateway")
+app.add_typer(pki.app, name="pki")
 app.add_typer(usage.app, name="usage")
 app.add_typer(operate.unmatched, name="unmatched")
 app.add_typer(key.app, name="key")

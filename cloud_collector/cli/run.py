@@ -8,14 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from cloud_collector.billing.run import Biller
+from cloud_collector.cli.desk import desk_of
 from cloud_collector.cli.opened import archive, ending, opened, settings, signing_key
 from cloud_collector.collector import Collector
+from cloud_collector.fleet.desk import Desk
 from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
 from cloud_collector.ticks import ticking
 from cloud_collector.usage.between import RATES_MAX
-from cloud_collector.web.server import serving
+from cloud_collector.web.server import enrolling, serving
 from shared.effects.clock import SystemClock
 from shared.effects.mqtt import MqttLink
 from shared.effects.workers import ThreadWorkers
@@ -34,11 +36,12 @@ def run() -> None:
     """
     known = settings()
     key = signing_key(known)
+    desk = desk_of(known, key) if known.enrolment.host else None
     with opened(known, make=True) as store:
-        asyncio.run(_run(known, key, store))
+        asyncio.run(_run(known, key, store, desk))
 
 
-async def _run(known: CollectorSettings, key: SigningKey, store: Store) -> None:
+async def _run(known: CollectorSettings, key: SigningKey, store: Store, desk: Desk | None) -> None:
     clock = SystemClock()
     biller = Biller(
         key=key,
@@ -65,7 +68,7 @@ async def _run(known: CollectorSettings, key: SigningKey, store: Store) -> None:
             "event=collector_started store=%s broker=%s:%s", known.store_path, known.broker.host, known.broker.port
         )
         with ticking(collector, clock, seconds=known.tick_seconds):
-            async with serving(known, collector, clock, key.public):
+            async with serving(known, collector, clock, key.public), enrolling(known, desk, clock):
                 await collector.run()
     counted = " ".join(f"{verdict.lower()}={count}" for verdict, count in sorted(collector.verdicts.items()))
     _log.info("event=collector_stopped %s", counted)

@@ -12,10 +12,14 @@ import uvicorn
 
 from cloud_collector.billing.revisions import NoCatalog, revisions
 from cloud_collector.collector import Collector
-from cloud_collector.settings import CollectorSettings, WebSettings
+from cloud_collector.fleet.desk import Desk
+from cloud_collector.fleet.pki import ENROLMENT
+from cloud_collector.limits import ENROLMENT_CONNECTIONS_MAX
+from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
 from cloud_collector.web.app import Site, create_app
+from cloud_collector.web.enrolment import create_enrolment_app
 from cloud_collector.web.metrics import registry
 from cloud_collector.web.subscriptions import subscriptions
 from shared.effects.clock import Clock
@@ -24,6 +28,7 @@ from shared.errors import MetersealError
 from shared.key import PublicKey
 
 _log: Final = logging.getLogger(__name__)
+RELOAD_SECONDS: Final = 300
 
 
 class WebRefused(MetersealError):
@@ -56,7 +61,7 @@ async def serving(
         )
     )
     server = _Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
-    task = asyncio.create_task(server.serve(sockets=[_listening(settings.web)]))
+    task = asyncio.create_task(server.serve(sockets=[_listening(settings.web.host, settings.web.port, "web", "pages")]))
     _log.info("event=web_started address=http://%s:%d/", settings.web.host, settings.web.port)
     try:
         yield
@@ -65,15 +70,70 @@ async def serving(
         await task
 
 
-def _listening(web: WebSettings) -> socket.socket:
+@asynccontextmanager
+async def enrolling(settings: CollectorSettings, desk: Desk | None, clock: Clock) -> AsyncIterator[None]:
+    """Within, gateways can enrol and renew where the settings say; without a desk, nowhere. Raises WebRefused."""
+    if desk is None:
+        yield
+        return
+
+    @contextmanager
+    def open_store() -> Iterator[Store]:
+        store = Store(SqliteDatabase(settings.store_path), migrated=True)
+        try:
+            yield store
+        finally:
+            store.close()
+
+    told = settings.enrolment
+    certificate, key = (settings.pki_path / f"{ENROLMENT}.{suffix}" for suffix in ("pem", "key"))
+    config = uvicorn.Config(
+        create_enrolment_app(desk, open_store, clock),
+        log_level="warning",
+        lifespan="off",
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
+        timeout_keep_alive=5,
+        limit_concurrency=ENROLMENT_CONNECTIONS_MAX,
+    )
+    try:
+        config.load()
+    except OSError as error:
+        raise WebRefused(
+            f"the certificate {certificate} cannot be used: {error.strerror or error}; "
+            "`cloud-collector pki renew` makes it"
+        ) from error
+    server = _Server(config)
+    task = asyncio.create_task(server.serve(sockets=[_listening(told.host, told.port, "enrolment", "enrolment")]))
+    renewing = asyncio.create_task(_reload(config, certificate, key))
+    _log.info("event=enrolment_started address=https://%s:%d/", told.host, told.port)
+    try:
+        yield
+    finally:
+        renewing.cancel()
+        server.should_exit = True
+        await task
+
+
+async def _reload(config: uvicorn.Config, certificate: Path, key: Path) -> None:
+    """A renewed certificate is shown from the next connection on."""
+    while config.ssl is not None:
+        await asyncio.sleep(RELOAD_SECONDS)
+        try:
+            config.ssl.load_cert_chain(certificate, key)
+        except OSError as error:
+            _log.warning('event=enrolment_certificate_unusable why="%s"', error)
+
+
+def _listening(host: str, port: int, table: str, what: str) -> socket.socket:
     """Taken here: uvicorn would end the process over a taken port, and say why only in a traceback."""
     try:
-        family = socket.getaddrinfo(web.host, web.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-        return socket.create_server((web.host, web.port), family=family)
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+        return socket.create_server((host, port), family=family)
     except OSError as error:
         reason = (error.strerror or str(error)).partition(" (")[0]
         raise WebRefused(
-            f"pages cannot be served at {web.host}:{web.port}: {reason}; see web.host and web.port"
+            f"{what} cannot be served at {host}:{port}: {reason}; see {table}.host and {table}.port"
         ) from error
 
 

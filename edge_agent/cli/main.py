@@ -14,7 +14,8 @@ from shared.errors import MetersealError
 
 CONFIG: Final = Path("/etc/meterseal/agent.toml")
 _EXAMPLES: Final = """examples:
-  edge-agent key new /var/lib/meterseal/gateway.key     make this gateway's key
+  edge-agent enrol https://collector.example:8843 CODE  make this gateway's key and enrol it
+  edge-agent key new /var/lib/meterseal/gateway.key     make its key alone
   edge-agent config check                               is the configuration right, is everything there?
   edge-agent read                                       every source once: does it show what the meter shows?
   edge-agent run                                        meter, seal and send, until SIGTERM
@@ -61,6 +62,12 @@ def _dispatch(options: argparse.Namespace) -> Exit:
             from edge_agent.cli.reload import reload  # noqa: PLC0415
 
             return reload(options.config, options.set, as_json=options.json)
+        case "enrol" | "renew":
+            from edge_agent.cli import enrol  # noqa: PLC0415
+
+            if options.command == "renew":
+                return enrol.renew(options.config, options.set)
+            return enrol.enrol(options.url, options.code, options.config, options.set, wait=not options.no_wait)
         case "config":
             from edge_agent.cli import settings  # noqa: PLC0415
 
@@ -81,6 +88,7 @@ _EXITS: Final = {
     "DatabaseFull": Exit.TRY_AGAIN,
     "KeyExists": Exit.REFUSED,
     "KeyUnusable": Exit.USAGE,
+    "NotEnrolled": Exit.NOT_FOUND,
     "SpecChanged": Exit.USAGE,
     "SpoolForeign": Exit.REFUSED,
     "SpoolFull": Exit.TRY_AGAIN,
@@ -118,6 +126,13 @@ def _parser() -> argparse.ArgumentParser:
     command("run", "Meter, seal and send, until SIGTERM.", shared).add_argument(
         "--log-level", choices=("debug", "info", "warning", "error"), default="info", help="default: %(default)s"
     )
+    enrol = command("enrol", "Make this gateway's key and enrol it, with a claim code.", shared)
+    enrol.add_argument(
+        "url", metavar="URL", help="the collector's enrolment port, such as https://collector.example:8843"
+    )
+    enrol.add_argument("code", metavar="CODE", help="from `cloud-collector gateway invite`")
+    enrol.add_argument("--no-wait", action="store_true", help="do not wait until people have compared the words")
+    command("renew", "Renew this gateway's certificate; the running agent does so by itself.", shared)
     command("status", "How the agent stands: link, backlog, sources, registers.", shared, reads)
     command("read", "Read every source once: raw value, register, verdict.", shared, reads)
     command(

@@ -1,0 +1,226 @@
+"""`edge-agent enrol` and `edge-agent renew`: how this gateway comes by its name and its certificate."""
+
+import contextlib
+import os
+import ssl
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from edge_agent.cli.exits import Exit
+from edge_agent.config import load
+from edge_agent.enrolment import (
+    AUTHORITY,
+    Enrolment,
+    EnrolmentUnusable,
+    fragment,
+    keep,
+    keep_certificate,
+    keep_fragment,
+    own_as_folder,
+)
+from edge_agent.identity import make_key, read_signing_key
+from edge_agent.invalid import ConfigInvalid
+from edge_agent.settings import AgentSettings
+from shared.claim import ClaimCode
+from shared.effects.https import Https, parsed
+from shared.enrolment import AUTHORITY_PATH, ENROL_PATH, RENEW_PATH, Claim, Credentials, Renewal, Standing
+from shared.errors import HttpsRefused, HttpsUnreachable, InvalidRecord, Refused
+from shared.key import SigningKey
+
+POLL_SECONDS: Final = 5.0
+_BUSY: Final = (429, 503)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where this gateway's key lies, and with it everything that enrolment leaves behind."""
+
+    config: Path
+    key_file: Path
+
+    @property
+    def folder(self) -> Path:
+        """The folder of all of it."""
+        return self.key_file.parent
+
+
+def enrol(url: str, code: str, config: Path, flags: Sequence[str], *, wait: bool) -> Exit:
+    """This gateway has a key, a certificate and its configuration, and is enrolled, or awaits acceptance."""
+    try:
+        parsed(url)
+        typed = ClaimCode.read(code)
+    except InvalidRecord as error:
+        sys.stderr.write(f"{error}\n")
+        return Exit.USAGE
+    place = _place(config, flags)
+    key = _key(place)
+    try:
+        authority = _authority(url, typed)
+        if authority is None:
+            return Exit.REFUSED
+        server = Https(url, authority=authority)
+        found = _credentials(server.post(ENROL_PATH, Claim.signed(typed.secret, key).body))
+        written = keep(place.folder, place.key_file, found, url=url, key=key.public.id, authority=authority)
+        written += keep_fragment(place.config, fragment(place.folder, place.key_file, found))
+    except HttpsUnreachable as error:
+        sys.stderr.write(f"{error}\n")
+        return Exit.TRY_AGAIN
+    except HttpsRefused as error:
+        sys.stderr.write(f"{error}\n")
+        return Exit.TRY_AGAIN if error.status in _BUSY else Exit.REFUSED
+    for path in written:
+        sys.stderr.write(f"wrote {path}\n")
+    _warn_of_overrides(place, flags, found)
+    return _awaited(server, place, key, found, url=url, wait=wait)
+
+
+def renew(config: Path, flags: Sequence[str]) -> Exit:
+    """This gateway's certificate is a lasting one of its present key; raises NotEnrolled."""
+    settings = load(config, environment=os.environ, flags=flags).settings
+    enrolment = Enrolment.read(settings.enrolment_file)
+    place = Place(config=config, key_file=settings.key_file)
+    key = read_signing_key(settings.key_file)
+    folder = (settings.enrolment_file or settings.key_file).parent
+    try:
+        authority = (folder / AUTHORITY).read_text(encoding="ascii")
+        found = _ask_again(Https(enrolment.url, authority=authority), enrolment.gateway, key)
+        keep_certificate(folder, place.key_file, found, url=enrolment.url, key=key.public.id)
+    except OSError as error:
+        raise EnrolmentUnusable(f"{folder / AUTHORITY} cannot be read: {error.strerror}; enrol again") from error
+    except HttpsUnreachable as error:
+        sys.stderr.write(f"{error}\n")
+        return Exit.TRY_AGAIN
+    except HttpsRefused as error:
+        sys.stderr.write(f"{error}\n")
+        return Exit.TRY_AGAIN if error.status in _BUSY else Exit.REFUSED
+    print(
+        f"{found.gateway}: {found.standing}, certificate until {_day(found.ends_at)}, renewal from {_day(found.renew_at)}"
+    )
+    return Exit.OK
+
+
+def _place(config: Path, flags: Sequence[str]) -> Place:
+    """Where the key lies; a gateway that has no configuration yet, or no name, is one that enrols."""
+    if not config.exists():
+        return Place(config=config, key_file=AgentSettings(gateway="unnamed").key_file)
+    named = load(config, environment=os.environ, flags=(*flags, "gateway=unnamed")).settings
+    return Place(config=config, key_file=named.key_file)
+
+
+def _key(place: Place) -> SigningKey:
+    if place.key_file.exists():
+        return read_signing_key(place.key_file)
+    with contextlib.suppress(OSError):  # `make_key` says what is wrong with it.
+        place.folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    key = make_key(place.key_file)
+    own_as_folder(place.key_file)
+    sys.stderr.write(f"made {place.key_file}: it never leaves this gateway\n")
+    return key
+
+
+def _authority(url: str, code: ClaimCode) -> str | None:
+    """The CA certificate that the code names, in PEM; whoever else answers there is told about, and not spoken to."""
+    raw = Https(url, authority=None).get(AUTHORITY_PATH)
+    try:
+        der = ssl.PEM_cert_to_DER_cert(raw.decode("ascii"))
+    except ValueError as error:
+        raise HttpsUnreachable(f"{url} shows no certificate: is this the collector's enrolment port?") from error
+    if code.names(der):
+        return ssl.DER_cert_to_PEM_cert(der)
+    sys.stderr.write(
+        f"{url} is not the collector that this code comes from: its CA has another fingerprint; check the address, and "
+        "if it is right, somebody is in between\n"
+    )
+    return None
+
+
+def _credentials(body: object) -> Credentials:
+    found = Credentials.read(body)
+    if isinstance(found, Refused):
+        raise HttpsUnreachable(f"the collector's answer cannot be used: {found.reason}; is it of this version?")
+    return found
+
+
+def _ask_again(server: Https, gateway: str, key: SigningKey) -> Credentials:
+    return _credentials(server.post(RENEW_PATH, Renewal.signed(gateway, key).body))
+
+
+def _awaited(server: Https, place: Place, key: SigningKey, found: Credentials, *, url: str, wait: bool) -> Exit:
+    """People compare the words; until they have, the key stays pending."""
+    words = key.public.words
+    if found.standing is Standing.PENDING:
+        print(f"\n{found.gateway}, and these are its words:\n\n  {words}\n")
+        print(f"At the collector: cloud-collector gateway accept {found.gateway} {words}")
+        if not wait:
+            sys.stderr.write("not accepted yet; the same command again says how it stands\n")
+            return Exit.OK
+    line = _StatusLine()
+    began = time.monotonic()
+    why = ""
+    while found.standing is Standing.PENDING:
+        line.show(
+            f"waiting for acceptance, {int(time.monotonic() - began)} s; Ctrl-C leaves, the same command goes on{why}"
+        )
+        time.sleep(POLL_SECONDS)
+        try:
+            found = _ask_again(server, found.gateway, key)
+            why = ""
+        except HttpsUnreachable as error:
+            why = f" ({error})"
+        except HttpsRefused as error:
+            if error.status not in _BUSY:
+                line.end()
+                sys.stderr.write(f"{error}\n")
+                return Exit.REFUSED
+            why = f" ({error})"
+    line.end()
+    keep_certificate(place.folder, place.key_file, found, url=url, key=key.public.id)
+    print(f"{found.gateway} is enrolled; its words are {words}. Next: edge-agent config check, then edge-agent run")
+    return Exit.OK
+
+
+class _StatusLine:
+    """One line that changes on a terminal; elsewhere it is said once."""
+
+    def __init__(self) -> None:
+        self._live = sys.stderr.isatty()
+        self._shown = False
+
+    def show(self, text: str) -> None:
+        if self._live:
+            sys.stderr.write(f"\r\x1b[K{text}")
+        elif not self._shown:
+            sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+        self._shown = True
+
+    def end(self) -> None:
+        if self._live and self._shown:
+            sys.stderr.write("\r\x1b[K")
+
+
+def _warn_of_overrides(place: Place, flags: Sequence[str], found: Credentials) -> None:
+    """What ranks above the fragment and says something else is named, for the agent would follow it."""
+    try:
+        config = load(place.config, environment=os.environ, flags=flags)
+    except ConfigInvalid as error:
+        sys.stderr.write(f"the configuration is not right yet: {error}\n")
+        return
+    wanted = {
+        ("gateway",): (config.settings.gateway, found.gateway),
+        ("prefix",): (config.settings.prefix, found.prefix),
+        ("broker", "host"): (config.settings.broker.host, found.broker_host),
+        ("broker", "port"): (config.settings.broker.port, found.broker_port),
+    }
+    for where, (there, told) in wanted.items():
+        if there != told:
+            name = ".".join(where)
+            sys.stderr.write(f"{config.origin(where)} sets {name} = {there!r}, which ranks above {told!r}: remove it\n")
+
+
+def _day(second: int) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(second))
