@@ -140,7 +140,7 @@ class Credentials:
     @property
     def body(self) -> dict[str, Any]:
         """As it travels."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+        return {each.name: getattr(self, each.name) for each in fields(self)} | {"standing": self.standing.value}
 
 
 def _claim_statement(secret: str, public: PublicKey) -> bytes:

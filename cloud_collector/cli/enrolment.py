@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 
 import segno
@@ -14,9 +14,9 @@ from cloud_collector.cli.gateway import Name, iso, not_known
 from cloud_collector.cli.opened import Json, ending, opened, say, settings
 from cloud_collector.cli.pki import RELOAD
 from cloud_collector.fleet import invitations
+from cloud_collector.fleet.decisions import LogPositions
 from cloud_collector.fleet.invitations import AcceptanceRefused, InvitationRefused, NothingPending, Pending
 from cloud_collector.fleet.pki import Pki, PkiMissing, PkiUnusable
-from cloud_collector.fleet.revocation import Position
 from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.store import Store
 from shared.claim import SECRET_BYTES, ClaimCode
@@ -166,8 +166,8 @@ def _asked(waiting: Sequence[Pending]) -> str:
     raise typer.Exit(4)
 
 
-def _positions(texts: Sequence[str]) -> Mapping[str, Position]:
-    found: dict[str, Position] = {}
+def _positions(texts: Sequence[str]) -> LogPositions:
+    found: dict[str, tuple[str, int]] = {}
     for text in texts:
         log, _, position = text.rpartition("=")
         epoch, _, seq = position.partition(":")

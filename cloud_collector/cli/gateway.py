@@ -12,6 +12,7 @@ from cloud_collector.cli.key import read_public
 from cloud_collector.cli.opened import Json, ending, opened, say, settings
 from cloud_collector.fleet.gateways import add_gateway, names, nearest
 from cloud_collector.fleet.holes import complete_until, missing
+from cloud_collector.fleet.invitations import standings
 from cloud_collector.fleet.orders import told
 from cloud_collector.fleet.positions import chain_of
 from cloud_collector.store.store import Store
@@ -62,13 +63,15 @@ def add(
 def list_(json_: Json = False) -> None:
     """Example: `cloud-collector gateway list --json`.
 
-    Every gateway, how many lines it has sealed and when it last spoke.
+    Every gateway: invited, pending, enrolled or revoked, how many lines it has sealed and when it last spoke.
     """
     with opened(settings()) as store:
+        states = standings(store)
         parked = store.rows("gateways_parked")
         rows = [
             {
                 "gateway": row[0],
+                "state": states.pop(row[0]),
                 "added_at": iso(row[1]),
                 "keys": row[2],
                 "lines": row[3],
@@ -79,7 +82,11 @@ def list_(json_: Json = False) -> None:
             }
             for row in store.rows("gateway_summary")
         ]
-    show_rows(rows, as_json=json_, empty="no gateway has been added yet: `cloud-collector gateway add`")
+    unheard: dict[str, Any] = {"added_at": None, "keys": 0, "lines": 0, "logs_with_holes": 0, "alarms": 0}
+    unheard |= {"parked": False, "last_line_at": None}
+    rows += [{"gateway": name, "state": state, **unheard} for name, state in states.items()]
+    rows.sort(key=lambda row: str(row["gateway"]))
+    show_rows(rows, as_json=json_, empty="no gateway has been invited yet: `cloud-collector gateway invite`")
 
 
 @app.command()

@@ -7,12 +7,13 @@ A code is used once: by the first key that shows it, which may show it again. A 
 so that it can speak, and is enrolled nowhere, so that nothing it says is taken.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from cloud_collector.fleet.gateways import add_gateway
-from cloud_collector.fleet.revocation import Position, is_revoked, revoke_key
+from cloud_collector.fleet.decisions import LogPositions, revoke_key
+from cloud_collector.fleet.gateways import add_gateway, keyring, names
+from cloud_collector.fleet.validity import validity
 from cloud_collector.limits import INVITATION_HOURS_MAX
 from cloud_collector.store.store import Store
 from shared.claim import ClaimCode, stored
@@ -106,15 +107,16 @@ def claim(store: Store, request: Claim, *, now_ms: int, claimed_from: str) -> Kn
 
 def standing_of(store: Store, gateway: str, public: PublicKey) -> Known | Turned:
     """How the key stands; a key that was never claimed or is revoked is turned down."""
-    claimed = store.row("claimed_one", gateway, public.id)
     if public.raw in enrolled_keys(store, gateway).values():
         return Known(gateway=gateway, public=public, standing=Standing.ENROLLED)
-    if claimed is None or bytes(claimed[0]) != public.raw:
-        return Turned(status=404, reason=f"this key is not known for {gateway}: enrol it with a new claim code")
-    if claimed[3] is not None or claimed[4] is not None:
+    claimed = store.row("claimed_one", gateway, public.id)
+    once = [each.public.raw for each in keyring(store, [gateway]).get(gateway, ())]
+    if public.raw in once or (claimed is not None and claimed[4] is not None):
         return Turned(
             status=403, reason=f"this key of {gateway} was revoked: make another one and enrol it with a new claim code"
         )
+    if claimed is None or bytes(claimed[0]) != public.raw:
+        return Turned(status=404, reason=f"this key is not known for {gateway}: enrol it with a new claim code")
     return Known(gateway=gateway, public=public, standing=Standing.PENDING)
 
 
@@ -155,19 +157,26 @@ def spelled(words: Sequence[str]) -> str:
 
 
 def enrolled_keys(store: Store, gateway: str) -> dict[str, bytes]:
-    """The keys that the gateway signs with now, by id."""
-    keys = {row[0]: bytes(row[1]) for row in store.rows("gateway_keys", gateway)}
-    return {key: raw for key, raw in keys.items() if not is_revoked(store, gateway, key)}
+    """The keys that the gateway may sign new epochs with, by id: enrolled, or introduced by one, and not revoked."""
+    known = validity(store, gateway)
+    keys = {each.public.id: each.public.raw for each in keyring(store, [gateway]).get(gateway, ())}
+    return {key: raw for key, raw in keys.items() if known.fault("", "", 1, key) is None}
 
 
-def revoke(
-    store: Store, gateway: str, key: str, *, positions: Mapping[str, Position] | None = None, now_ms: int
-) -> None:
+def revoke(store: Store, gateway: str, key: str, *, positions: LogPositions | None = None, now_ms: int) -> None:
     """The key is valid up to these positions, of other logs up to the last accepted, its certificates not at all."""
     revoke_key(store, gateway, key, positions or {}, now_ms)
     with store.atomic():
         store.run("claimed_revoke", now_ms, gateway, key)
         store.run("certificates_revoke", now_ms, gateway, key)
+
+
+def standings(store: Store) -> dict[str, str]:
+    """Every gateway that is known or was invited: invited, pending, enrolled or revoked; what awaits people first."""
+    found = {name: "enrolled" if enrolled_keys(store, name) else "revoked" for name in names(store)}
+    found |= {row[0]: "revoked" for row in store.rows("claimed_gateways") if row[0] not in found}
+    found |= {row[0]: "invited" for row in store.rows("invitations_open") if found.get(row[0]) != "enrolled"}
+    return found | {each.gateway: "pending" for each in pending(store)}
 
 
 def withdraw(store: Store, gateway: str, now_ms: int, *, key: str = "") -> bool:

@@ -100,7 +100,7 @@ class Pki:
             old = self.issued(name)
             serves = name != client
             if old is None:
-                why = "it was not there"
+                why = f"for {', '.join(wanted) if serves else client}"
             elif serves and set(old.hosts) != set(wanted):
                 why = f"for {', '.join(wanted)}"
             elif every:

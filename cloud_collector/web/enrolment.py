@@ -29,7 +29,7 @@ Answering = Callable[[Store, Any, int, str], Credentials | Turned]
 
 def create_enrolment_app(desk: Desk, open_store: OpenStore, clock: Clock) -> FastAPI:
     """The application over a desk; `open_store` gives a writing connection for the length of one request."""
-    app = FastAPI(title="Meterseal enrolment", docs_url=None, redoc_url=None)
+    app = FastAPI(title="Meterseal enrolment", openapi_url=None, docs_url=None, redoc_url=None)
     failures = Failures(
         at_once=ENROLMENT_FAILURES_MAX, seconds=ENROLMENT_FAILURE_SECONDS, addresses=ENROLMENT_ADDRESSES_MAX
     )

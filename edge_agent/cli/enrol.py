@@ -97,9 +97,7 @@ def renew(config: Path, flags: Sequence[str]) -> Exit:
     except HttpsRefused as error:
         sys.stderr.write(f"{error}\n")
         return Exit.TRY_AGAIN if error.status in _BUSY else Exit.REFUSED
-    print(
-        f"{found.gateway}: {found.standing}, certificate until {_day(found.ends_at)}, renewal from {_day(found.renew_at)}"
-    )
+    print(f"{found.gateway}: {found.standing}, certificate until {_day(found.ends_at)}, due {_day(found.renew_at)}")
     return Exit.OK
 
 

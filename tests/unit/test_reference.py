@@ -21,6 +21,7 @@ from cloud_collector.proof.findings import STAGES
 from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.store import Store
 from cloud_collector.web.app import PAGES, Site, create_app
+from cloud_collector.web.enrolment import create_enrolment_app
 from cloud_collector.web.metrics import StoreExporter, registry
 from edge_agent.cli.exits import Exit
 from edge_agent.cli.main import _parser
@@ -160,7 +161,9 @@ TABLES: Final = {
     "modbus": options_of(ModbusSettings, without=COMMON)
     | options_of(ModbusDevice, "devices.")
     | options_of(ModbusChannel, "devices.channels."),
-    "Collector": options_of(CollectorSettings) | options_of(typing.get_type_hints(CollectorSettings)["web"], "web."),
+    "Collector": options_of(CollectorSettings)
+    | options_of(typing.get_type_hints(CollectorSettings)["web"], "web.")
+    | options_of(typing.get_type_hints(CollectorSettings)["enrolment"], "enrolment."),
 }
 
 
@@ -221,6 +224,13 @@ def test_the_page_on_http_has_every_path_and_no_other(tmp_path: Path) -> None:
     listed = {row[0].strip("`") for heading in ("Pages", "Health") for row in rows(part(text, heading))}
     assert listed == paths
     assert [path for _, path in PAGES if path != "/" and f"`{path}.json`" not in text] == []
+
+
+def test_the_page_on_http_has_every_path_of_the_enrolment_port_and_no_other(tmp_path: Path) -> None:
+    desk: Any = None
+    web = create_enrolment_app(desk, lambda: _store(tmp_path / "collector.db"), SimpleClock())
+    listed = {row[0].strip("`") for row in rows(part(page("http"), "Enrolment"))}
+    assert listed == {getattr(route, "path", "") for route in web.routes}
 
 
 def test_the_page_on_http_has_every_metric_and_verdict_and_no_other(tmp_path: Path) -> None:

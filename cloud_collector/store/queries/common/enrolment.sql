@@ -46,12 +46,5 @@ update certificate set revoked_at = ? where gateway = ? and key = ? and revoked_
 -- name: certificates_revoked
 select serial, revoked_at from certificate where revoked_at is not null and ends_at > ? order by revoked_at, serial;
 
--- name: chain_tops
-select log, epoch, top from chain where gateway = ? and rank is not null order by log, rank;
-
--- name: gateway_key_drop
-delete from gateway_key where gateway = ? and key = ?;
-
--- name: gateway_key_range
-insert into gateway_key (gateway, key, public, log, epoch, first, last, added_at) values (?, ?, ?, ?, ?, ?, ?, ?)
-on conflict do nothing;
+-- name: claimed_gateways
+select distinct gateway from claimed_key order by gateway;
