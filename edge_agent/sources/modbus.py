@@ -129,7 +129,10 @@ class ModbusSource:
         return living + sorted(silent, key=lambda station: station.ask_again_ms)
 
     async def _read(self, station: _Station) -> list[Reading]:
-        """Everything that the device has; raises NoAnswer where one request stays without answer."""
+        """Everything that the device has; raises NoAnswer where one request stays without answer.
+
+        What was read before it is dropped: where answers are out of step, the last good one may be another's.
+        """
         await self._read_plate(station)
         readings: list[Reading] = []
         troubles: dict[str, str] = {}

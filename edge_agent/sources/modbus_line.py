@@ -57,6 +57,8 @@ class Line:
     def __init__(self, settings: ModbusSettings) -> None:
         self._settings = settings
         self._client: Client | None = None
+        self._limit: asyncio.Timeout | None = None
+        """Of the request that waits for its answer."""
 
     @property
     def name(self) -> str:
@@ -89,7 +91,7 @@ class Line:
             raise LineDown(f"the connection with {self.name} was lost")
         read = client.read_holding_registers if function == 3 else client.read_input_registers
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds) as self._limit:
                 answer = await read(address, count=count, device_id=unit_id)
         except TimeoutError:
             if not client.connected:
@@ -99,6 +101,8 @@ class Line:
             raise LineDown(f"the connection with {self.name} was lost") from error
         except ModbusException as error:
             raise NoAnswer(f"no answer that can be read: {error}") from error
+        finally:
+            self._limit = None
         if answer.isError():
             raise Refused(int(answer.exception_code))
         if answer.function_code != function or len(answer.registers) != count:
@@ -130,6 +134,7 @@ class Line:
                 timeout=READ_SECONDS_MAX,
                 retries=0,
                 reconnect_delay=0,
+                trace_connect=self._stands,
             )
         else:
             client = AsyncModbusSerialClient(
@@ -140,8 +145,14 @@ class Line:
                 timeout=READ_SECONDS_MAX,
                 retries=0,
                 reconnect_delay=0,
+                trace_connect=self._stands,
             )
         return client
+
+    def _stands(self, up: bool) -> None:  # noqa: FBT001 - the library calls it so.
+        """Nobody waits for an answer on a connection that was lost: the library would."""
+        if not up and self._limit is not None:
+            self._limit.reschedule(0)
 
     async def _why(self) -> str:
         """Why it cannot be opened: the library keeps that to itself, so it is tried once more by hand."""

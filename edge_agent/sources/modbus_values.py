@@ -1,8 +1,9 @@
 """What the registers of a meter say, exactly: integers and floats in any order of bytes, as whole steps (P1).
 
-A float is taken for the binary fraction that it is, scaled in integers and cut towards minus infinity, as
-printed numbers are: a counter shows what was cut as soon as it fills a step. Modbus itself knows registers
-of 16 bits and nothing of what lies in several of them; high word first, high byte first is what most do.
+A float is taken for the shortest decimal number that it stands for: 100.1 kWh travel as 100.09999847, and a
+meter that counts Wh is read to the Wh up to 16 MWh. It is scaled in integers and cut towards minus infinity,
+as printed numbers are: a counter shows what was cut as soon as it fills a step. Modbus itself knows
+registers of 16 bits and nothing of what lies in several; high word first, high byte first is what most do.
 """
 
 import math
@@ -10,6 +11,7 @@ import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from typing import Final, Literal, TypeAlias
 
@@ -18,6 +20,9 @@ from shared.limits import INTEGER_MAX
 
 ValueType: TypeAlias = Literal["u16", "s16", "u32", "s32", "u64", "s64", "f32", "f64"]
 Order: TypeAlias = Literal["big", "little"]
+F32_DIGITS: Final = 6
+F32_DIGITS_MAX: Final = 9
+"""Every decimal number of so many digits survives an f32; and so many tell any two of them apart."""
 SCALE_CHARS_MAX: Final = 40
 _SCALE: Final = re.compile(r"\d{1,18}(\.\d{1,18})?(/[1-9]\d{0,17})?", re.ASCII)
 _BITS: Final = 16
@@ -85,13 +90,27 @@ def steps_of_registers(words: Sequence[int], layout: Layout) -> int:
         number = float(struct.unpack(">f" if layout.type == "f32" else ">d", raw)[0])
         if not math.isfinite(number):
             raise Unreadable(f"holds {number}, which is no number")
-        above, below = number.as_integer_ratio()
+        above, below = Decimal(_digits(number, layout.type)).as_integer_ratio()
         steps = above * layout.numerator // (below * layout.denominator)
     else:
         steps = int.from_bytes(raw, signed=layout.type[0] == "s") * layout.numerator // layout.denominator
     if abs(steps) > INTEGER_MAX:
         raise Unreadable("holds a number that is too large for its exponent")
     return steps
+
+
+def _digits(number: float, type_: ValueType) -> str:
+    """The shortest decimal number that becomes this float; a whole number is itself."""
+    if number.is_integer():
+        return str(int(number))
+    if type_ == "f32":
+        packed = struct.pack(">f", number)
+        for digits in range(F32_DIGITS, F32_DIGITS_MAX):
+            text = f"{number:.{digits}g}"
+            if struct.pack(">f", float(text)) == packed:
+                return text
+        return f"{number:.{F32_DIGITS_MAX}g}"
+    return repr(number)
 
 
 def _bytes(words: Sequence[int], layout: Layout) -> bytes:
