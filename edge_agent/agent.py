@@ -26,8 +26,8 @@ from edge_agent.limits import (
 from edge_agent.loss import declare_loss
 from edge_agent.meter_state import Metered, MeterState
 from edge_agent.metering import Metering, SpecChanged
-from edge_agent.polling import Polling
-from edge_agent.reading import CommittedSource, HistoricSource, Reading, Source
+from edge_agent.polling import Polling, remind
+from edge_agent.reading import CommittedSource, Reading, Source
 from edge_agent.sealed import Author, config_hash
 from edge_agent.settings import AgentSettings
 from edge_agent.spool import Spool
@@ -195,7 +195,7 @@ class Agent:
         self._config_problem, self._safe_mode = "", False
         if not self._seal_due():
             self._commit()
-        self._resume_historic(new)
+        remind(new, self._metering)
         for source in new:
             self._polling.begin(source, self._group)
         self._link = link or self._link
@@ -248,7 +248,7 @@ class Agent:
                 self._metering.declare(declare_loss(self._spool.last_usage, self._specs, tick))
             self._spool.seal(self._metering.due(tick), self._metering.snapshot())
         self._committed_ms = tick.boot_ms
-        self._resume_historic(self._sources)
+        remind(self._sources, self._metering)
         self._opened = True
         _LOG.info(
             "event=agent_started gateway=%s epoch=%s origin=%s waiting_lines=%d",
@@ -288,14 +288,6 @@ class Agent:
             uplink.close()
             await asyncio.wait([sending], timeout=STOP_SECONDS_MAX)
             sending.cancel()
-
-    def _resume_historic(self, sources: Sequence[Source]) -> None:
-        for source in sources:
-            if isinstance(source, HistoricSource):
-                known = [self._metering.resume_at(log) for log in sorted({spec.log for spec in source.channels})]
-                seen = [utc for utc in known if utc is not None]
-                if seen and len(seen) == len(known):
-                    source.resume(min(seen))
 
     def _observe(self, source: Source, readings: Sequence[Reading]) -> None:
         refused = self._metering.observe(readings, self._tick())

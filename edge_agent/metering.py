@@ -166,6 +166,10 @@ class Metering:
             for name, channel in log.channels.items()
         }
 
+    def generations(self) -> Mapping[ChannelName, str]:
+        """In which generation each channel was last read, for sources that compare."""
+        return {name: channel.state.generation for log in self._logs.values() for name, channel in log.channels.items()}
+
     def preview(self, reading: Reading, tick: Tick) -> tuple[MeterState, Metered] | None:
         """What a live reading would turn out to be, and the meter after it; nothing is changed. None: no channel."""
         time = sample(self._time, tick)

@@ -13,7 +13,8 @@ from edge_agent.limits import (
     ROUND_GRACE_SECONDS,
     STOP_SECONDS_MAX,
 )
-from edge_agent.reading import HistoricSource, Reading, Source, SourceDown, taken_once
+from edge_agent.metering import Metering
+from edge_agent.reading import HistoricSource, Reading, RememberingSource, Source, SourceDown, taken_once
 from shared.effects.clock import Clock
 from shared.liveness import Pulse
 
@@ -144,3 +145,15 @@ async def _ended(polls: Sequence[_Poll]) -> None:
         await asyncio.wait([poll.task for poll in polls], timeout=STOP_SECONDS_MAX)
     for poll in polls:
         poll.task.cancel()
+
+
+def remind(sources: Iterable[Source], metering: Metering) -> None:
+    """Sources go on from what is metered already: history after its last reading, counters in the life they were in."""
+    for source in sources:
+        if isinstance(source, RememberingSource):
+            source.remember(metering.generations())
+        if isinstance(source, HistoricSource):
+            known = [metering.resume_at(log) for log in sorted({spec.log for spec in source.channels})]
+            seen = [utc for utc in known if utc is not None]
+            if seen and len(seen) == len(known):
+                source.resume(min(seen))

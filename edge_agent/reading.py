@@ -1,6 +1,6 @@
 """What a source says: channels, their raw readings, and the protocol that every source keeps."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple, Protocol, runtime_checkable
@@ -159,3 +159,11 @@ class HistoricSource(Source, Protocol):
 
     def resume(self, utc: int) -> None:
         """Deliver only what was read after this Unix second: the rest is metered already."""
+
+
+@runtime_checkable
+class RememberingSource(Source, Protocol):
+    """A source that tells the lives of a counter apart by comparison with the last known one."""
+
+    def remember(self, generations: Mapping[ChannelName, str]) -> None:
+        """Be told, before the first read, in which generation each channel was last read."""

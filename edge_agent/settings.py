@@ -13,6 +13,7 @@ from edge_agent.invalid import InvalidSetting, require_fits, require_within
 from edge_agent.limits import DRAIN_DELAY_SECONDS_MAX, RECONNECT_SECONDS_MAX
 from edge_agent.sources.exec import ExecSettings
 from edge_agent.sources.modbus_settings import ModbusSettings
+from edge_agent.sources.mqtt_settings import MqttSettings
 from edge_agent.sources.netdev import NetdevSettings
 from edge_agent.sources.proc import ProcSettings
 from edge_agent.sources.pulse import PulseSettings
@@ -22,7 +23,9 @@ from shared.grammar import GATEWAY_PATTERN
 from shared.limits import GATEWAY_LOGS_MAX, LINE_INTERVALS_MAX, STEP_SECONDS_MAX
 from shared.topic import PREFIX
 
-SourceSettings = NetdevSettings | ReplaySettings | ProcSettings | ExecSettings | ModbusSettings | PulseSettings
+SourceSettings = (
+    NetdevSettings | ReplaySettings | ProcSettings | ExecSettings | ModbusSettings | PulseSettings | MqttSettings
+)
 """One kind of source a file; `type` tells them apart."""
 
 COMMIT_SECONDS_MAX: Final = 3_600
@@ -88,4 +91,4 @@ class AgentSettings:
 
 def _logs(source: SourceSettings) -> frozenset[str]:
     """Every log that a source's channels are sealed in."""
-    return source.logs if isinstance(source, ModbusSettings) else frozenset({source.log})
+    return source.logs if isinstance(source, ModbusSettings | MqttSettings) else frozenset({source.log})

@@ -17,6 +17,7 @@ from edge_agent.identity import read_signing_key
 from edge_agent.local import ask, door_of
 from edge_agent.metering import Metering
 from edge_agent.preview import read_sources
+from edge_agent.reading import RememberingSource
 from edge_agent.sealed import Author
 from edge_agent.settings import AgentSettings
 from edge_agent.sources.choice import source_of
@@ -134,6 +135,9 @@ async def _read(settings: AgentSettings) -> list[dict[str, Any]]:
         )
 
     metering = Metering(specs, tick=tick()) if snapshot is None else Metering.restore(snapshot, specs, tick=tick())
+    for source in sources:
+        if isinstance(source, RememberingSource):
+            source.remember(metering.generations())
     try:
         return await read_sources(sources, lambda reading: metering.preview(reading, tick()))
     finally:

@@ -5,6 +5,7 @@ from edge_agent.settings import SourceSettings
 from edge_agent.sources.exec import ExecSettings, ExecSource
 from edge_agent.sources.modbus import ModbusSource
 from edge_agent.sources.modbus_settings import ModbusSettings
+from edge_agent.sources.mqtt_settings import MqttSettings
 from edge_agent.sources.netdev import NetdevSettings, NetdevSource
 from edge_agent.sources.proc import ProcSettings, ProcSource
 from edge_agent.sources.pulse import PulseSettings, PulseSource
@@ -27,3 +28,7 @@ def source_of(settings: SourceSettings, clock: Clock) -> Source:
             return ModbusSource(settings, clock)
         case PulseSettings():
             return PulseSource(settings, clock)
+        case MqttSettings():
+            from edge_agent.sources.mqtt import MqttSource  # noqa: PLC0415 - loaded only where it is configured.
+
+            return MqttSource(settings, clock)

@@ -31,14 +31,24 @@ _NO_CHECK_TIME: Final = 0x200000
 
 
 class MqttLink:
-    """A named, durable session with one broker; `client_id` is the name that the broker keeps it under."""
+    """A named session with one broker; `client_id` is the name that the broker keeps it under.
+
+    A durable one is what both sides of Meterseal need. One that is not durable has no queue while it is
+    away, and no name at the broker unless the settings give one.
+    """
 
     def __init__(
-        self, settings: BrokerSettings, client_id: str, *, dates_checked: Callable[[], bool] = lambda: True
+        self,
+        settings: BrokerSettings,
+        client_id: str,
+        *,
+        dates_checked: Callable[[], bool] = lambda: True,
+        durable: bool = True,
     ) -> None:
         self._settings = settings
         self._client_id = client_id
         self._dates_checked = dates_checked
+        self._durable = durable
 
     @contextlib.asynccontextmanager
     async def session(self, *, will: Will | None = None) -> AsyncIterator[Session]:
@@ -69,9 +79,9 @@ class MqttLink:
             settings.host,
             settings.port,
             identifier=self._client_id,
-            username=self._user,
+            username=self._user if self._durable else self._settings.username,
             password=self._password(),
-            clean_session=False,
+            clean_session=not self._durable,
             keepalive=settings.keepalive_seconds,
             timeout=CONNECT_SECONDS_MAX,
             max_inflight_messages=PUBLISH_INFLIGHT_MAX,

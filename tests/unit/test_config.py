@@ -16,6 +16,7 @@ from edge_agent.settings import AgentSettings, SourceSettings
 from edge_agent.sources.exec import ExecSettings
 from edge_agent.sources.modbus_channel import ModbusChannel
 from edge_agent.sources.modbus_settings import ModbusDevice, ModbusSettings
+from edge_agent.sources.mqtt_settings import MqttChannel, MqttDevice, MqttSettings
 from edge_agent.sources.netdev import NetdevSettings
 from edge_agent.sources.proc import ProcSettings
 from edge_agent.sources.replay import ReplayChannel, ReplaySettings
@@ -205,7 +206,7 @@ class TestTheExample:
         "cls",
         [
             *(AgentSettings, BrokerSettings, NetdevSettings, ProcSettings, ExecSettings, ReplaySettings, ReplayChannel),
-            *(ModbusSettings, ModbusDevice, ModbusChannel),
+            *(ModbusSettings, ModbusDevice, ModbusChannel, MqttSettings, MqttDevice, MqttChannel),
         ],
     )
     def test_every_option_stands_in_it(self, cls: Any) -> None:
@@ -225,10 +226,6 @@ class TestTheExample:
         assert sorted(source.type for source in settings.sources) == sorted(documented)
         for source in settings.sources:
             for field in dataclasses.fields(source):
-                if field.default is not dataclasses.MISSING and field.name not in (
-                    "pid_file",
-                    "width_bits",
-                    "host",
-                    "chip",
-                ):
+                shown = field.default not in (dataclasses.MISSING, None, (), "")
+                if shown and field.name not in ("host", "chip"):
                     assert getattr(source, field.name) == field.default, field.name

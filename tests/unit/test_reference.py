@@ -30,6 +30,7 @@ from edge_agent.settings import AgentSettings, SourceSettings
 from edge_agent.sources.exec import ExecSettings
 from edge_agent.sources.modbus_channel import ModbusChannel
 from edge_agent.sources.modbus_settings import ModbusDevice, ModbusSettings
+from edge_agent.sources.mqtt_settings import MqttChannel, MqttDevice, MqttSettings
 from edge_agent.sources.netdev import NetdevSettings
 from edge_agent.sources.proc import ProcSettings
 from edge_agent.sources.pulse import PulseInput, PulseSettings
@@ -161,6 +162,9 @@ TABLES: Final = {
     "modbus": options_of(ModbusSettings, without=COMMON)
     | options_of(ModbusDevice, "devices.")
     | options_of(ModbusChannel, "devices.channels."),
+    "mqtt": options_of(MqttSettings, without=COMMON)
+    | options_of(MqttDevice, "devices.")
+    | options_of(MqttChannel, "channels."),
     "Collector": options_of(CollectorSettings)
     | options_of(typing.get_type_hints(CollectorSettings)["web"], "web.")
     | options_of(typing.get_type_hints(CollectorSettings)["enrolment"], "enrolment."),
