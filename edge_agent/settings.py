@@ -11,20 +11,34 @@ from typing import Final, Literal
 
 from edge_agent.invalid import InvalidSetting, require_fits, require_within
 from edge_agent.limits import DRAIN_DELAY_SECONDS_MAX, RECONNECT_SECONDS_MAX
+from edge_agent.sources.d0 import D0Settings
+from edge_agent.sources.dsmr import DsmrSettings
 from edge_agent.sources.exec import ExecSettings
+from edge_agent.sources.mbus import MbusSettings
 from edge_agent.sources.modbus_settings import ModbusSettings
 from edge_agent.sources.mqtt_settings import MqttSettings
 from edge_agent.sources.netdev import NetdevSettings
 from edge_agent.sources.proc import ProcSettings
 from edge_agent.sources.pulse import PulseSettings
 from edge_agent.sources.replay import ReplaySettings
+from edge_agent.sources.sml import SmlSettings
 from shared.effects.broker import BrokerSettings
 from shared.grammar import GATEWAY_PATTERN
 from shared.limits import GATEWAY_LOGS_MAX, LINE_INTERVALS_MAX, STEP_SECONDS_MAX
 from shared.topic import PREFIX
 
 SourceSettings = (
-    NetdevSettings | ReplaySettings | ProcSettings | ExecSettings | ModbusSettings | PulseSettings | MqttSettings
+    NetdevSettings
+    | ReplaySettings
+    | ProcSettings
+    | ExecSettings
+    | ModbusSettings
+    | PulseSettings
+    | MqttSettings
+    | DsmrSettings
+    | SmlSettings
+    | D0Settings
+    | MbusSettings
 )
 """One kind of source a file; `type` tells them apart."""
 
@@ -91,4 +105,4 @@ class AgentSettings:
 
 def _logs(source: SourceSettings) -> frozenset[str]:
     """Every log that a source's channels are sealed in."""
-    return source.logs if isinstance(source, ModbusSettings | MqttSettings) else frozenset({source.log})
+    return source.logs if isinstance(source, ModbusSettings | MqttSettings | MbusSettings) else frozenset({source.log})

@@ -2,7 +2,10 @@
 
 from edge_agent.reading import Source
 from edge_agent.settings import SourceSettings
+from edge_agent.sources.d0 import D0Settings, d0_source
+from edge_agent.sources.dsmr import DsmrSettings, dsmr_source
 from edge_agent.sources.exec import ExecSettings, ExecSource
+from edge_agent.sources.mbus import MbusSettings, MbusSource
 from edge_agent.sources.modbus import ModbusSource
 from edge_agent.sources.modbus_settings import ModbusSettings
 from edge_agent.sources.mqtt_settings import MqttSettings
@@ -10,6 +13,7 @@ from edge_agent.sources.netdev import NetdevSettings, NetdevSource
 from edge_agent.sources.proc import ProcSettings, ProcSource
 from edge_agent.sources.pulse import PulseSettings, PulseSource
 from edge_agent.sources.replay import ReplaySettings, ReplaySource
+from edge_agent.sources.sml import SmlSettings, sml_source
 from shared.effects.clock import Clock
 
 
@@ -32,3 +36,11 @@ def source_of(settings: SourceSettings, clock: Clock) -> Source:
             from edge_agent.sources.mqtt import MqttSource  # noqa: PLC0415 - loaded only where it is configured.
 
             return MqttSource(settings, clock)
+        case DsmrSettings():
+            return dsmr_source(settings, clock)
+        case SmlSettings():
+            return sml_source(settings, clock)
+        case D0Settings():
+            return d0_source(settings, clock)
+        case MbusSettings():
+            return MbusSource(settings, clock)

@@ -90,7 +90,7 @@ def steps_of_registers(words: Sequence[int], layout: Layout) -> int:
         number = float(struct.unpack(">f" if layout.type == "f32" else ">d", raw)[0])
         if not math.isfinite(number):
             raise Unreadable(f"holds {number}, which is no number")
-        above, below = Decimal(_digits(number, layout.type)).as_integer_ratio()
+        above, below = Decimal(digits_of(number, layout.type)).as_integer_ratio()
         steps = above * layout.numerator // (below * layout.denominator)
     else:
         steps = int.from_bytes(raw, signed=layout.type[0] == "s") * layout.numerator // layout.denominator
@@ -99,7 +99,7 @@ def steps_of_registers(words: Sequence[int], layout: Layout) -> int:
     return steps
 
 
-def _digits(number: float, type_: ValueType) -> str:
+def digits_of(number: float, type_: ValueType) -> str:
     """The shortest decimal number that becomes this float; a whole number is itself."""
     if number.is_integer():
         return str(int(number))

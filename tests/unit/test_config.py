@@ -13,13 +13,18 @@ from edge_agent.config import Config, load, main
 from edge_agent.invalid import ConfigInvalid
 from edge_agent.plain import members, plain, type_name
 from edge_agent.settings import AgentSettings, SourceSettings
+from edge_agent.sources.d0 import D0Settings
+from edge_agent.sources.dsmr import DsmrSettings
 from edge_agent.sources.exec import ExecSettings
+from edge_agent.sources.mbus import MbusChannel, MbusSettings
 from edge_agent.sources.modbus_channel import ModbusChannel
 from edge_agent.sources.modbus_settings import ModbusDevice, ModbusSettings
 from edge_agent.sources.mqtt_settings import MqttChannel, MqttDevice, MqttSettings
 from edge_agent.sources.netdev import NetdevSettings
+from edge_agent.sources.obis_channel import ObisChannel
 from edge_agent.sources.proc import ProcSettings
 from edge_agent.sources.replay import ReplayChannel, ReplaySettings
+from edge_agent.sources.sml import SmlSettings
 from shared.effects.broker import BrokerSettings
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "config/agent.toml"
@@ -207,6 +212,7 @@ class TestTheExample:
         [
             *(AgentSettings, BrokerSettings, NetdevSettings, ProcSettings, ExecSettings, ReplaySettings, ReplayChannel),
             *(ModbusSettings, ModbusDevice, ModbusChannel, MqttSettings, MqttDevice, MqttChannel),
+            *(DsmrSettings, SmlSettings, D0Settings, ObisChannel, MbusSettings, MbusChannel),
         ],
     )
     def test_every_option_stands_in_it(self, cls: Any) -> None:

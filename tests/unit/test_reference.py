@@ -27,14 +27,19 @@ from edge_agent.cli.exits import Exit
 from edge_agent.cli.main import _parser
 from edge_agent.plain import members, plain, type_name
 from edge_agent.settings import AgentSettings, SourceSettings
+from edge_agent.sources.d0 import D0Settings
+from edge_agent.sources.dsmr import DsmrSettings
 from edge_agent.sources.exec import ExecSettings
+from edge_agent.sources.mbus import MbusChannel, MbusSettings
 from edge_agent.sources.modbus_channel import ModbusChannel
 from edge_agent.sources.modbus_settings import ModbusDevice, ModbusSettings
 from edge_agent.sources.mqtt_settings import MqttChannel, MqttDevice, MqttSettings
 from edge_agent.sources.netdev import NetdevSettings
+from edge_agent.sources.obis_channel import ObisChannel
 from edge_agent.sources.proc import ProcSettings
 from edge_agent.sources.pulse import PulseInput, PulseSettings
 from edge_agent.sources.replay import ReplayChannel, ReplaySettings
+from edge_agent.sources.sml import SmlSettings
 from shared.effects.broker import BrokerSettings
 from shared.effects.memory import SimpleClock
 from shared.effects.sqlite import SqliteDatabase
@@ -165,6 +170,11 @@ TABLES: Final = {
     "mqtt": options_of(MqttSettings, without=COMMON)
     | options_of(MqttDevice, "devices.")
     | options_of(MqttChannel, "channels."),
+    "dsmr": options_of(DsmrSettings, without=COMMON),
+    "sml": options_of(SmlSettings, without=COMMON),
+    "d0": options_of(D0Settings, without=COMMON),
+    "Registers by OBIS code": options_of(ObisChannel, "channels."),
+    "mbus": options_of(MbusSettings, without=COMMON) | options_of(MbusChannel, "channels."),
     "Collector": options_of(CollectorSettings)
     | options_of(typing.get_type_hints(CollectorSettings)["web"], "web.")
     | options_of(typing.get_type_hints(CollectorSettings)["enrolment"], "enrolment."),
@@ -190,6 +200,7 @@ def test_the_example_configuration_shows_every_option(example: str, heading: str
     options = [*TABLES[heading], *TABLES["Broker"]]
     if example == "agent":
         options += [option for kind in members(SourceSettings) for option in TABLES[type_name(kind)]]
+        options += TABLES["Registers by OBIS code"]
     names = {option.rpartition(".")[2] for option in options}
     assert [
         name for name in sorted(names) if not re.search(rf"^(# ?|)(\[\[sources\.)?{name}(\]\])? ?", text, re.MULTILINE)
