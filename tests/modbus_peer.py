@@ -170,7 +170,7 @@ async def _main(options: argparse.Namespace) -> None:
 
 
 def _say(event: str) -> None:
-    sys.stdout.write(f"event={event} at={time.time():.3f}\n")
+    sys.stdout.write(f"event={event}\n")
     sys.stdout.flush()
 
 

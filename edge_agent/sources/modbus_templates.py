@@ -6,7 +6,6 @@ Its addresses count from 0, as they travel. Only templates that are named are re
 
 import dataclasses
 import difflib
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -95,6 +94,8 @@ def load_template(name: str) -> Template:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         advice = f'did you mean "{near[0]}"?' if near else f"known are {', '.join(known)}"
         raise InvalidSetting("template", f'"{name[:48]}" is not known, {advice}')
+    import tomllib  # noqa: PLC0415 - the running agent needs it for nothing else.
+
     tree = tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
     return _template(name, tree)
 

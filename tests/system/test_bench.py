@@ -13,7 +13,14 @@ pytestmark = pytest.mark.system
 ROOMS = {
     "intake": ("live: lines", "live ÷ line floor", "live ÷ channel floor", "backlog ÷ live"),
     "wire": ("payload an interval reading, energy meters", "network, mixed site, lines and receipts"),
-    "agent": ("resident memory", "processor", "written a day, commit_seconds = 300"),
+    "agent": (
+        "resident memory, Modbus",
+        "processor, Modbus",
+        "start to first reading",
+        "resident memory",
+        "processor",
+        "written a day, commit_seconds = 300",
+    ),
     "billing": ("issued invoices a second of a core",),
 }
 
