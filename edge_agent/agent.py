@@ -27,7 +27,7 @@ from edge_agent.loss import declare_loss
 from edge_agent.meter_state import Metered, MeterState
 from edge_agent.metering import Metering, SpecChanged
 from edge_agent.polling import Polling, remind
-from edge_agent.reading import CommittedSource, Reading, Source
+from edge_agent.reading import CommittedSource, Reading, Source, absent_of
 from edge_agent.sealed import Author, config_hash
 from edge_agent.settings import AgentSettings
 from edge_agent.spool import Spool
@@ -129,7 +129,10 @@ class Agent:
             "spool_bytes": self._spool.bytes_used,
             "spool_bytes_max": self._spool.bytes_max,
             "last_receipt_ms": self._spool.last_receipt_at,
-            "sources": [{"name": source.name, "down": self._polling.down.get(source.name)} for source in self._sources],
+            "sources": [
+                {"name": source.name, "down": self._polling.down.get(source.name), "absent": dict(absent_of(source))}
+                for source in self._sources
+            ],
             "channels": [
                 [spec.device, spec.meter, spec.unit, spec.exponent, spec.log, *registers.get(spec.name, (None, None))]
                 for spec in self._specs

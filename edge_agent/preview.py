@@ -14,6 +14,7 @@ from edge_agent.reading import (
     Reading,
     Source,
     SourceDown,
+    absent_of,
     taken_once,
 )
 from shared.report import Verdict
@@ -44,7 +45,17 @@ async def _rows(source: Source, preview: Preview) -> list[dict[str, Any]]:
     except (SourceDown, TimeoutError) as error:
         down = str(error) or "no answer"
     by_name = {ChannelName(reading.device, reading.meter): reading for reading in readings}
-    return [_row(source, spec, by_name.get(spec.name), down, preview) for spec in source.channels]
+    absent = absent_of(source)
+    return [
+        _row(
+            source,
+            spec,
+            by_name.get(spec.name),
+            down or absent.get(spec.device) or absent.get(".".join(spec.name)),
+            preview,
+        )
+        for spec in source.channels
+    ]
 
 
 def _row(

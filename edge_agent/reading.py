@@ -143,6 +143,19 @@ class CountingSource(Source, Protocol):
 
 
 @runtime_checkable
+class TellingSource(Source, Protocol):
+    """A source of several devices that tells why some of its channels are absent."""
+
+    def absent(self) -> Mapping[str, str]:
+        """Return devices, and channels as device.meter, that could not be read the last time, each with the reason."""
+
+
+def absent_of(source: Source) -> Mapping[str, str]:
+    """Devices and channels of a source that could not be read the last time, each with the reason."""
+    return source.absent() if isinstance(source, TellingSource) else {}
+
+
+@runtime_checkable
 class CommittedSource(Source, Protocol):
     """A source that waits with what it takes in until what it has delivered is on disk."""
 

@@ -67,6 +67,8 @@ def status(config: Path, flags: Sequence[str], *, as_json: bool) -> Exit:
     _print_backlog(found)
     for source in found.get("sources", ()):
         print(f"source {source['name']}: {source['down'] or 'good'}")
+        for absent, why in {} if source["down"] else source["absent"].items():
+            print(f"  but {absent}: {why}")
     rows = [
         (f"{device}.{meter}", quantity(register, exponent), quantity(raw, exponent), unit, log)
         for device, meter, unit, exponent, log, register, raw in found.get("channels", ())

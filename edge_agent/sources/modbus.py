@@ -92,6 +92,16 @@ class ModbusSource:
                 raise SourceDown(str(error)) from error
             return await self._round()
 
+    def absent(self) -> dict[str, str]:
+        """Devices that did not answer the last time, and meters that had no value, each with the reason."""
+        silent = {station.settings.device: station.why for station in self._stations if station.silences}
+        return silent | {
+            f"{station.settings.device}.{meter}": why
+            for station in self._stations
+            if not station.silences
+            for meter, why in station.troubles.items()
+        }
+
     async def close(self) -> None:
         """The connection is closed."""
         self._line.close()

@@ -147,12 +147,14 @@ async def test_a_dead_unit_never_stops_the_others(way: Way, caplog: pytest.LogCa
         for _ in range(5):
             assert await it.read() == both
         assert it.wire.answers == asked + 10, "nothing is asked of it while it is silent"
+        assert it.source.absent() == {"d2": f"no answer within {TIMEOUT} s"}
         assert caplog.text.count("event=device_down") == 1
         assert f'device=d2 why="no answer within {TIMEOUT} s"' in caplog.text
         it.later()
         it.wire.faults.clear()
         assert await it.read() == both | expected(dead)
         assert "event=device_up source=modbus device=d2" in caplog.text
+        assert it.source.absent() == {}
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -286,6 +288,7 @@ async def test_a_value_that_stands_for_none_is_absent_alone(caplog: pytest.LogCa
     unit.put(4, 72, [0x7FC0, 0])
     async with bus("tcp", [unit], device("eastron-sdm120", 1)) as it:
         assert set(await it.read()) == {"d1.energy_export"}
+        assert it.source.absent() == {"d1.energy": "holds nan, which is no number"}
         assert 'event=channel_down source=modbus channel=d1.energy why="holds nan, which is no number"' in caplog.text
         unit.put(4, 72, [0x4500, 0])
         assert set(await it.read()) == {"d1.energy", "d1.energy_export"}

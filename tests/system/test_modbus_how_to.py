@@ -71,6 +71,20 @@ def test_the_example_of_the_how_to_is_read_as_the_displays_show_it(port: int, tm
     assert {row["verdict"] for row in rows} == {"baseline: the first reading, no usage"}
 
 
+def test_a_device_that_does_not_answer_is_named_with_its_reason(port: int, tmp_path: Path) -> None:
+    config = tmp_path / "agent.toml"
+    config.write_text(
+        f'gateway = "gw-1"\nspool_path = "{tmp_path}/spool.db"\n[[sources]]\ntype = "modbus"\nhost = "127.0.0.1"\n'
+        f'port = {port}\n[[sources.devices]]\ndevice = "well"\nunit_id = 3\n[[sources.devices.channels]]\n'
+        'meter = "water"\nunit = "m3"\naddress = 300\ntype = "u32"\nrate_max = 1\n',
+        encoding="ascii",
+    )
+    done = run("edge-agent", "read", "--json", "--config", config, check=False)
+    assert done.returncode == 1
+    (row,) = json.loads(done.stdout)["rows"]
+    assert (row["raw"], row["verdict"]) == (None, "it has no such register (exception 2)")
+
+
 def test_the_rate_behind_transformers_is_set_as_the_how_to_says(tmp_path: Path) -> None:
     config = tmp_path / "agent.toml"
     head, _, rest = SHOWN[0].partition('device = "heat-pump"\n')
