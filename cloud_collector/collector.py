@@ -54,6 +54,8 @@ class Collector:
     ) -> None:
         self.verdicts: Counter[str] = Counter()
         self.connected = False
+        self.rounds = 0
+        """Batches and ticks that are done: while this moves, the store answers."""
         self._settings = settings
         self._store = store
         self._clock = clock
@@ -105,6 +107,7 @@ class Collector:
             outbox.put(await self._in_store(self._intake.answer_holes, now_ms))
         for chore in self._chores:
             await self._in_store(chore, self._store, now_ms)
+        self.rounds += 1
 
     async def _serve(self, session: Session) -> None:
         inbox, outbox = Inbox(session), Outbox(session, self._settings.prefix)
@@ -150,6 +153,7 @@ class Collector:
         for message in messages:
             session.acknowledge(message)
         outbox.put(outcome.receipts)
+        self.rounds += 1
 
     async def _publish(self, inbox: Inbox, outbox: Outbox) -> None:
         try:

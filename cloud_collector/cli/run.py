@@ -9,6 +9,7 @@ from typing import Final
 
 from cloud_collector.billing.run import Biller
 from cloud_collector.cli.desk import desk_of
+from cloud_collector.cli.manager import told
 from cloud_collector.cli.opened import archive, ending, opened, settings, signing_key
 from cloud_collector.collector import Collector
 from cloud_collector.fleet.desk import Desk
@@ -20,6 +21,7 @@ from cloud_collector.usage.between import RATES_MAX
 from cloud_collector.web.server import enrolling, serving
 from shared.effects.clock import SystemClock
 from shared.effects.mqtt import MqttLink
+from shared.effects.notify import Notifier
 from shared.effects.workers import ThreadWorkers
 from shared.key import SigningKey
 
@@ -68,7 +70,11 @@ async def _run(known: CollectorSettings, key: SigningKey, store: Store, desk: De
             "event=collector_started store=%s broker=%s:%s", known.store_path, known.broker.host, known.broker.port
         )
         with ticking(collector, clock, seconds=known.tick_seconds):
-            async with serving(known, collector, clock, key.public), enrolling(known, desk, clock):
+            async with (
+                serving(known, collector, clock, key.public),
+                enrolling(known, desk, clock),
+                told(collector, Notifier()),
+            ):
                 await collector.run()
     counted = " ".join(f"{verdict.lower()}={count}" for verdict, count in sorted(collector.verdicts.items()))
     _log.info("event=collector_stopped %s", counted)

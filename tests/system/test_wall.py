@@ -228,3 +228,28 @@ def retained(port: int, topic: str) -> str:
         check=True,
     )
     return done.stdout
+
+
+def test_the_collector_tells_the_service_manager_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manager = Manager(tmp_path)
+    monkeypatch.setenv("NOTIFY_SOCKET", str(manager.path))
+    monkeypatch.setenv("WATCHDOG_USEC", "3000000")
+    (tmp_path / "receipt-key.pem").write_text(SigningKey(b"\2" * 32).pem, encoding="ascii")
+    (tmp_path / "collector.toml").write_text(
+        f'key_file = "receipt-key.pem"\nstore_path = "collector.db"\ntick_seconds = 1\n'
+        f'[broker]\nhost = "127.0.0.1"\nport = {free_port()}\ntls = false\n',
+        encoding="utf-8",
+    )
+    arguments = [*command("cloud-collector"), "--config", str(tmp_path / "collector.toml"), "run"]
+    collector = Process("collector", arguments, tmp_path / "collector.log")
+    collector.start()
+    try:
+        wait_until(lambda: len(manager.said("WATCHDOG")) >= 3 or not collector.alive(), 60, "beats come")
+        assert manager.said("READY") == ["1"]
+        assert manager.said("STATUS")[0] == "no link to the broker; since the start: nothing arrived"
+        assert collector.stop() == 0
+        assert manager.said("STOPPING") == ["1"]
+    finally:
+        if collector.alive():
+            collector.kill()
+        manager.close()

@@ -3,11 +3,14 @@
 import os
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from cloud_collector.cli.manager import summary
 from shared.effects.notify import STATUS_CHARS_MAX, Notifier
 from shared.liveness import Liveness, Pulse
 
@@ -94,3 +97,16 @@ def test_a_loop_that_comes_and_one_that_goes_are_not_stuck() -> None:
     assert liveness.stuck({"a": Pulse(0, 10.0)}, 0.0) == []
     assert liveness.stuck({"c": Pulse(0, 10.0)}, 100.0) == []
     assert liveness.stuck({"a": Pulse(0, 10.0)}, 200.0) == [], "it is a new loop of the same name"
+
+
+def test_a_collector_says_what_has_arrived_since_its_start() -> None:
+    @dataclass
+    class Standing:
+        connected: bool
+        verdicts: Counter[str]
+
+    assert (
+        summary(Standing(True, Counter({"Duplicate": 2, "Accepted": 12_345})))
+        == "taking reports; since the start: 12,345 accepted, 2 duplicate"
+    )
+    assert summary(Standing(False, Counter())) == "no link to the broker; since the start: nothing arrived"
