@@ -7,6 +7,7 @@
 PYTHON ?= python3
 SEEDS ?= 50
 JOBS ?= 2
+ARCHES ?= $(shell dpkg --print-architecture 2>/dev/null || echo amd64)
 PY := .venv/bin/python
 BIN := .venv/bin
 
@@ -16,7 +17,7 @@ ENVIRONMENT := .make/environment-$(INGREDIENTS)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help env demo test lint types layers unit simulation system absent simulate sabotage kills bench evidence format clean
+.PHONY: help env demo test lint types layers unit simulation system absent simulate sabotage kills bench evidence deb deb-check format clean
 
 help:
 	@echo 'make demo                 a whole site on this machine, live in the browser; ONCE=1 ends after the invoices, SEED= changes the data'
@@ -26,6 +27,8 @@ help:
 	@echo 'make kills                real processes and a real broker, killed with SIGKILL, checked to the unit; SEED= changes the moments'
 	@echo 'make bench                figures of this machine, each beside its floor'
 	@echo 'make evidence             the long versions of all of these, as they stand behind a release'
+	@echo 'make deb                  the agent as Debian packages in dist/; ARCHES="amd64 arm64 armhf" for others than this machine'"'"'s'
+	@echo 'make deb-check            installs them in a fresh Debian without a network, runs, boots and purges them; needs root'
 	@echo 'make format               formats the code and mends what can be mended by itself'
 	@echo 'make env, make clean      makes the environment alone; removes it and everything else that was made'
 
@@ -93,6 +96,13 @@ evidence: $(ENVIRONMENT)
 	$(MAKE) kills SEED=3
 	$(MAKE) bench
 	$(MAKE) demo ONCE=1
+
+# About a minute an architecture; the check takes as long, and needs root and Debian's debootstrap.
+deb: $(ENVIRONMENT)
+	$(PY) packaging/build.py --arch $(ARCHES)
+
+deb-check: $(ENVIRONMENT)
+	$(PY) packaging/check.py --arch $(ARCHES)
 
 format: $(ENVIRONMENT)
 	$(BIN)/ruff check --fix --quiet . || true

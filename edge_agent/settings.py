@@ -47,6 +47,32 @@ SPOOL_BYTES_LEAST: Final = 256 * 1024
 _PREFIX_PATTERN: Final = re.compile(r"[A-Za-z0-9_.-]{1,32}(/[A-Za-z0-9_.-]{1,32}){0,7}", re.ASCII)
 
 
+_LOOPBACK_PATTERN: Final = re.compile(r"(localhost|\[::1\]|127(\.\d{1,3}){3}):\d{1,5}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusSettings:
+    """Where the status page and the metrics are served, for this machine alone."""
+
+    listen: str = ""
+    """An address of this machine and a port, such as 127.0.0.1:9480; empty: nowhere."""
+
+    def __post_init__(self) -> None:
+        if self.listen:
+            require_fits("listen", self.listen, _LOOPBACK_PATTERN)
+            require_within("listen", self.port, 1, 65_535)
+
+    @property
+    def host(self) -> str:
+        """The address alone."""
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        """The port alone."""
+        return int(self.listen.rpartition(":")[2])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentSettings:
     """Everything that `edge-agent run` needs to know."""
@@ -79,6 +105,8 @@ class AgentSettings:
     """The most that the spool may take on disk; a full spool ends the process with exit code 75."""
     broker: BrokerSettings = field(default_factory=BrokerSettings)
     """Where the MQTT broker is and how to be let in."""
+    status: StatusSettings = field(default_factory=StatusSettings)
+    """Where the status page is served."""
     sources: tuple[SourceSettings, ...] = ()
     """What is metered."""
 

@@ -72,6 +72,7 @@ class Running:
             config_problem=problem,
         )
         self._safe_mode = bool(problem)
+        self._page: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Run the agent until SIGTERM or SIGINT; raises MetersealError with what ended it."""
@@ -81,9 +82,12 @@ class Running:
             loop.add_signal_handler(number, lambda: asked.append(asyncio.ensure_future(self._stop())))
         loop.add_signal_handler(signal.SIGHUP, lambda: asked.append(asyncio.ensure_future(self.reload())))
         beside = [asyncio.ensure_future(work) for work in (self._keep_door(), self._tell_manager())]
+        self._serve_status()
         try:
             await self._agent.run()
         finally:
+            if self._page is not None:
+                beside.append(self._page)
             for task in beside:
                 task.cancel()
             await asyncio.wait(beside)
@@ -135,6 +139,8 @@ class Running:
         self._link = link or self._link
         self._safe_mode = False
         self._last_good.keep(settings)
+        if "status" in difference.options:
+            self._serve_status()
         return {"ok": True, "change": str(difference)}
 
     async def _answer(self, question: str) -> dict[str, Any]:
@@ -163,6 +169,25 @@ class Running:
                 await asyncio.Event().wait()
         except OSError as error:
             _LOG.warning('event=no_door why="%s: `edge-agent status` cannot ask this agent"', error)
+
+    def _serve_status(self) -> None:
+        """The status page is served where the configuration says, and nowhere else any more."""
+        if self._page is not None:
+            self._page.cancel()
+        self._page = asyncio.ensure_future(self._keep_page())
+
+    async def _keep_page(self) -> None:
+        where = self._settings.status
+        if not where.listen:
+            return
+        from edge_agent.status_server import serving  # noqa: PLC0415 - few gateways serve a page.
+
+        try:
+            async with serving(where.host, where.port, self.status, self._clock.utc_ms):
+                _LOG.info("event=page_served listen=%s", where.listen)
+                await asyncio.Event().wait()
+        except OSError as error:
+            _LOG.warning('event=no_page listen=%s why="%s"', where.listen, error)
 
     async def _tell_manager(self) -> None:
         """READY once the spool is held, then how it stands; the watchdog's beat while every loop turns."""

@@ -24,6 +24,7 @@ EFFECT_ROOMS: Final = (
     "edge_agent/sources/",
     "edge_agent/cli/",
     "edge_agent/identity.py",  # makes the key, once, for the command line.
+    "edge_agent/status_server.py",  # listens for people on the same machine; outside of every simulation.
     "edge_agent/local.py",  # a Unix socket for people on the same machine, outside of every simulation.
     "cloud_collector/cli/",
     "cloud_collector/web/server.py",  # listens for people; outside of every simulation.

@@ -26,7 +26,7 @@ from cloud_collector.web.metrics import StoreExporter, registry
 from edge_agent.cli.exits import Exit
 from edge_agent.cli.main import _parser
 from edge_agent.plain import members, plain, type_name
-from edge_agent.settings import AgentSettings, SourceSettings
+from edge_agent.settings import AgentSettings, SourceSettings, StatusSettings
 from edge_agent.sources.d0 import D0Settings
 from edge_agent.sources.dsmr import DsmrSettings
 from edge_agent.sources.exec import ExecSettings
@@ -159,6 +159,7 @@ COMMON: Final = ("type", "name", "log", "poll_seconds")
 TABLES: Final = {
     "Agent": options_of(AgentSettings, without=("sources",)),
     "Broker": options_of(BrokerSettings, "broker."),
+    "Status page": options_of(StatusSettings, "status."),
     "netdev": options_of(NetdevSettings, without=COMMON),
     "proc": options_of(ProcSettings, without=COMMON),
     "exec": options_of(ExecSettings, without=COMMON),
@@ -199,6 +200,7 @@ def test_the_example_configuration_shows_every_option(example: str, heading: str
     text = (ROOT / "config" / f"{example}.toml").read_text(encoding="utf-8")
     options = [*TABLES[heading], *TABLES["Broker"]]
     if example == "agent":
+        options += TABLES["Status page"]
         options += [option for kind in members(SourceSettings) for option in TABLES[type_name(kind)]]
         options += TABLES["Registers by OBIS code"]
     names = {option.rpartition(".")[2] for option in options}
