@@ -18,13 +18,15 @@ from edge_agent.limits import READ_SECONDS_MAX
 from edge_agent.reading import Reading, SourceDown
 from edge_agent.sources.modbus_line import GATEWAY_SILENT, Line, LineDown, NoAnswer, Refused
 from edge_agent.sources.modbus_plan import REGISTERS_MAX, Block, blocks_of
-from edge_agent.sources.modbus_settings import ModbusDevice, ModbusSettings
+from edge_agent.sources.modbus_settings import TIMEOUT_SECONDS_MAX, ModbusDevice, ModbusSettings
 from edge_agent.sources.modbus_templates import Plate
 from edge_agent.sources.modbus_values import Unreadable, steps_of_registers
 from shared.effects.clock import Clock
 
-ROUND_SECONDS_MAX: Final = READ_SECONDS_MAX - 10.0
-"""No further device is asked after this time in a round: below the time after which the agent gives up a source."""
+DEVICE_SECONDS_MAX: Final = 5.0
+"""A device that needs longer for all its answers together is silent for this round."""
+ROUND_SECONDS_MAX: Final = READ_SECONDS_MAX - DEVICE_SECONDS_MAX - TIMEOUT_SECONDS_MAX - 2.0
+"""No further device is asked after this time in a round, so that the agent never gives up the whole source for one."""
 SILENT_SECONDS_MAX: Final = 60.0
 """A silent device is asked at least so often."""
 SILENT_TIMEOUTS: Final = 10
@@ -143,10 +145,13 @@ class ModbusSource:
 
         What was read before it is dropped: where answers are out of step, the last good one may be another's.
         """
+        began_ms = self._clock.boot_ms()
         await self._read_plate(station)
         readings: list[Reading] = []
         troubles: dict[str, str] = {}
         for block in tuple(station.blocks):
+            if self._clock.boot_ms() - began_ms > DEVICE_SECONDS_MAX * 1_000:
+                raise NoAnswer(f"its answers take longer than {DEVICE_SECONDS_MAX:g} s together")
             readings += await self._read_block(station, block, troubles)
         self._tell_troubles(station, troubles)
         return readings

@@ -16,7 +16,7 @@ DEVICES_MAX: Final = 247
 """As many as a bus has addresses."""
 UNIT_MAX: Final = 255
 RTU_UNIT_MAX: Final = 247
-TIMEOUT_SECONDS_MAX: Final = 10.0
+TIMEOUT_SECONDS_MAX: Final = 5.0
 PAUSE_MS_MAX: Final = 1_000
 HOST_CHARS_MAX: Final = 253
 BAUD_RATE_MAX: Final = 921_600

@@ -269,6 +269,32 @@ async def test_one_register_that_is_missing_costs_its_neighbours_nothing(way: Wa
         assert it.wire.answers == asked + 3, "each alone, and none of them twice"
 
 
+async def test_a_device_that_answers_slowly_many_times_is_silent_for_the_round() -> None:
+    """P8: each answer is in time, and all together would keep the others waiting."""
+    wordy = ModbusDevice(
+        device="d1",
+        channels=tuple(
+            ModbusChannel(meter=f"m{at}", unit="W.h", address=3 * at, type="u16", rate_max=1) for at in range(9)
+        ),
+    )
+    unit = Unit(1)
+    for at in range(9):
+        unit.put(3, 3 * at, [at])
+    async with bus("tcp", [unit, constant("eastron-sdm120", 2)], wordy, device("eastron-sdm120", 2)) as it:
+        assert len(await it.read()) == 11
+        moments = iter(range(1_000))
+
+        def slow(answer: bytes) -> list[tuple[float, bytes]]:
+            next(moments)
+            it.later(1)
+            return [(0.0, answer)]
+
+        it.wire.faults[1] = slow
+        assert await it.read() == expected(device("eastron-sdm120", 2))
+        assert next(moments) == 5, "after five seconds it is asked no more"
+        assert it.source.absent() == {"d1": "its answers take longer than 5 s together"}
+
+
 async def test_nothing_is_asked_beyond_what_a_device_answers_at_once() -> None:
     channels = tuple(
         ModbusChannel(meter=f"m{at}", unit="W.h", address=2 * at, type="u32", rate_max=1) for at in range(30)
