@@ -42,6 +42,10 @@ class D0Telegrams:
         self._checked = asked
         self._again = SaidTwice()
 
+    def reset(self) -> None:
+        """What has come of a telegram so far is void."""
+        self._buffer = b""
+
     def feed(self, data: bytes) -> Iterator[Telegram | Unreadable]:
         """Take bytes in, and give each telegram that they complete."""
         self._buffer += data
@@ -65,10 +69,11 @@ class D0Telegrams:
         raw, block = self._buffer[:mark], self._buffer[: end + 2]
         self._buffer = self._buffer[end + 2 if checked else end :]
         text = masked(raw)
-        start = text.rfind(b"\x02")
+        heads = list(_HEAD.finditer(text))
+        # P19: the first STX, as a flipped bit may make another of a letter, and the rest may pass the check.
+        start = text.find(b"\x02", heads[-1].end() if heads else 0)
         if checked:
             return self._checked_block(block[start:], mark - start) if start >= 0 else Unreadable(_UNCHECKED)
-        heads = list(_HEAD.finditer(text))
         if not heads:
             return Unreadable("an end without a beginning")
         if self._checked or start >= 0:

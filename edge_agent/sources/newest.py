@@ -28,6 +28,9 @@ ANSWER_SECONDS_MAX: Final = 3.0
 class Framer(Protocol):
     """Finds telegrams in a stream of bytes."""
 
+    def reset(self) -> None:
+        """Forget what has come of a telegram so far."""
+
     def feed(self, data: bytes) -> Iterator[Telegram | Unreadable]:
         """Take bytes in, and give each telegram that they complete."""
 
@@ -112,6 +115,7 @@ class NewestTelegram:
             before_ms = self._last_ms
             try:
                 await self._wire.open()
+                self._framer.reset()
                 self._down = ""
                 await self._converse()
             except SourceDown as error:
@@ -130,6 +134,7 @@ class NewestTelegram:
             return
         while True:
             began_ms = self._clock.boot_ms()
+            self._framer.reset()
             await self._ask(self._wire)
             await self._hear(ANSWER_SECONDS_MAX, once=True)
             spent = (self._clock.boot_ms() - began_ms) / 1_000

@@ -28,6 +28,10 @@ class SealedTelegrams:
         self._key = key
         self._buffer = b""
 
+    def reset(self) -> None:
+        """What has come of a telegram so far is void."""
+        self._buffer = b""
+
     def feed(self, data: bytes) -> Iterator[Telegram | Unreadable]:
         """Take bytes in, and give each telegram that they complete; raises SourceDown where there is no key."""
         self._buffer += data

@@ -32,7 +32,7 @@ STARTS_MAX: Final = 8
 LATE_HOURS: Final = 6
 """A sub-meter is read at least once an hour; a value older than this is no present one."""
 
-_END: Final = re.compile(rb"!(?:([0-9A-Fa-f]{4}) *)?\r?\n")
+_END: Final = re.compile(rb"!([0-9A-F]{4})?\r?\n")
 _SINCE_4: Final = ("1-3:0.2.8", "0-0:96.1.4", "0-0:1.0.0")
 """What only versions with a CRC say: the version itself, and the time."""
 _TIME: Final = re.compile(r"(\d{12})([SW])", re.ASCII)
@@ -47,6 +47,10 @@ class P1Telegrams:
         self._buffer = b""
         self._has_crc = False
         self._again = SaidTwice()
+
+    def reset(self) -> None:
+        """What has come of a telegram so far is void."""
+        self._buffer = b""
 
     def feed(self, data: bytes) -> Iterator[Telegram | Unreadable]:
         """Take bytes in, and give each telegram that they complete."""

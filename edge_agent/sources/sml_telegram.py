@@ -39,6 +39,10 @@ class SmlTelegrams:
         self._crc = crc
         self._buffer = b""
 
+    def reset(self) -> None:
+        """What has come of a telegram so far is void."""
+        self._buffer = b""
+
     def feed(self, data: bytes) -> Iterator[Telegram | Unreadable]:
         """Take bytes in, and give each telegram that they complete."""
         self._buffer += data
