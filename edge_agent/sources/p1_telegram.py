@@ -72,7 +72,7 @@ class P1Telegrams:
             return Unreadable("an end without a beginning")
         if crc is None:
             return self._plain(raw[starts[-1] : mark])
-        for start in starts:
+        for start in starts if raw[mark:].isascii() else ():
             if crc16_arc(raw[start : mark + 1]) == int(crc, 16):
                 self._has_crc = True
                 return p1_registers(raw[start:mark].decode("ascii", "replace"))

@@ -32,14 +32,17 @@ class Site:
         return {f"{device}.{meter}": amount for (device, meter), amount in self.bench.reader.used.items()}
 
 
+def _printed(thousandths: int, width: int) -> str:
+    return f"{thousandths // 1_000}.{thousandths % 1_000:03d}".rjust(width, "0")
+
+
 def test_gas_that_comes_in_an_hour_s_lump_is_used_and_no_glitch() -> None:
     """P4: the boundary between plausible and not is drawn for how the port delivers."""
     site = Site()
     for hour in range(3):
         for tick in range(90):
-            site.hear(
-                telegrams.dsmr5(used=f"{1_000 + hour * 0.09 + tick * 0.001:010.3f}", gas=f"{100 + 9.5 * hour:09.3f}")
-            )
+            used, gas = 1_000_000 + 90 * hour + tick, 100_000 + 9_500 * hour
+            site.hear(telegrams.dsmr5(used=_printed(used, 10), gas=_printed(gas, 9)))
     assert site.used() == {"home.energy_in": 269, "gas-1.gas": 19_000}
     assert site.bench.notes() == []
     assert site.bench.reader.unknown == []
