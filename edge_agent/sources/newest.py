@@ -116,7 +116,6 @@ class NewestTelegram:
             try:
                 await self._wire.open()
                 self._framer.reset()
-                self._down = ""
                 await self._converse()
             except SourceDown as error:
                 self._down = str(error)
@@ -130,12 +129,14 @@ class NewestTelegram:
     async def _converse(self) -> None:
         """Telegrams come until the wire falls silent for too long; then it is worth opening it anew."""
         if self._ask is None:
+            self._down = ""
             await self._hear(self._stale_ms / 1_000, once=False)
             return
         while True:
             began_ms = self._clock.boot_ms()
             self._framer.reset()
             await self._ask(self._wire)
+            self._down = ""
             await self._hear(ANSWER_SECONDS_MAX, once=True)
             spent = (self._clock.boot_ms() - began_ms) / 1_000
             await self._clock.sleep(max(PAUSE_SECONDS, self._poll_seconds - spent))
