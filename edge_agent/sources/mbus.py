@@ -5,7 +5,7 @@ Source: EN 13757-2:2018 and EN 13757-7:2018, 5 and 7.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
@@ -190,32 +190,49 @@ class MbusSource:
         for channel, spec in zip(settings.channels, self.channels, strict=True):
             self._wanted.setdefault(channel.address, []).append((channel, spec))
         self._addresses = list(self._wanted)
+        self._turn = asyncio.Lock()
+        self._absent: dict[str, str] = {}
         self._silent: set[str] = set()
         """Addresses that did not answer when they were last asked: they are asked once, not thrice."""
 
     async def read(self) -> Sequence[Reading]:
         """What the meters that answer say now; raises SourceDown, with each one's reason, where none does."""
-        await self._bus.open()
+        # People who look and the metering may ask at once: a bus takes one question at a time.
+        async with self._turn:
+            await self._bus.open()
+            return await self._round()
+
+    def absent(self) -> Mapping[str, str]:
+        """The channels whose meters did not answer the last time, or had no such record, each with the reason."""
+        return self._absent
+
+    async def _round(self) -> list[Reading]:
         began_ms = self._clock.boot_ms()
         readings: list[Reading] = []
-        problems: list[str] = []
         for _ in self._wanted:
             if self._clock.boot_ms() - began_ms > ROUND_SECONDS_MAX * 1_000:
                 break
             self._addresses.append(address := self._addresses.pop(0))
-            try:
-                found = await self._of_meter(address)
-                self._silent.discard(address)
-            except (SourceDown, Malformed) as error:
-                self._silent.add(address)
-                problems.append(f"meter {address}: {error}")
-                continue
-            readings += [each for each in found if isinstance(each, Reading)]
-            problems += [f"meter {address}: {each}" for each in found if isinstance(each, str)]
+            for (_, spec), found in zip(self._wanted[address], await self._heard(address), strict=True):
+                if isinstance(found, Reading):
+                    self._absent.pop(".".join(spec.name), None)
+                    readings.append(found)
+                else:
+                    self._absent[".".join(spec.name)] = f"meter {address}: {found}"
         if not readings:
             self._bus.close()
-            raise SourceDown("; ".join(problems))
+            raise SourceDown("; ".join(dict.fromkeys(self._absent.values())))
         return readings
+
+    async def _heard(self, address: str) -> Sequence[Reading | str]:
+        """What each channel of a meter reads, or why it does not."""
+        try:
+            found = await self._of_meter(address)
+        except (SourceDown, Malformed) as error:
+            self._silent.add(address)
+            return [str(error)] * len(self._wanted[address])
+        self._silent.discard(address)
+        return found
 
     async def close(self) -> None:
         """The bus is let go of."""

@@ -5,6 +5,7 @@ P4: once, because a repeated telegram would bear out a glitch that only a second
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from typing import Final, NamedTuple, Protocol
 
 from edge_agent.reading import SourceDown
@@ -80,19 +81,22 @@ class NewestTelegram:
         if self._task is None or self._task.done():
             self._begin()
         left_ms = self._last_ms + self._stale_ms - self._clock.boot_ms()
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(min(WAIT_SECONDS_MAX, max(PAUSE_SECONDS, left_ms / 1_000))):
-                await self._news.wait()
-        except TimeoutError:
-            pass
-        self._news.clear()
+                while self._newest is None and not self._never:
+                    self._news.clear()
+                    await self._news.wait()
         if self._newest is not None:
             arrived, self._newest = self._newest, None
             return arrived
-        never = self._down and not self._spoken
-        if never or self._clock.boot_ms() >= self._last_ms + self._stale_ms:
+        if self._never or self._clock.boot_ms() >= self._last_ms + self._stale_ms:
             raise SourceDown(self._why())
         return None
+
+    @property
+    def _never(self) -> bool:
+        """Whether the meter cannot be reached and never was: then there is nothing to wait for."""
+        return bool(self._down) and not self._spoken
 
     async def close(self) -> None:
         """No longer listens."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edge_agent.invalid import InvalidSetting
-from edge_agent.reading import Kind, Reading, SourceDown
+from edge_agent.reading import Kind, Reading, SourceDown, absent_of
 from edge_agent.sources import mbus
 from edge_agent.sources.choice import source_of
 from edge_agent.sources.mbus import MbusChannel, MbusSettings, MbusSource
@@ -250,6 +250,8 @@ async def test_a_meter_that_is_silent_does_not_keep_its_neighbours(tcp: TcpLine,
     bus = MbusBus(line=tcp, meters=meters)
     async with running(bus.run()):
         assert set(values(await source.read())) == {"heat-1.energy"}
+        why = "meter 9: no answer: look at the address, the bus voltage and the cable"
+        assert absent_of(source) == {"heat-9.energy": why}
         thrice = [frame for frame in bus.heard if frame[2] == 9 and frame[1] != 0x40]
         assert len(thrice) == mbus.ASK_TIMES
         bus.heard.clear()
@@ -257,6 +259,14 @@ async def test_a_meter_that_is_silent_does_not_keep_its_neighbours(tcp: TcpLine,
         assert len([frame for frame in bus.heard if frame[2] == 9 and frame[1] != 0x40]) == 1
         meters.append(heat(9))
         assert set(values(await source.read())) == {"heat-1.energy", "heat-9.energy"}
+        assert absent_of(source) == {}
+
+
+async def test_two_who_ask_at_once_take_turns(tcp: TcpLine, begun: Begin) -> None:
+    source = begun(tcp.place, channel("1"), channel("2"))
+    async with running(MbusBus(line=tcp, meters=[heat(1), heat(2)]).run()):
+        both = await asyncio.gather(source.read(), source.read())
+    assert [set(values(readings)) for readings in both] == [{"heat-1.energy", "heat-2.energy"}] * 2
 
 
 async def test_an_exchanged_meter_has_another_number(tcp: TcpLine, begun: Begin) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from edge_agent.config import load
 from edge_agent.invalid import InvalidSetting
-from edge_agent.reading import Kind, Reading, Source, SourceDown
-from edge_agent.sources import newest
+from edge_agent.reading import Kind, Reading, Source, SourceDown, absent_of
+from edge_agent.sources import d0, newest
 from edge_agent.sources.choice import source_of
 from edge_agent.sources.d0 import D0Settings
 from edge_agent.sources.dsmr import DsmrSettings
@@ -153,6 +153,14 @@ class TestP1:
         assert said.startswith("the telegram has none of the channels: heat is not in it; in it are 1-0:1.8.1, ")
         assert said.endswith("1-0:1.8.1 is in kWh, which is no m3")
 
+    async def test_what_is_absent_beside_others_is_named(self, tcp: TcpLine, begun: Begin) -> None:
+        source = begun(DsmrSettings(device="home", channels=(ENERGY, ObisChannel(meter="water")), **tcp.place))
+        async with running(push(tcp, telegrams.dsmr5)):
+            both = await asyncio.gather(source.read(), source.read())
+        assert [set(values(readings)) for readings in both] == [{"home.energy_in"}] * 2
+        assert both[0] != both[1], "each who asks gets a telegram of its own"
+        assert list(absent_of(source)) == ["home.water"]
+
 
 class TestDown:
     """What is wrong is said, with where to look."""
@@ -288,7 +296,10 @@ class TestD0:
         speed = b"5" if isinstance(line, SerialLine) else b"0"
         assert meter.asked[:2] == [f"/?{address}!\r\n".encode("ascii"), b"\x060" + speed + b"0\r\n"]
 
-    async def test_a_meter_that_does_not_answer(self, tcp: TcpLine, begun: Begin) -> None:
+    async def test_a_meter_that_does_not_answer(
+        self, tcp: TcpLine, begun: Begin, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(d0, "GREETING_SECONDS_MAX", 0.2)
         source = begun(D0Settings(device="m", ask=True, channels=(ENERGY,), **tcp.place))
         async with asyncio.timeout(10):
             assert "the meter does not answer: look at the reading head's place" in await down(source)
