@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from tests.bench.agent import agent
+from tests.bench.beside import beside
 from tests.bench.billing import billing
 from tests.bench.figure import Figure, Say, as_json, show
 from tests.bench.intake import intake
@@ -34,6 +35,7 @@ def rooms(*, quick: bool) -> dict[str, Room]:
         "intake": partial(intake, lines=6_000, rounds=3, gateways=500),
         "wire": partial(wire, lines=30, pings=3),
         "agent": partial(agent, seconds=60),
+        "beside": partial(beside, seconds=30),
         "billing": partial(billing, contracts=100),
     }
 
@@ -43,7 +45,9 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="only to see that it runs: the figures mean nothing")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument("--only", nargs="+", choices=list(rooms(quick=True)), metavar="ROOM", help="measure only these")
+    parser.add_argument(
+        "--only", nargs="+", choices=list(rooms(quick=False)), metavar="ROOM", help="measure only these"
+    )
     options = parser.parse_args(arguments)
     (ROOT / ".make").mkdir(exist_ok=True)
     os.sched_setaffinity(0, {OTHER_CORE})
