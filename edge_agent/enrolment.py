@@ -90,7 +90,7 @@ def keep_certificate(folder: Path, key_file: Path, found: Credentials, *, url: s
     return [certificate, _put(folder / ENROLMENT, json.dumps(asdict(state), indent=2) + "\n")]
 
 
-def fragment(folder: Path, key_file: Path, found: Credentials) -> str:
+def fragment(folder: Path, found: Credentials) -> str:
     """The piece of configuration that says all of it to the agent."""
 
     def table(rows: Sequence[tuple[str, object]]) -> str:
@@ -100,7 +100,6 @@ def fragment(folder: Path, key_file: Path, found: Credentials) -> str:
     top = (
         ("gateway", found.gateway),
         ("prefix", found.prefix),
-        ("key_file", str(key_file.absolute())),
         ("receipt_key_files", [str(here / RECEIPT)]),
         ("enrolment_file", str(here / ENROLMENT)),
     )
@@ -110,7 +109,6 @@ def fragment(folder: Path, key_file: Path, found: Credentials) -> str:
         ("tls", True),
         ("ca_file", str(here / AUTHORITY)),
         ("cert_file", str(here / CERTIFICATE)),
-        ("key_file", str(key_file.absolute())),
     )
     head = "# Written by `edge-agent enrol`, and written again by it: what differs here belongs into a later file.\n\n"
     return f"{head}{table(top)}\n[broker]\n{table(broker)}"

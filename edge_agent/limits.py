@@ -64,3 +64,7 @@ ROUND_GRACE_SECONDS: Final = 90.0
 """How much later than it is due a loop may turn before the watchdog's beat stops."""
 STATE_PROBLEM_CHARS_MAX: Final = 2_000
 """What the state topic says of a broken configuration, at most."""
+RENEWAL_LOOK_SECONDS: Final = 3_600.0
+"""How often it is looked whether the certificate is due."""
+RENEWAL_RETRY_SECONDS: Final = 900.0
+"""About how long lies between two attempts to renew it."""

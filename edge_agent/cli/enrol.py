@@ -12,40 +12,27 @@ from typing import Final
 
 from edge_agent.cli.exits import Exit
 from edge_agent.config import load
-from edge_agent.enrolment import (
-    AUTHORITY,
-    Enrolment,
-    EnrolmentUnusable,
-    fragment,
-    keep,
-    keep_certificate,
-    keep_fragment,
-    own_as_folder,
-)
+from edge_agent.enrolment import fragment, keep, keep_certificate, keep_fragment, own_as_folder
 from edge_agent.identity import make_key, read_signing_key
 from edge_agent.invalid import ConfigInvalid
+from edge_agent.renewal import ask, credentials, exit_of, renewed
 from edge_agent.settings import AgentSettings
 from shared.claim import ClaimCode
 from shared.effects.https import Https, parsed
-from shared.enrolment import AUTHORITY_PATH, ENROL_PATH, RENEW_PATH, Claim, Credentials, Renewal, Standing
-from shared.errors import HttpsRefused, HttpsUnreachable, InvalidRecord, Refused
+from shared.enrolment import AUTHORITY_PATH, ENROL_PATH, Claim, Credentials, Standing
+from shared.errors import HttpsError, HttpsUnreachable, InvalidRecord
 from shared.key import SigningKey
 
 POLL_SECONDS: Final = 5.0
-_BUSY: Final = (429, 503)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where this gateway's key lies, and with it everything that enrolment leaves behind."""
+    """Where things lie: the configuration, the key, and the folder of everything that enrolment leaves behind."""
 
     config: Path
     key_file: Path
-
-    @property
-    def folder(self) -> Path:
-        """The folder of all of it."""
-        return self.key_file.parent
+    folder: Path
 
 
 def enrol(url: str, code: str, config: Path, flags: Sequence[str], *, wait: bool) -> Exit:
@@ -63,15 +50,12 @@ def enrol(url: str, code: str, config: Path, flags: Sequence[str], *, wait: bool
         if authority is None:
             return Exit.REFUSED
         server = Https(url, authority=authority)
-        found = _credentials(server.post(ENROL_PATH, Claim.signed(typed.secret, key).body))
+        found = credentials(server.post(ENROL_PATH, Claim.signed(typed.secret, key).body))
         written = keep(place.folder, place.key_file, found, url=url, key=key.public.id, authority=authority)
-        written += keep_fragment(place.config, fragment(place.folder, place.key_file, found))
-    except HttpsUnreachable as error:
+        written += keep_fragment(place.config, fragment(place.folder, found))
+    except HttpsError as error:
         sys.stderr.write(f"{error}\n")
-        return Exit.TRY_AGAIN
-    except HttpsRefused as error:
-        sys.stderr.write(f"{error}\n")
-        return Exit.TRY_AGAIN if error.status in _BUSY else Exit.REFUSED
+        return Exit(exit_of(error))
     for path in written:
         sys.stderr.write(f"wrote {path}\n")
     _warn_of_overrides(place, flags, found)
@@ -81,39 +65,28 @@ def enrol(url: str, code: str, config: Path, flags: Sequence[str], *, wait: bool
 def renew(config: Path, flags: Sequence[str]) -> Exit:
     """This gateway's certificate is a lasting one of its present key; raises NotEnrolled."""
     settings = load(config, environment=os.environ, flags=flags).settings
-    enrolment = Enrolment.read(settings.enrolment_file)
-    place = Place(config=config, key_file=settings.key_file)
-    key = read_signing_key(settings.key_file)
-    folder = (settings.enrolment_file or settings.key_file).parent
     try:
-        authority = (folder / AUTHORITY).read_text(encoding="ascii")
-        found = _ask_again(Https(enrolment.url, authority=authority), enrolment.gateway, key)
-        keep_certificate(folder, place.key_file, found, url=enrolment.url, key=key.public.id)
-    except OSError as error:
-        raise EnrolmentUnusable(f"{folder / AUTHORITY} cannot be read: {error.strerror}; enrol again") from error
-    except HttpsUnreachable as error:
+        found = renewed(settings.enrolment_file, settings.key_file)
+    except HttpsError as error:
         sys.stderr.write(f"{error}\n")
-        return Exit.TRY_AGAIN
-    except HttpsRefused as error:
-        sys.stderr.write(f"{error}\n")
-        return Exit.TRY_AGAIN if error.status in _BUSY else Exit.REFUSED
+        return Exit(exit_of(error))
     print(f"{found.gateway}: {found.standing}, certificate until {_day(found.ends_at)}, due {_day(found.renew_at)}")
     return Exit.OK
 
 
 def _place(config: Path, flags: Sequence[str]) -> Place:
     """Where the key lies; a gateway that has no configuration yet, or no name, is one that enrols."""
-    if not config.exists():
-        return Place(config=config, key_file=AgentSettings(gateway="unnamed").key_file)
-    named = load(config, environment=os.environ, flags=(*flags, "gateway=unnamed")).settings
-    return Place(config=config, key_file=named.key_file)
+    known = AgentSettings(gateway="unnamed")
+    if config.exists():
+        known = load(config, environment=os.environ, flags=(*flags, "gateway=unnamed")).settings
+    return Place(config=config, key_file=known.key_file, folder=known.spool_path.parent)
 
 
 def _key(place: Place) -> SigningKey:
     if place.key_file.exists():
         return read_signing_key(place.key_file)
     with contextlib.suppress(OSError):  # `make_key` says what is wrong with it.
-        place.folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        place.key_file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     key = make_key(place.key_file)
     own_as_folder(place.key_file)
     sys.stderr.write(f"made {place.key_file}: it never leaves this gateway\n")
@@ -136,17 +109,6 @@ def _authority(url: str, code: ClaimCode) -> str | None:
     return None
 
 
-def _credentials(body: object) -> Credentials:
-    found = Credentials.read(body)
-    if isinstance(found, Refused):
-        raise HttpsUnreachable(f"the collector's answer cannot be used: {found.reason}; is it of this version?")
-    return found
-
-
-def _ask_again(server: Https, gateway: str, key: SigningKey) -> Credentials:
-    return _credentials(server.post(RENEW_PATH, Renewal.signed(gateway, key).body))
-
-
 def _awaited(server: Https, place: Place, key: SigningKey, found: Credentials, *, url: str, wait: bool) -> Exit:
     """People compare the words; until they have, the key stays pending."""
     words = key.public.words
@@ -165,12 +127,10 @@ def _awaited(server: Https, place: Place, key: SigningKey, found: Credentials, *
         )
         time.sleep(POLL_SECONDS)
         try:
-            found = _ask_again(server, found.gateway, key)
+            found = ask(server, found.gateway, key)
             why = ""
-        except HttpsUnreachable as error:
-            why = f" ({error})"
-        except HttpsRefused as error:
-            if error.status not in _BUSY:
+        except HttpsError as error:
+            if exit_of(error) == Exit.REFUSED:
                 line.end()
                 sys.stderr.write(f"{error}\n")
                 return Exit.REFUSED

@@ -1,18 +1,23 @@
 """A running agent with everything around it: signals, the door, the service manager, reload."""
 
 import asyncio
+import dataclasses
 import logging
 import os
 import random
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from edge_agent.agent import Agent
+from edge_agent.certificate import CertificateKeeper
 from edge_agent.cli.exits import Exit
 from edge_agent.cli.watched import WatchedLink
 from edge_agent.disk import FileDisk
+from edge_agent.enrolment import Enrolment
 from edge_agent.identity import KeyUnusable, read_public_key, read_signing_key
 from edge_agent.invalid import ConfigInvalid
 from edge_agent.last_good import LastGood
@@ -56,6 +61,13 @@ class Running:
         self._turn = asyncio.Lock()
         self._clock = SystemClock(trusted=settings.wall_clock == "trusted")
         self._dates_checked = _dates_checked(self._clock)
+        self._certificate = CertificateKeeper(
+            clock=self._clock,
+            random=random.SystemRandom(),
+            read=lambda: Enrolment.read(self._settings.enrolment_file),
+            key_id=lambda: read_signing_key(self._settings.key_file).public.id,
+            renew=self._renew,
+        )
         self._link = self._new_link(settings)
         self._receipt_keys = _receipt_keys(settings)
         self._sources = {each.name: _source(each, self._clock) for each in settings.sources}
@@ -81,7 +93,9 @@ class Running:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, lambda: asked.append(asyncio.ensure_future(self._stop())))
         loop.add_signal_handler(signal.SIGHUP, lambda: asked.append(asyncio.ensure_future(self.reload())))
-        beside = [asyncio.ensure_future(work) for work in (self._keep_door(), self._tell_manager())]
+        beside = [
+            asyncio.ensure_future(work) for work in (self._keep_door(), self._tell_manager(), self._keep_certificate())
+        ]
         self._serve_status()
         try:
             await self._agent.run()
@@ -212,9 +226,26 @@ class Running:
                 self._notifier.status(summary(found, self._clock.utc_ms()))
             await asyncio.sleep(pause)
 
+    async def _keep_certificate(self) -> None:
+        if self._settings.enrolment_file is not None:
+            await self._certificate.keep()
+
+    async def _renew(self) -> str:
+        """Renew in a child that is gone afterwards; why not, or nothing."""
+        arguments = ("-m", "edge_agent.renewal", str(self._settings.enrolment_file), str(self._settings.key_file))
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, *arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        said = (await child.communicate())[1].decode("utf-8", "replace").strip()
+        return said.rpartition("\n")[2] or f"it ended with {child.returncode}" if child.returncode else ""
+
     def _new_link(self, settings: AgentSettings) -> WatchedLink:
-        real = MqttLink(settings.broker, settings.gateway, dates_checked=self._dates_checked)
-        return WatchedLink(real, self._clock)
+        broker = settings.broker
+        if broker.cert_file is not None and broker.key_file is None:
+            # The key that signs is the key that the certificate is for.
+            broker = dataclasses.replace(broker, key_file=settings.key_file)
+        real = MqttLink(broker, settings.gateway, dates_checked=self._dates_checked)
+        return WatchedLink(real, self._clock, self._certificate.refused)
 
 
 def memory_bytes() -> int:

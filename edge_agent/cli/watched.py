@@ -1,19 +1,20 @@
 """A link that remembers how it stands, for people who ask."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 from shared.effects.clock import Clock
 from shared.effects.link import Link, Session, Will
-from shared.errors import LinkError
+from shared.errors import CertificateRefused, LinkError
 
 
 class WatchedLink:
     """A link that remembers how it stands, for people who ask."""
 
-    def __init__(self, link: Link, clock: Clock) -> None:
+    def __init__(self, link: Link, clock: Clock, certificate_refused: Callable[[], None]) -> None:
         self._link = link
+        self._certificate_refused = certificate_refused
         self._clock = clock
         self._since_ms = clock.boot_ms()
         self._up = False
@@ -33,6 +34,8 @@ class WatchedLink:
                 yield session
         except LinkError as error:
             self._became(up=False, why=str(error))
+            if isinstance(error, CertificateRefused):
+                self._certificate_refused()
             raise
         finally:
             if self._up:

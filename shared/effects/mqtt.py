@@ -10,14 +10,14 @@ import logging
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
-from typing import Final
+from typing import ClassVar, Final
 
 import aiomqtt
 
 from shared.effects.broker import BrokerSettings
 from shared.effects.link import Message, Session, Will
 from shared.effects.wire import Ended, Wire, plain_reason
-from shared.errors import LinkLost, LinkRefused
+from shared.errors import CertificateRefused, LinkLost, LinkRefused
 
 __all__ = ["BrokerSettings", "MqttLink"]
 
@@ -28,6 +28,17 @@ _LOG: Final = logging.getLogger("meterseal.mqtt")
 _LOG.setLevel(logging.CRITICAL)  # What paho logs is said better by the one sentence of a LinkError.
 _NO_CHECK_TIME: Final = 0x200000
 """OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which the ssl module does not name."""
+
+_ALERTS: Final = {
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "it has expired",
+    "SSLV3_ALERT_CERTIFICATE_REVOKED": "it is revoked",
+    "TLSV1_ALERT_UNKNOWN_CA": "it is of a certificate authority that the broker does not know",
+    "SSLV3_ALERT_BAD_CERTIFICATE": "it is damaged or not for clients",
+    "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE": "it is not for clients",
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "it cannot be checked",
+}
+"""What a broker says of a client's certificate. Source: RFC 8446, section 6.2, by OpenSSL's names."""
+_NO_CERTIFICATE: Final = "TLSV13_ALERT_CERTIFICATE_REQUIRED"
 
 
 class MqttLink:
@@ -49,10 +60,13 @@ class MqttLink:
         self._client_id = client_id
         self._dates_checked = dates_checked
         self._durable = durable
+        self._alerts: list[str] = []
+        """What the broker has said of TLS in this attempt: with TLS 1.3 that comes after the handshake."""
 
     @contextlib.asynccontextmanager
     async def session(self, *, will: Will | None = None) -> AsyncIterator[Session]:
         """Connect; raises LinkRefused with one sentence that says why, LinkLost while inside."""
+        self._alerts.clear()
         client = self._client(will)
         wire = Wire(client)
         session = _MqttSession(wire, self._user, self._where)
@@ -105,7 +119,7 @@ class MqttLink:
             context = ssl.create_default_context(cafile=settings.ca_file)
         except (OSError, ssl.SSLError) as error:
             raise LinkRefused(f"the CA file {settings.ca_file} cannot be used: {plain_reason(error)}") from error
-        context.sslsocket_class = _TidySocket
+        context.sslsocket_class = type("_Socket", (_TidySocket,), {"alerts": self._alerts})
         try:
             if settings.cert_file is not None:
                 context.load_cert_chain(settings.cert_file, settings.key_file)
@@ -126,9 +140,22 @@ class MqttLink:
             entering.add_done_callback(functools.partial(_dropped, wire))
             raise
         except aiomqtt.MqttError as error:
-            raise LinkRefused(self._sentence(error)) from error
+            raise self._refusal(error) from error
         except ValueError as error:  # A label that IDNA cannot spell.
             raise LinkRefused(f"the broker's name {self._settings.host[:64]} is no host name") from error
+
+    def _refusal(self, error: aiomqtt.MqttError) -> LinkRefused:
+        why = next((_ALERTS[alert] for alert in self._alerts if alert in _ALERTS), None)
+        if why is not None:
+            return CertificateRefused(f"the broker at {self._where} refuses this client's certificate: {why}")
+        if _NO_CERTIFICATE in self._alerts:
+            named = "set broker.cert_file" if self._settings.cert_file is None else "it did not get this one"
+            return LinkRefused(f"the broker at {self._where} lets in clients with a certificate alone: {named}")
+        cause = error.__cause__ or error.__context__
+        # A broker that closes at once may do so before its alert is read.
+        silent = isinstance(error, Ended) and (cause is None or isinstance(cause, ConnectionError))
+        maybe = silent and self._settings.cert_file is not None
+        return (CertificateRefused if maybe else LinkRefused)(self._sentence(error))
 
     def _sentence(self, error: aiomqtt.MqttError) -> str:
         """One sentence for people that says why the broker did not let this client in."""
@@ -184,13 +211,25 @@ class MqttLink:
 
 
 class _TidySocket(ssl.SSLSocket):
-    """Closes itself when the handshake fails; paho would leave that to the garbage collector."""
+    """Closes itself when the handshake fails, which paho would leave to the garbage collector; keeps what TLS says."""
+
+    alerts: ClassVar[list[str]] = []
 
     def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 (the ssl module's signature)
         try:
             super().do_handshake(block)
         except OSError:
             self.close()
+            raise
+
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        try:
+            return super().recv(buflen, flags)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError as error:
+            # paho makes of it that the connection was lost, and no more.
+            self.alerts.append(error.reason or "")
             raise
 
 

@@ -138,7 +138,12 @@ class Wire:
             raise ConnectionAbortedError(self.ended)
         self._outer._on_socket_open(client, userdata, sock)  # noqa: SLF001
         # After aiomqtt's own reader, which this one replaces: it reads one packet a turn of the loop.
-        self._loop.call_soon_threadsafe(self._loop.add_reader, sock.fileno(), self._read)
+        self._loop.call_soon_threadsafe(self._watch, sock)
+
+    def _watch(self, sock: Any) -> None:
+        # A broker that refuses at once may have closed it by now.
+        if sock.fileno() >= 0 and self.ended is None:
+            self._loop.add_reader(sock.fileno(), self._read)
 
     def _read(self) -> None:
         try:
