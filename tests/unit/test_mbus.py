@@ -4,18 +4,21 @@ import asyncio
 import struct
 from collections.abc import AsyncIterator, Callable, Sequence
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edge_agent.invalid import InvalidSetting
 from edge_agent.reading import Kind, Reading, SourceDown, absent_of
+from edge_agent.settings import AgentSettings
 from edge_agent.sources import mbus
 from edge_agent.sources.choice import source_of
 from edge_agent.sources.mbus import MbusChannel, MbusSettings, MbusSource
 from edge_agent.sources.mbus_frame import Address, address_of
 from edge_agent.sources.mbus_record import Malformed, Record, answer_of
 from edge_agent.sources.obis_channel import steps_in
+from edge_agent.sources.replay import ReplayChannel, ReplaySettings
 from shared.effects.clock import SystemClock
 from tests import telegrams
 from tests.meter_peers import Line, MbusBus, MbusMeter, TcpLine, line_of, running
@@ -341,6 +344,21 @@ def test_no_two_channels_have_one_name() -> None:
     for channels in ((), (channel("1"), channel("1"))):
         with pytest.raises(InvalidSetting, match="channels"):
             MbusSettings(host="h", port=1, channels=channels)
+
+
+def test_each_customer_on_a_bus_may_have_a_log() -> None:
+    """P20: evidence shows whole lines, so flats on one bus do not share any."""
+    settings = MbusSettings(host="h", port=1, log="house", channels=(channel("1", log="flat-1"), channel("2")))
+    assert settings.logs == {"flat-1", "house"}
+    assert [spec.log for spec in MbusSource(settings, SystemClock()).channels] == ["flat-1", "house"]
+    AgentSettings(gateway="gw-1", sources=(settings,))
+    replay = ReplaySettings(
+        log="flat-1",
+        path=Path("r"),
+        channels=(ReplayChannel(device="d", meter="m", unit="By", rate_max=1),),
+    )
+    with pytest.raises(InvalidSetting, match="a replay needs a log of its own"):
+        AgentSettings(gateway="gw-1", sources=(settings, replay))
 
 
 def test_joules_become_watt_hours_exactly() -> None:
