@@ -18,6 +18,7 @@ from edge_agent.sources.mbus import MbusSettings
 from edge_agent.sources.modbus_settings import ModbusSettings
 from edge_agent.sources.mqtt_settings import MqttSettings
 from edge_agent.sources.netdev import NetdevSettings
+from edge_agent.sources.ocmf_settings import OcmfSettings
 from edge_agent.sources.proc import ProcSettings
 from edge_agent.sources.pulse import PulseSettings
 from edge_agent.sources.replay import ReplaySettings
@@ -39,6 +40,7 @@ SourceSettings = (
     | SmlSettings
     | D0Settings
     | MbusSettings
+    | OcmfSettings
 )
 """One kind of source a file; `type` tells them apart."""
 

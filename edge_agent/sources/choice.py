@@ -10,6 +10,7 @@ from edge_agent.sources.modbus import ModbusSource
 from edge_agent.sources.modbus_settings import ModbusSettings
 from edge_agent.sources.mqtt_settings import MqttSettings
 from edge_agent.sources.netdev import NetdevSettings, NetdevSource
+from edge_agent.sources.ocmf_settings import OcmfSettings
 from edge_agent.sources.proc import ProcSettings, ProcSource
 from edge_agent.sources.pulse import PulseSettings, PulseSource
 from edge_agent.sources.replay import ReplaySettings, ReplaySource
@@ -44,3 +45,7 @@ def source_of(settings: SourceSettings, clock: Clock) -> Source:
             return d0_source(settings, clock)
         case MbusSettings():
             return MbusSource(settings, clock)
+        case OcmfSettings():
+            from edge_agent.sources.ocmf import OcmfSource  # noqa: PLC0415 - loaded only where it is configured.
+
+            return OcmfSource(settings, clock)

@@ -36,6 +36,7 @@ from edge_agent.sources.modbus_settings import ModbusDevice, ModbusSettings
 from edge_agent.sources.mqtt_settings import MqttChannel, MqttDevice, MqttSettings
 from edge_agent.sources.netdev import NetdevSettings
 from edge_agent.sources.obis_channel import ObisChannel
+from edge_agent.sources.ocmf_settings import OcmfMeter, OcmfSettings
 from edge_agent.sources.proc import ProcSettings
 from edge_agent.sources.pulse import PulseInput, PulseSettings
 from edge_agent.sources.replay import ReplayChannel, ReplaySettings
@@ -163,6 +164,7 @@ TABLES: Final = {
     "netdev": options_of(NetdevSettings, without=COMMON),
     "proc": options_of(ProcSettings, without=COMMON),
     "exec": options_of(ExecSettings, without=COMMON),
+    "ocmf": options_of(OcmfSettings, without=COMMON) | options_of(OcmfMeter, "meters."),
     "pulse": options_of(PulseSettings, without=COMMON) | options_of(PulseInput, "inputs."),
     "replay": options_of(ReplaySettings, without=COMMON) | options_of(ReplayChannel, "channels."),
     "modbus": options_of(ModbusSettings, without=COMMON)
