@@ -10,11 +10,14 @@ import json
 import logging
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from edge_agent import kept
+from edge_agent.commands import Commands
 from edge_agent.disk import Disk
+from edge_agent.failing import one_failure
+from edge_agent.keyring import Keyring, MemoryKeyring
 from edge_agent.limits import (
     BACKLOG_LINES_MAX,
     KEEPER_SECONDS_MIN,
@@ -23,16 +26,16 @@ from edge_agent.limits import (
     STATE_PROBLEM_CHARS_MAX,
     STOP_SECONDS_MAX,
 )
-from edge_agent.loss import declare_loss
 from edge_agent.meter_state import Metered, MeterState
 from edge_agent.metering import Metering, SpecChanged
+from edge_agent.orders import Orders
 from edge_agent.polling import Polling, remind
 from edge_agent.reading import CommittedSource, Reading, Source, absent_of
-from edge_agent.sealed import Author, config_hash
+from edge_agent.sealing import AGENT, Sealing
 from edge_agent.settings import AgentSettings
+from edge_agent.signing import Signing
 from edge_agent.spool import Spool
-from edge_agent.timekeeping import Tick
-from edge_agent.uplink import ONLINE, Uplink
+from edge_agent.uplink import ONLINE, Obey, Uplink
 from shared.effects.clock import Clock
 from shared.effects.link import Link
 from shared.errors import InvalidRecord, Refused
@@ -40,7 +43,6 @@ from shared.key import PublicKey, SigningKey
 from shared.liveness import Pulse
 
 _LOG: Final = logging.getLogger(__name__)
-AGENT: Final = "meterseal 0.1.0"
 
 
 class Agent:
@@ -59,10 +61,14 @@ class Agent:
         random: random.Random,
         memory_bytes: Callable[[], int] | None = None,
         config_problem: str = "",
+        recovery_keys: Sequence[PublicKey] = (),
+        keyring: Keyring | None = None,
+        interval_pinned: bool = False,
     ) -> None:
+        """Without a keyring, later keys than `key` end with the process."""
         self._settings = settings
-        self._key = key
-        self._receipt_keys = tuple(receipt_keys)
+        self._signing = Signing(keyring or MemoryKeyring(key), random, receipt_keys)
+        self._recovery_keys = tuple(recovery_keys)
         self._sources = tuple(sources)
         self._specs = tuple(spec for source in self._sources for spec in source.channels)
         self._clock = clock
@@ -80,20 +86,29 @@ class Agent:
             caught_up=self._end_history,
             has_room=lambda: self._spool.waiting_count < BACKLOG_LINES_MAX and self._spool.has_room(),
         )
+        self._sealing = Sealing(
+            settings,
+            self._specs,
+            signing=self._signing,
+            clock=clock,
+            random=random,
+            interval_pinned=interval_pinned,
+            committed=self._is_committed,
+            sealed=self._is_sealed,
+        )
+        self._interval_pinned = interval_pinned
         self._stopping = asyncio.Event()
         self._finished = asyncio.Event()
-        self._committed_ms = 0
         self._opened = self._making_room = False
         self._group: asyncio.TaskGroup
         self._sending: asyncio.Task[None]
-        self._spool: Spool
-        self._metering: Metering
+        self._commands: Commands
         self._uplink: Uplink
 
     async def run(self) -> None:
         """Meter, seal and send until `stop`; raises DatabaseError, SpoolFull when the disk fails or is full."""
         try:
-            self._open_spool()
+            self._sealing.open(self._disk)
             try:
                 if not self._spool.has_room():
                     await self._make_room()
@@ -123,6 +138,10 @@ class Agent:
             "making_room": self._making_room,
             "gateway": self._settings.gateway,
             "epoch": self._spool.epoch,
+            "key": self._signing.current.public.id,
+            "rotating": self._signing.rotating,
+            "interval": [*self._sealing.interval],
+            "interval_asked": self._spool.kept(kept.INTERVAL),
             "synchronised": self._clock.synchronised(),
             "backlog_lines": self._spool.waiting_count,
             "backlog_oldest": self._spool.waiting_oldest_sealed_at(),
@@ -141,7 +160,19 @@ class Agent:
 
     def preview(self, reading: Reading) -> tuple[MeterState, Metered] | None:
         """What a live reading would turn out to be; nothing is changed."""
-        return self._metering.preview(reading, self._tick()) if self._opened else None
+        return self._metering.preview(reading, self._sealing.tick()) if self._opened else None
+
+    def rotate_key(self) -> str:
+        """Go on with a new key from now on; returns its id. Raises DatabaseError, SpoolFull, KeyUnusable."""
+        return self._sealing.rotate_key()
+
+    @property
+    def _spool(self) -> Spool:
+        return self._sealing.spool
+
+    @property
+    def _metering(self) -> Metering:
+        return self._sealing.metering
 
     def pulses(self) -> Mapping[str, Pulse]:
         """What must go on turning while this agent lives: making room, else committing and reading each source."""
@@ -186,28 +217,25 @@ class Agent:
         gone = [source for source in self._sources if source not in sources]
         new = [source for source in sources if source not in self._sources]
         await self._polling.end(gone)
-        if not self._seal_due():
-            self._commit()
+        if not self._sealing.seal_due():
+            self._sealing.commit()
         for source in gone:
             await source.close()
         self._settings, self._sources = settings, sources
         self._specs = tuple(spec for source in sources for spec in source.channels)
-        step, count = settings.step_seconds, settings.interval_count
-        self._metering.reconfigure(self._specs, step=step, count=count, tick=self._tick())
-        self._spool.reconfigure(Author(agent=AGENT, config=config_hash(step, count, self._specs)))
+        self._sealing.reconfigure(settings, self._specs)
         self._config_problem, self._safe_mode = "", False
-        if not self._seal_due():
-            self._commit()
         remind(new, self._metering)
         for source in new:
             self._polling.begin(source, self._group)
         self._link = link or self._link
-        self._receipt_keys = self._receipt_keys if keys is None else tuple(keys)
+        if keys is not None:
+            self._signing.configure(keys)
         if link is None and keys is None:
             self._uplink.announce()
         else:
             await self._end_sending()
-            self._uplink = self._new_uplink(self._begin_epoch)
+            self._uplink = self._new_uplink(self._sealing.begin_epoch, self._commands.obey)
             self._sending = self._group.create_task(self._uplink.run())
 
     async def _end_sending(self) -> None:
@@ -217,54 +245,52 @@ class Agent:
         self._sending.cancel()
 
     async def _serve(self) -> None:
-        async with _one_failure(), asyncio.TaskGroup() as self._group:
+        async with one_failure(), asyncio.TaskGroup() as self._group:
             self._sending = self._group.create_task(self._uplink.run())
             for source in self._sources:
                 self._polling.begin(source, self._group)
             keeping = self._group.create_task(self._keep())
             self._group.create_task(self._end_when_asked(keeping))
 
-    def _open_spool(self) -> None:
-        settings = self._settings
-        self._spool = Spool.open(
-            self._disk,
-            gateway=settings.gateway,
-            key=self._key,
-            author=Author(agent=AGENT, config=config_hash(settings.step_seconds, settings.interval_count, self._specs)),
-            random=self._random,
-            bytes_max=settings.spool_bytes_max,
-        )
-
     def _start(self) -> None:
-        settings, tick = self._settings, self._tick()
-        snapshot = self._spool.snapshot()
-        step, count = settings.step_seconds, settings.interval_count
-        if snapshot is None:
-            self._metering = Metering(self._specs, step=step, count=count, tick=tick)
-        else:
-            self._metering = Metering.restore(snapshot, self._specs, step=step, count=count, tick=tick)
-        self._uplink = self._new_uplink(self._begin_epoch)
-        if self._spool.contradicted:
-            self._begin_epoch()
-        else:
-            if snapshot is None:
-                self._metering.declare(declare_loss(self._spool.last_usage, self._specs, tick))
-            self._spool.seal(self._metering.due(tick), self._metering.snapshot())
-        self._committed_ms = tick.boot_ms
+        # Before anything is sealed: what it wakes is there.
+        self._commands = self._new_commands()
+        self._uplink = self._new_uplink(self._sealing.begin_epoch, self._commands.obey)
+        self._sealing.start()
         remind(self._sources, self._metering)
         self._opened = True
         _LOG.info(
             "event=agent_started gateway=%s epoch=%s origin=%s waiting_lines=%d",
-            settings.gateway,
+            self._settings.gateway,
             self._spool.epoch,
             self._spool.origin,
             self._spool.waiting_count,
         )
 
-    def _new_uplink(self, on_contradicted: Callable[[], None]) -> Uplink:
+    def _new_commands(self) -> Commands:
+        orders = Orders(
+            settings=lambda: self._settings,
+            pinned=self._interval_pinned,
+            spool=self._spool,
+            signing=self._signing,
+            polling=self._polling,
+            uplink=lambda: self._uplink,
+            rotate=self._sealing.rotate_key,
+            cut=self._sealing.cut,
+        )
+        return Commands(
+            spool=self._spool,
+            signing=self._signing,
+            recovery_keys=self._recovery_keys,
+            clock=self._clock,
+            do=orders.do,
+        )
+
+    def _new_uplink(self, on_contradicted: Callable[[], None], obey: Obey | None = None) -> Uplink:
         return Uplink(
             spool=self._spool,
-            receipt_keys=self._receipt_keys,
+            receipt_keys=self._signing.receipt_keys,
+            obey=obey,
             clock=self._clock,
             link=self._link,
             random=self._random,
@@ -282,7 +308,7 @@ class Agent:
         # A contradiction is remembered by the spool; the new epoch begins with the metering.
         uplink = self._new_uplink(lambda: None)
         self._making_room = True
-        async with _one_failure(), asyncio.TaskGroup() as group:
+        async with one_failure(), asyncio.TaskGroup() as group:
             sending = group.create_task(uplink.run())
             while not self._spool.has_room() and not self._stopping.is_set():
                 self._rounds["room"] += 1
@@ -293,7 +319,7 @@ class Agent:
             sending.cancel()
 
     def _observe(self, source: Source, readings: Sequence[Reading]) -> None:
-        refused = self._metering.observe(readings, self._tick())
+        refused = self._metering.observe(readings, self._sealing.tick())
         for reading in refused[:1]:
             _LOG.warning(
                 "event=readings_refused source=%s count=%d first=%s.%s",
@@ -302,73 +328,48 @@ class Agent:
                 reading.device,
                 reading.meter,
             )
-        if not self._seal_due() and any(reading.utc is not None for reading in readings):
-            self._commit()
+        if not self._sealing.seal_due() and any(reading.utc is not None for reading in readings):
+            self._sealing.commit()
 
     def _source_failed(self, source: Source) -> None:
-        self._metering.source_failed(source.channels, self._tick())
-        self._seal_due()
+        self._metering.source_failed(source.channels, self._sealing.tick())
+        self._sealing.seal_due()
 
     def _end_history(self, source: Source) -> None:
         for log in sorted({spec.log for spec in source.channels}):
             self._metering.caught_up(log)
-        self._seal_due()
+        self._sealing.seal_due()
 
     async def _keep(self) -> None:
         """Seal every window when it ends, and commit in between."""
         commit_ms = self._settings.commit_seconds * 1_000
         while True:
             now_ms = self._clock.boot_ms()
-            until_ms = min(self._metering.next_due_ms(), self._committed_ms + commit_ms)
+            until_ms = min(self._metering.next_due_ms(), self._sealing.committed_ms + commit_ms)
             await self._clock.sleep(max(KEEPER_SECONDS_MIN, (until_ms - now_ms) / 1_000))
-            sealed = self._seal_due()
-            if not sealed and self._clock.boot_ms() >= self._committed_ms + commit_ms:
-                self._commit()
+            sealed = self._sealing.seal_due()
+            if not sealed and self._clock.boot_ms() >= self._sealing.committed_ms + commit_ms:
+                self._sealing.commit()
+            if self._signing.finish():
+                _LOG.info("event=rotation_receipted")
 
-    def _seal_due(self) -> bool:
-        due = self._metering.due(self._tick())
-        if due:
-            self._spool.seal(due, self._metering.snapshot())
-            self._is_committed()
-            self._uplink.wake()
-        return bool(due)
-
-    def _commit(self) -> None:
-        self._spool.commit(self._metering.snapshot())
-        self._is_committed()
+    def _is_sealed(self) -> None:
+        self._uplink.wake()
 
     def _is_committed(self) -> None:
-        self._committed_ms = self._clock.boot_ms()
         self._rounds["commit"] += 1
         for source in self._sources:
             if isinstance(source, CommittedSource):
                 source.committed()
 
-    def _begin_epoch(self) -> None:
-        self._metering.new_epoch()
-        births = self._metering.due(self._tick())
-        self._spool.begin_epoch(births, self._metering.snapshot(), random=self._random)
-        self._committed_ms = self._clock.boot_ms()
-        self._uplink.wake()
-        _LOG.error("event=epoch_begun epoch=%s", self._spool.epoch)
-
     async def _end_when_asked(self, keeping: asyncio.Task[None]) -> None:
         await self._stopping.wait()
         keeping.cancel()
         await self._polling.end(self._sources)
-        self._commit()
+        self._sealing.commit()
         await self._end_sending()
         for source in self._sources:
             await source.close()
-
-    def _tick(self) -> Tick:
-        clock = self._clock
-        return Tick(
-            boot_ms=clock.boot_ms(),
-            utc_ms=clock.utc_ms(),
-            synchronised=clock.synchronised(),
-            boot_id=clock.boot_id(),
-        )
 
     def _health(self) -> Mapping[str, Any]:
         return {
@@ -383,12 +384,3 @@ class Agent:
             return ONLINE
         problem = self._config_problem[:STATE_PROBLEM_CHARS_MAX]
         return json.dumps({"state": "online", "config": problem}, separators=(",", ":")).encode()
-
-
-@asynccontextmanager
-async def _one_failure() -> AsyncIterator[None]:
-    """One failure ends the agent; what else fell in the same moment followed from it."""
-    try:
-        yield
-    except BaseExceptionGroup as failures:
-        raise failures.exceptions[0] from None

@@ -45,6 +45,12 @@ DRAIN_DELAY_SECONDS_MAX: Final = 30.0
 OUTAGE_SECONDS_MIN: Final = 60.0
 """What is shorter is no outage and needs no delay."""
 HEALTH_SECONDS: Final = 60.0
+COMMAND_ANSWERS_MAX: Final = 16
+"""Answers to commands that are kept, to be given again."""
+COMMANDS_WAITING_MAX: Final = 8
+"""Commands heard and not yet done; further ones are dropped, and the collector sends them again."""
+SEND_AGAIN_RANGES_MAX: Final = 16
+"""Ranges of lines that commands have asked for and that are not sent yet; further ones push the first out."""
 PUBLISH_SECONDS_MAX: Final = 30.0
 """A broker that takes longer to acknowledge has lost the session."""
 

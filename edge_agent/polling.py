@@ -53,6 +53,12 @@ class Polling:
         await _ended([self._polls.pop(source.name) for source in sources])
         self.down = {name: why for name, why in self.down.items() if name in self._polls}
 
+    async def read_all(self) -> list[str]:
+        """Read every live source once, now; returns the names of those that could not be."""
+        polled = [poll.source for poll in self._polls.values() if not isinstance(poll.source, HistoricSource)]
+        read = await asyncio.gather(*(self._read(source) for source in polled))
+        return [source.name for source, good in zip(polled, read, strict=True) if not good]
+
     def pulses(self) -> Mapping[str, Pulse]:
         """Each source's rounds, and how long one may take."""
         return {

@@ -14,7 +14,7 @@ from edge_agent.salvage import Salvaged, salvage
 from edge_agent.sealed import SealedLine
 from shared.effects.database import Database
 from shared.errors import DatabaseCorrupt, DatabaseError
-from shared.key import SigningKey
+from shared.key import PublicKey
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class Origin(StrEnum):
     """The last one was damaged; what was readable in it is here."""
 
 
-def recover(disk: Disk, *, gateway: str, key: SigningKey, random: Random) -> tuple[Database, Origin]:
+def recover(disk: Disk, *, gateway: str, keys: Sequence[PublicKey], random: Random) -> tuple[Database, Origin]:
     """Open, check, and where needed create or salvage; raises DatabaseError.
 
     A cut at any moment of it is harmless: as long as the new spool is not created, the next start
@@ -38,7 +38,7 @@ def recover(disk: Disk, *, gateway: str, key: SigningKey, random: Random) -> tup
     database, moved_aside = _opened(disk)
     origin = Origin.KEPT
     if not tables.created(database):
-        files = _salvaged(disk, gateway, key)
+        files = _salvaged(disk, gateway, keys)
         lines = [line for found in files for line in found.lines]
         origin = Origin.SALVAGED if moved_aside else Origin.NEW
         ends = _ends(lines)
@@ -80,8 +80,8 @@ def _replaced(disk: Disk, error: DatabaseCorrupt) -> Database:
     return disk.open()
 
 
-def _salvaged(disk: Disk, gateway: str, key: SigningKey) -> list[Salvaged]:
-    files = [_salvaged_from(opener, gateway, key) for opener in disk.damaged()]
+def _salvaged(disk: Disk, gateway: str, keys: Sequence[PublicKey]) -> list[Salvaged]:
+    files = [_salvaged_from(opener, gateway, keys) for opener in disk.damaged()]
     _LOG.log(
         logging.WARNING if files else logging.INFO,
         "event=spool_created salvaged_lines=%d unreadable_rows=%d",
@@ -91,14 +91,14 @@ def _salvaged(disk: Disk, gateway: str, key: SigningKey) -> list[Salvaged]:
     return files
 
 
-def _salvaged_from(opener: Callable[[], Database], gateway: str, key: SigningKey) -> Salvaged:
+def _salvaged_from(opener: Callable[[], Database], gateway: str, keys: Sequence[PublicKey]) -> Salvaged:
     try:
         database = opener()
     except DatabaseError as error:
         _LOG.warning('event=salvage_failed why="%s"', error)
         return Salvaged()
     try:
-        return salvage(database, gateway=gateway, key=key.public)
+        return salvage(database, gateway=gateway, keys=keys)
     finally:
         database.close()
 

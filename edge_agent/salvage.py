@@ -1,4 +1,4 @@
-"""What is still to be read in a damaged spool: every line that this gateway's own key has signed."""
+"""What is still to be read in a damaged spool: every line that this gateway's own keys have signed."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -29,12 +29,12 @@ class Salvaged:
     """The epoch that the spool was in, where that can be read."""
 
 
-def salvage(database: Database, *, gateway: str, key: PublicKey) -> Salvaged:
+def salvage(database: Database, *, gateway: str, keys: Sequence[PublicKey]) -> Salvaged:
     """Read what can be read; a row that fails is leapt over, in ever longer leaps."""
     lines = []
     unreadable = 0
     for raw in _raws(database):
-        line = verified(raw, gateway=gateway, key=key) if raw is not None else None
+        line = verified(raw, gateway=gateway, keys=keys) if raw is not None else None
         if line is None:
             unreadable += 1
         else:
@@ -42,12 +42,12 @@ def salvage(database: Database, *, gateway: str, key: PublicKey) -> Salvaged:
     return Salvaged(tuple(lines), unreadable, _epoch(database))
 
 
-def verified(raw: object, *, gateway: str, key: PublicKey) -> SealedLine | None:
+def verified(raw: object, *, gateway: str, keys: Sequence[PublicKey]) -> SealedLine | None:
     """The line that these bytes are, if they are one that this gateway sealed."""
     if not isinstance(raw, bytes):
         return None
     line = parse(raw)
-    if isinstance(line, Refused) or not line.verified_by(key):
+    if isinstance(line, Refused) or not any(line.verified_by(key) for key in keys):
         return None
     report = read(line)
     if isinstance(report, Refused) or report.header.gateway != gateway:

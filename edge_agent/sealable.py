@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+from shared.key import SigningKey
 from shared.limits import LINE_BYTES_MAX, LINE_ROWS_MAX
 from shared.report import Cause, Channel, Clock, GapCause, GapRow, UsageRow
 
@@ -50,7 +51,14 @@ class ClockContent:
     offset: int
 
 
-Content = BirthContent | UsageContent | GapContent | ClockContent
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RotateContent:
+    """The gateway's next key, which signs what comes after."""
+
+    next: SigningKey
+
+
+Content = BirthContent | UsageContent | GapContent | ClockContent | RotateContent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from edge_agent.reading import ChannelSpec
-from edge_agent.sealable import BirthContent, ClockContent, GapContent, Sealable, UsageContent
+from edge_agent.sealable import BirthContent, ClockContent, GapContent, RotateContent, Sealable, UsageContent
 from shared.line import hash_of
 from shared.report import (
     Birth,
@@ -20,6 +20,7 @@ from shared.report import (
     Rotate,
     Summary,
     Usage,
+    rotate,
 )
 
 _KIND_OF: Final[dict[type, str]] = {
@@ -92,6 +93,8 @@ def report_of(sealable: Sealable, header: Header, *, author: Author, previous: P
             return Gap(header=header, rows=gaps)
         case ClockContent(offset=offset):
             return ClockLine(header=header, offset=offset)
+        case RotateContent(next=key):
+            return rotate(header, key)
 
 
 def config_hash(step: int, count: int, specs: Sequence[ChannelSpec]) -> str:

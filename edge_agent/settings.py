@@ -45,6 +45,7 @@ SourceSettings = (
 """One kind of source a file; `type` tells them apart."""
 
 COMMIT_SECONDS_MAX: Final = 3_600
+WINDOW_SECONDS_MAX: Final = STEP_SECONDS_MAX * LINE_INTERVALS_MAX
 SPOOL_BYTES_LEAST: Final = 256 * 1024
 _PREFIX_PATTERN: Final = re.compile(r"[A-Za-z0-9_.-]{1,32}(/[A-Za-z0-9_.-]{1,32}){0,7}", re.ASCII)
 
@@ -85,6 +86,8 @@ class AgentSettings:
     """The Ed25519 private key (PEM) that signs every line; `edge-agent key new` makes it."""
     receipt_key_files: tuple[Path, ...] = ()
     """Public keys (PEM) of the collector, any of which may sign a receipt."""
+    recovery_key_files: tuple[Path, ...] = ()
+    """Public keys (PEM) of the operator that lie offline: they sign nothing but a lost receipt key's replacement."""
     enrolment_file: Path | None = None
     """What `edge-agent enrol` left behind: with it, the running agent renews its certificate by itself."""
     prefix: str = PREFIX
@@ -93,6 +96,12 @@ class AgentSettings:
     """The length of an interval."""
     interval_count: int = 15
     """How many intervals one sealed line holds."""
+    step_seconds_min: int = 10
+    """The shortest interval that a command may set."""
+    step_seconds_max: int = 3_600
+    """The longest interval that a command may set."""
+    window_seconds_max: int = 3_600
+    """The longest window, intervals times their length, that a command may set."""
     commit_seconds: int = 60
     """How often the open window is written to disk; 300 spares flash."""
     wall_clock: Literal["kernel", "trusted"] = "kernel"
@@ -117,6 +126,9 @@ class AgentSettings:
         require_fits("prefix", self.prefix, _PREFIX_PATTERN)
         require_within("step_seconds", self.step_seconds, 1, STEP_SECONDS_MAX)
         require_within("interval_count", self.interval_count, 1, LINE_INTERVALS_MAX)
+        require_within("step_seconds_min", self.step_seconds_min, 1, STEP_SECONDS_MAX)
+        require_within("step_seconds_max", self.step_seconds_max, self.step_seconds_min, STEP_SECONDS_MAX)
+        require_within("window_seconds_max", self.window_seconds_max, self.step_seconds_max, WINDOW_SECONDS_MAX)
         require_within("commit_seconds", self.commit_seconds, 1, COMMIT_SECONDS_MAX)
         require_within("drain_delay_seconds", self.drain_delay_seconds, 0, 3_600)
         require_within("reconnect_seconds_max", self.reconnect_seconds_max, 1, 3_600)

@@ -15,17 +15,18 @@ from dataclasses import replace
 from random import Random
 from typing import Any, Final
 
-from edge_agent import tables
+from edge_agent import kept, tables
 from edge_agent.disk import Disk, FileDisk
+from edge_agent.handover import Handover, held_line
 from edge_agent.limits import SPOOL_CHAINS_MAX, SPOOL_FORGET_LINES, SPOOL_ROOM_SHARE
 from edge_agent.receipts import Chain, Heard, HeardAs, follow, judge, successor
 from edge_agent.recovery import Origin, drawn_epoch, recover
-from edge_agent.sealable import Sealable
+from edge_agent.sealable import RotateContent, Sealable
 from edge_agent.sealed import Author, Place, SealedLine, report_of
 from edge_agent.statements import statements
 from shared.effects.database import Database
 from shared.errors import DatabaseFailed, MetersealError
-from shared.key import SigningKey
+from shared.key import PublicKey, SigningKey
 from shared.limits import RECEIPTED_KEEP_SECONDS
 from shared.receipt import Receipt
 from shared.report import Birth, Header, seal_report
@@ -62,15 +63,28 @@ class Spool:
         self._epoch = loaded.epoch
         self._chains = {(chain.log, chain.epoch): chain for chain in loaded.chains}
         self._heard = loaded.heard
+        kept.prepare(database)
+        self.handover: Final = Handover(database)
         self._waiting_count = self._counted()
         self._page_bytes = int(database.execute(self._sql["page_size"])[0][0])
 
     @classmethod
     def open(
-        cls, disk: Disk, *, gateway: str, key: SigningKey, author: Author, random: Random, bytes_max: int
+        cls,
+        disk: Disk,
+        *,
+        gateway: str,
+        key: SigningKey,
+        author: Author,
+        random: Random,
+        bytes_max: int,
+        former: Sequence[PublicKey] = (),
     ) -> "Spool":
-        """Open, check, and where needed create or salvage the spool; raises DatabaseError."""
-        database, origin = recover(disk, gateway=gateway, key=key, random=random)
+        """Open, check, and where needed create or salvage the spool; raises DatabaseError.
+
+        `former` are keys of this gateway whose lines may be in it beside those of `key`.
+        """
+        database, origin = recover(disk, gateway=gateway, keys=(key.public, *former), random=random)
         spool = cls(database, key=key, author=author, bytes_max=bytes_max, origin=origin)
         if spool.gateway != gateway:
             database.close()
@@ -87,6 +101,11 @@ class Spool:
     def epoch(self) -> str:
         """The current epoch: 8 hex digits."""
         return self._epoch
+
+    @property
+    def logs(self) -> list[str]:
+        """The logs that have lines in the current epoch."""
+        return sorted(log for (log, epoch), chain in self._chains.items() if epoch == self._epoch and chain.seq)
 
     @property
     def contradicted(self) -> bool:
@@ -136,15 +155,21 @@ class Spool:
         """Seal lines and store the windows without them, in one transaction; raises SpoolFull, DatabaseError."""
         return self._seal(sealables, snapshot, self._epoch, self._chains)
 
-    def begin_epoch(self, sealables: Sequence[Sealable], snapshot: Any, *, random: Random) -> list[SealedLine]:
+    def begin_epoch(
+        self, sealables: Sequence[Sealable], snapshot: Any, *, random: Random, alone: bool = False
+    ) -> list[SealedLine]:
         """Begin a new epoch in all logs with these births, in one transaction; raises SpoolFull, DatabaseError.
 
-        Nothing is renumbered; the old lines go on being sent under their epoch.
+        Nothing is renumbered; the old lines go on being sent under their epoch. `alone`: it is not known how the
+        old one went on, so the births name nothing before them.
         """
         epoch = drawn_epoch(random, {chain.epoch for chain in self._chains.values()})
         here = [chain for chain in self._chains.values() if chain.epoch == self._epoch]
         forked = self.contradicted
-        heirs = [replace(successor(chain, forked=forked), epoch=epoch) for chain in here]
+        heirs = [
+            Chain(log=chain.log, epoch=epoch) if alone else replace(successor(chain, forked=forked), epoch=epoch)
+            for chain in here
+        ]
         chains = self._chains | {(chain.log, epoch): chain for chain in heirs}
         return self._seal(sealables, snapshot, epoch, chains)
 
@@ -182,7 +207,10 @@ class Spool:
 
     def waiting(self, limit: int) -> list[Place]:
         """The oldest places that wait for a receipt."""
-        return [Place(*row) for row in self._database.execute(self._sql["waiting"], (limit,))]
+        rows = self._database.execute(self._sql["waiting"], (limit,))
+        if len(rows) < limit:
+            rows = [*rows, *self.handover.waiting_behind(limit - len(rows))]
+        return [Place(*row) for row in rows]
 
     def waiting_within(self, log: str, epoch: str, first: int, last: int, limit: int) -> list[Place]:
         """The waiting places of a range that the collector asks for."""
@@ -221,6 +249,36 @@ class Spool:
                 self._run("rest", log, epoch, first, last)
         self._waiting_count = self._counted()
 
+    def kept(self, name: str) -> Any:
+        """What is kept beside the lines under this name, as plain JSON data, or None."""
+        return kept.get(self._database, name)
+
+    def keep(self, name: str, value: Any) -> None:
+        """Keep something beside the lines, durably."""
+        self._run("put_kept", *kept.put_row(name, value))
+
+    def sign_with(self, key: SigningKey) -> None:
+        """Seal with this key from now on, as the spool remembers."""
+        if self.kept(kept.SIGNER) != key.public.id:
+            self.keep(kept.SIGNER, key.public.id)
+        self._key = key
+
+    def readmit(self, raws: Iterable[bytes]) -> None:
+        """Hold these lines of this gateway, and send them, though this spool has never sealed them."""
+        with self._database.atomic():
+            for raw in raws:
+                sealed = held_line(raw)[0]
+                place = sealed.place
+                self._run("put_salvaged_line", *tables.line_row(sealed))
+                self._run("readmit", place.log, place.epoch, place.seq)
+                chain = self._chains.get((place.log, place.epoch)) or Chain(log=place.log, epoch=place.epoch)
+                if place.seq > chain.seq:
+                    chain = replace(chain, seq=place.seq, head=sealed.hash)
+                    self._run("put_chain", *tables.chain_row(chain))
+                    self._chains[place.log, place.epoch] = chain
+        self._waiting_count = self._counted()
+        self.handover.look()
+
     def close(self) -> None:
         """Let go of the file."""
         self._database.close()
@@ -247,6 +305,13 @@ class Spool:
             if epoch != self._epoch:
                 self._run("set_identity", *tables.summed(self.gateway, epoch))
                 self._drop_chains(epoch, after)
+            following = next((item.content.next for item in sealables if isinstance(item.content, RotateContent)), None)
+            if following is not None:
+                # P10: with the lines that announce it, or not at all.
+                self._run("put_kept", *kept.put_row(kept.SIGNER, following.public.id))
+        if following is not None:
+            self._key = following
+            self.handover.look()
         _LOG.debug("event=seal_ended lines=%d", len(lines))
         self._epoch, self._chains = epoch, after
         self._waiting_count += len(lines)

@@ -57,6 +57,26 @@ create table snapshot (
     packed blob not null
 )
 
+-- name: create_kept
+create table if not exists kept (
+    name text primary key,
+    value text not null,
+    check_sum integer not null
+) without rowid
+
+-- name: has_kept
+select 1 from sqlite_master where type = 'table' and name = 'kept'
+
+-- name: kept
+select value, check_sum from kept where name = ?
+
+-- name: kept_all
+select name, value, check_sum from kept order by name
+
+-- name: put_kept
+insert into kept (name, value, check_sum) values (?, ?, ?)
+on conflict (name) do update set value = excluded.value, check_sum = excluded.check_sum
+
 -- name: set_identity
 insert into identity (one, gateway, epoch, check_sum) values (1, ?, ?, ?)
 on conflict (one) do update set epoch = excluded.epoch, check_sum = excluded.check_sum
@@ -119,6 +139,33 @@ select id, log, epoch, seq, hash, kind, raw from line where id > ? order by id l
 -- name: waiting
 select log, epoch, seq from line where receipted_at is null and rested = 0 order by id limit ?
 
+-- name: rotations
+select raw from line where kind = 'rotate' order by id
+
+-- name: waiting_rotations
+select log, epoch, seq from line where kind = 'rotate' and receipted_at is null and rested <> 2 order by id
+
+-- name: readmit
+update line set rested = 0 where log = ? and epoch = ? and seq = ? and rested <> 0
+
+-- name: unreceipted
+select hash from line where log = ? and epoch = ? and seq = ? and receipted_at is null and rested <> 2
+
+-- name: put_behind
+update line set rested = 2 where receipted_at is null and epoch <> ?
+
+-- name: create_line_behind
+create index if not exists line_behind on line (id) where rested = 2
+
+-- name: waiting_behind
+select log, epoch, seq from line where rested = 2 and receipted_at is null order by id limit ?
+
+-- name: behind_count
+select count(*) from line where rested = 2 and receipted_at is null
+
+-- name: held_from
+select log, epoch, seq from line where log = ? and epoch = ? and seq between ? and ? order by seq limit ?
+
 -- name: waiting_within
 select log, epoch, seq from line
 where log = ? and epoch = ? and seq between ? and ? and receipted_at is null
@@ -150,7 +197,7 @@ where log = ? and epoch = ? and hash = ? and receipted_at is null
 
 -- name: rest
 update line set rested = 1
-where log = ? and epoch = ? and seq between ? and ? and receipted_at is null and rested = 0
+where log = ? and epoch = ? and seq between ? and ? and receipted_at is null and rested <> 1
 
 -- name: forgettable
 select id from line

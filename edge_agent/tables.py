@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from edge_agent import kept
 from edge_agent.limits import SPOOL_CHECK_LINES
 from edge_agent.receipts import Chain
 from edge_agent.sealed import SealedLine
@@ -28,6 +29,7 @@ _CREATES: Final = (
     "create_line",
     "create_line_waiting",
     "create_snapshot",
+    "create_kept",
     "set_version",
 )
 
@@ -88,6 +90,8 @@ def check(database: Database) -> None:
         ends = seq < chain.seq or (seq == chain.seq and name == chain.head)
         _require(ends, f"{chain.log} in epoch {chain.epoch} ends elsewhere")
     load_snapshot(database)
+    if database.execute(sql["has_kept"]):
+        kept.check(database.execute(sql["kept_all"]))
 
 
 def load(database: Database) -> Loaded:

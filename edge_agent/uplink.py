@@ -7,12 +7,13 @@ import asyncio
 import itertools
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any, Final
 
 from edge_agent.flights import Flights
 from edge_agent.limits import (
+    COMMANDS_WAITING_MAX,
     DRAIN_DELAY_SECONDS_MAX,
     HEALTH_SECONDS,
     OUTAGE_SECONDS_MIN,
@@ -20,6 +21,7 @@ from edge_agent.limits import (
     RECONNECT_SECONDS_MAX,
     RECONNECT_SECONDS_MIN,
     RECONNECT_STABLE_SECONDS,
+    SEND_AGAIN_RANGES_MAX,
     UPLINK_BACKLOG_LINES,
 )
 from edge_agent.receipts import HeardAs
@@ -38,6 +40,8 @@ from shared.topic import PREFIX, Leaf, topic_of
 _LOG: Final = logging.getLogger(__name__)
 ONLINE: Final = b'{"state":"online"}'
 OFFLINE: Final = b'{"state":"offline"}'
+Obey = Callable[[bytes], Awaitable[bytes | None]]
+"""Does what a command says and returns the sealed answer, or None for what deserves none."""
 _RECONNECT_DOUBLINGS_MAX: Final = 10
 
 
@@ -57,6 +61,7 @@ class Uplink:
         link: Link,
         random: Random,
         on_contradicted: Callable[[], None],
+        obey: Obey | None = None,
         health: Callable[[], Mapping[str, Any]] = dict,
         state: Callable[[], bytes] = lambda: ONLINE,
         prefix: str = PREFIX,
@@ -78,6 +83,9 @@ class Uplink:
         self._topic = {leaf: topic_of(spool.gateway, leaf, prefix) for leaf in Leaf}
         self._flights = Flights(random)
         self._asked: dict[tuple[str, str], tuple[tuple[int, int], ...]] = {}
+        self._obey = obey
+        self._commands: asyncio.Queue[bytes] = asyncio.Queue(COMMANDS_WAITING_MAX)
+        self._again: list[tuple[str, str, int, int]] = []
         self._changed = asyncio.Event()
         self._closing = asyncio.Event()
         self._lost_ms: int | None = None
@@ -107,6 +115,15 @@ class Uplink:
         """Make `run` say farewell and return."""
         self._closing.set()
 
+    def trust(self, receipt_keys: Sequence[PublicKey]) -> None:
+        """From now on these keys sign receipts."""
+        self._receipt_keys = {key.id: key for key in receipt_keys}
+
+    def send_again(self, log: str, epoch: str, first: int, last: int) -> None:
+        """Send what is held of this range once more, receipted or not."""
+        self._again = [*self._again, (log, epoch, first, last)][-SEND_AGAIN_RANGES_MAX:]
+        self._changed.set()
+
     def wake(self) -> None:
         """Lines were sealed: look at the spool again."""
         self._changed.set()
@@ -121,6 +138,8 @@ class Uplink:
             self._state_changed.clear()
             await self._publish(session, Leaf.STATE, self._state(), retain=True)
             await session.subscribe(self._topic[Leaf.RECEIPT])
+            if self._obey is not None:
+                await session.subscribe(self._topic[Leaf.COMMAND])
             now_ms = self._clock.boot_ms()
             drain_ms = now_ms + self._drain_delay_ms(now_ms)
             self._flights.reconnect(now_ms=drain_ms)
@@ -132,6 +151,8 @@ class Uplink:
                     tasks.create_task(self._tell_health(session))
                     tasks.create_task(self._tell_state(session))
                     tasks.create_task(self._say_farewell(session))
+                    if self._obey is not None:
+                        tasks.create_task(self._answer(session, self._obey))
             except BaseExceptionGroup as group:
                 _raise_weightiest(group)
             finally:
@@ -150,15 +171,18 @@ class Uplink:
             self._changed.clear()
             now_ms = self._clock.boot_ms()
             draining = now_ms >= drain_ms
-            asked = self._asked_places() if draining else []
+            # A key that nobody has heard of signs in vain: what announces it goes before anything else.
+            asked = [*self._spool.handover.waiting(), *(self._asked_places() if draining else ())]
             oldest = self._spool.waiting(UPLINK_BACKLOG_LINES) if draining else []
             newest = self._spool.waiting_newest()
             self._note_drain(draining=draining)
             due = self._flights.choose(asked=asked, oldest=oldest, newest=newest, now_ms=now_ms)
+            for _, payload in _payloads(self._spool, self._next_again() if draining else ()):
+                await self._publish(session, Leaf.REPORT, payload)
             for places, payload in _payloads(self._spool, due):
                 self._flights.send(places, newest=newest, now_ms=now_ms)
                 await self._publish(session, Leaf.REPORT, payload)
-            if not due:
+            if not due and not self._again:
                 until_ms = self._flights.next_due_ms((*asked, *oldest)) if draining else drain_ms
                 await _wait(self._changed, None if until_ms is None else max(0, until_ms - now_ms + 1) / 1_000)
 
@@ -185,9 +209,36 @@ class Uplink:
     async def _hear(self, session: Session) -> None:
         while True:
             message = await session.receive()
+            if message.topic == self._topic[Leaf.COMMAND]:
+                self._take_command(message)
             for receipt in self._receipts_in(message):
                 self._follow(receipt)
             session.acknowledge(message)
+
+    def _take_command(self, message: Message) -> None:
+        # A command that was retained is of another time. P9: what there is no room for comes again.
+        if message.retained or self._obey is None:
+            return
+        raws = unpack(message.payload)
+        for raw in [] if isinstance(raws, Refused) else raws:
+            if not self._commands.full():
+                self._commands.put_nowait(raw)
+
+    async def _answer(self, session: Session, obey: Obey) -> None:
+        while True:
+            answer = await obey(await self._commands.get())
+            if answer is not None:
+                await self._publish(session, Leaf.RESPONSE, answer)
+
+    def _next_again(self) -> list[Place]:
+        """The next lines that a command has asked for."""
+        if not self._again:
+            return []
+        (log, epoch, first, last), *rest = self._again
+        places = self._spool.handover.held_from(log, epoch, first, last, PAYLOAD_LINES_MAX)
+        left = bool(places) and places[-1].seq < last
+        self._again = [(log, epoch, places[-1].seq + 1, last), *rest] if left else rest
+        return places
 
     def _receipts_in(self, message: Message) -> Iterator[Receipt]:
         # Some brokers mark everything that queued while the session was away as retained, so that flag says

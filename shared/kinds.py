@@ -5,7 +5,7 @@ Times are whole seconds, Unix time where the clock is `S` or `I`, seconds since 
 or `U`.
 """
 
-from base64 import urlsafe_b64decode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,7 +21,7 @@ from shared.grammar import (
     require_match,
     require_plain,
 )
-from shared.key import PublicKey
+from shared.key import PublicKey, SigningKey
 from shared.limits import AGENT_CHARS_MAX, SUMMARY_COVERS_MAX, TIME_SECONDS_MAX
 from shared.rows import (
     Cause,
@@ -212,6 +212,12 @@ class Rotate:
 
 
 Report = Birth | Usage | Gap | Exchange | ClockLine | Summary | Forgotten | Rotate
+
+
+def rotate(header: Header, key: SigningKey) -> Rotate:
+    """The line that announces this key, proven by the key itself."""
+    proof = key.sign(rotation_statement(header, key.public.text))
+    return Rotate(header=header, next=key.public.text, proof=urlsafe_b64encode(proof).rstrip(b"=").decode())
 
 
 def rotation_statement(header: Header, next_key: str) -> bytes:

@@ -34,6 +34,7 @@ from shared.kinds import (
     Rotate,
     Summary,
     Usage,
+    rotate,
     rotation_statement,
 )
 from shared.limits import LINE_ROWS_MAX
@@ -70,6 +71,7 @@ __all__ = [
     "Verdict",
     "body_of",
     "read",
+    "rotate",
     "rotation_statement",
     "seal_report",
 ]

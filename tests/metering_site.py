@@ -7,7 +7,7 @@ from typing import Any
 
 from edge_agent.metering import Metering
 from edge_agent.reading import ChannelSpec, Kind, Reading
-from edge_agent.sealable import BirthContent, GapContent, Sealable, UsageContent
+from edge_agent.sealable import BirthContent, ClockContent, GapContent, Sealable, UsageContent
 from edge_agent.timekeeping import Tick
 from shared.report import Birth, Clock, ClockLine, Gap, GapRow, Header, Usage, Verdict
 
@@ -57,8 +57,10 @@ def record(line: Sealable, seq: int) -> Birth | Usage | Gap | ClockLine:
             return Usage(header=header, start=content.start, step=content.step, count=content.count, rows=content.rows)
         case GapContent():
             return Gap(header=header, rows=content.rows)
-        case _:
+        case ClockContent():
             return ClockLine(header=header, offset=content.offset)
+        case _:
+            raise AssertionError(f"metering seals no {content}")
 
 
 @dataclass

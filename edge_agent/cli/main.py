@@ -79,6 +79,8 @@ def _dispatch(options: argparse.Namespace) -> Exit:
 
             if options.verb == "new":
                 return key.new(options.file, options.config, options.set)
+            if options.verb == "rotate":
+                return key.rotate(options.config, options.set, as_json=options.json)
             return key.show(options.file, options.config, options.set, as_json=options.json)
 
 
@@ -141,7 +143,15 @@ def _parser() -> argparse.ArgumentParser:
     command("backlog", "What the collector has not yet confirmed.", shared, reads)
     for name, said, verbs in (
         ("config", "Check or show the configuration.", {"check": "Is it right?", "show": "What applies?"}),
-        ("key", "Make or show this gateway's key.", {"new": "Make the key.", "show": "Show its public half."}),
+        (
+            "key",
+            "Make or show this gateway's key.",
+            {
+                "new": "Make the key.",
+                "show": "Show its public half.",
+                "rotate": "Have the running agent go on with a new one.",
+            },
+        ),
     ):
         group = command(name, said).add_subparsers(dest="verb", required=True, metavar="VERB")
         for verb, help_text in verbs.items():
@@ -149,7 +159,7 @@ def _parser() -> argparse.ArgumentParser:
             sub = group.add_parser(
                 verb, help=help_text, description=help_text, parents=parents, epilog=EPILOG, allow_abbrev=False
             )
-            if name == "key":
+            if name == "key" and verb != "rotate":
                 sub.add_argument(
                     "file", type=Path, nargs="?", metavar="FILE", help="default: key_file of the configuration"
                 )

@@ -6,7 +6,7 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +22,8 @@ from shared.effects.log import log_to_stderr
 from shared.effects.notify import Notifier
 
 _LOG: Final = logging.getLogger(__name__)
+_ENVIRONMENT: Final = "METERSEAL_AGENT__"
+"""As `edge_agent.config` has it, which the running agent never loads."""
 
 
 def run(config: Path, flags: Sequence[str], *, log_level: str = "info") -> Exit:
@@ -41,6 +43,7 @@ def run(config: Path, flags: Sequence[str], *, log_level: str = "info") -> Exit:
             read=lambda: settings_of(config, flags),
             last_good=last_good,
             notifier=notifier,
+            interval_pinned=interval_pinned(flags, os.environ),
         )
 
     settings = None
@@ -54,6 +57,15 @@ def run(config: Path, flags: Sequence[str], *, log_level: str = "info") -> Exit:
         _LOG.error('event=safe_mode why="%s"', error)
         asyncio.run(running(kept, str(error)).run())
     return Exit.OK
+
+
+def interval_pinned(flags: Sequence[str], environment: Mapping[str, str]) -> bool:
+    """Whether a flag or the environment sets the interval, so that no command changes it."""
+    names = ("step_seconds", "interval_count")
+    set_here = {flag.partition("=")[0] for flag in flags} | {
+        name.removeprefix(_ENVIRONMENT).lower() for name in environment if name.startswith(_ENVIRONMENT)
+    }
+    return any(name in set_here for name in names)
 
 
 def settings_of(config: Path, flags: Sequence[str]) -> AgentSettings:

@@ -20,6 +20,7 @@ from edge_agent.disk import FileDisk
 from edge_agent.enrolment import Enrolment
 from edge_agent.identity import KeyUnusable, read_public_key, read_signing_key
 from edge_agent.invalid import ConfigInvalid
+from edge_agent.keyring import FileKeyring
 from edge_agent.last_good import LastGood
 from edge_agent.local import answering, door_of
 from edge_agent.preview import read_sources
@@ -53,6 +54,7 @@ class Running:
         read: Callable[[], AgentSettings],
         last_good: LastGood,
         notifier: Notifier,
+        interval_pinned: bool = False,
     ) -> None:
         self._settings = settings
         self._read = read
@@ -82,6 +84,9 @@ class Running:
             random=random.SystemRandom(),
             memory_bytes=memory_bytes,
             config_problem=problem,
+            recovery_keys=[read_public_key(file) for file in settings.recovery_key_files],
+            keyring=FileKeyring(settings.key_file, settings.spool_path),
+            interval_pinned=interval_pinned,
         )
         self._safe_mode = bool(problem)
         self._page: asyncio.Task[None] | None = None
@@ -165,8 +170,10 @@ class Running:
                 return {"rows": await read_sources(list(self._sources.values()), self._agent.preview)}
             case "reload":
                 return await self.reload()
+            case "rotate":
+                return {"key": self._agent.rotate_key()} if self._agent.status() else {}
             case _:
-                return {"error": "the questions are status, read and reload"}
+                return {"error": "the questions are status, read, reload and rotate"}
 
     async def _stop(self) -> None:
         self._notifier.stopping("stopping: what is metered is committed, and the collector told")

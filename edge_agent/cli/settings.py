@@ -1,5 +1,6 @@
 """`edge-agent config check` and `config show`."""
 
+import asyncio
 import json
 import os
 import sys
@@ -7,11 +8,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from edge_agent import kept
 from edge_agent.cli.exits import Exit
+from edge_agent.cli.run import interval_pinned
 from edge_agent.config import Config, load
+from edge_agent.disk import FileDisk
 from edge_agent.identity import KeyUnusable, read_public_key, read_signing_key
+from edge_agent.local import ask, door_of
+from edge_agent.orders import not_allowed
 from edge_agent.plain import plain
 from edge_agent.settings import AgentSettings
+from edge_agent.statements import statements
+from shared.command import SetInterval
+from shared.errors import DatabaseError
 
 Where = tuple[str | int, ...]
 
@@ -31,11 +40,13 @@ def check(file: Path, flags: Sequence[str]) -> Exit:
 def show(file: Path, flags: Sequence[str], *, origin: bool, as_json: bool) -> Exit:
     """Every option with its value, and where it comes from."""
     config = load(file, environment=os.environ, flags=flags)
+    rows = list(_applied(config, flags))
     if as_json:
-        rows = {_spelled(where): _entry(config, where, value, origin=origin) for where, value in _values(config)}
-        print(json.dumps(rows, indent=2))
+        print(
+            json.dumps({_spelled(where): _entry(value, place, origin=origin) for where, value, place in rows}, indent=2)
+        )
         return Exit.OK
-    rows_text = [(f"{_spelled(where)} = {_toml(value)}", config.origin(where)) for where, value in _values(config)]
+    rows_text = [(f"{_spelled(where)} = {_toml(value)}", place) for where, value, place in rows]
     width = max(len(text) for text, _ in rows_text)
     for text, place in rows_text:
         print(f"{text:<{width}}  # {place}" if origin else text)
@@ -80,8 +91,40 @@ def _values(config: Config) -> Iterator[tuple[Where, Any]]:
     yield from walk(plain(config.settings), ())
 
 
-def _entry(config: Config, where: Where, value: Any, *, origin: bool) -> Any:
-    return {"value": value, "origin": config.origin(where)} if origin else value
+def _applied(config: Config, flags: Sequence[str]) -> Iterator[tuple[Where, Any, str]]:
+    """Every option with the value that applies and its origin; a command's interval ranks above the file."""
+    settings = config.settings
+    asked = None if interval_pinned(flags, os.environ) else kept_interval(settings.spool_path)
+    if asked and not_allowed(SetInterval(step=asked[0], count=asked[1]), settings, pinned=False):
+        asked = None
+    for where, value in _values(config):
+        if asked and where in (("step_seconds",), ("interval_count",)):
+            yield where, asked[where == ("interval_count",)], "command set_interval, kept in the spool"
+        else:
+            yield where, value, config.origin(where)
+
+
+def kept_interval(spool: Path) -> tuple[int, int] | None:
+    """The interval that a command has set, asked of the running agent, or found in its spool."""
+    answer = asyncio.run(ask(door_of(spool), "status"))
+    if answer is not None:
+        asked = answer.get("interval_asked")
+        return (asked[0], asked[1]) if asked else None
+    if not spool.exists():
+        return None
+    try:
+        database = FileDisk(spool).open()
+        try:
+            found = kept.get(database, kept.INTERVAL) if database.execute(statements()["has_kept"]) else None
+        finally:
+            database.close()
+    except DatabaseError:
+        return None  # `status` says what is wrong with it.
+    return (found[0], found[1]) if found else None
+
+
+def _entry(value: Any, place: str, *, origin: bool) -> Any:
+    return {"value": value, "origin": place} if origin else value
 
 
 def _spelled(where: Where) -> str:

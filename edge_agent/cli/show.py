@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from edge_agent import tables
-from edge_agent.agent import AGENT
 from edge_agent.cli.at_hand import settings_at_hand
 from edge_agent.cli.exits import Exit
 from edge_agent.disk import FileDisk
@@ -19,6 +18,7 @@ from edge_agent.metering import Metering
 from edge_agent.preview import read_sources
 from edge_agent.reading import RememberingSource
 from edge_agent.sealed import Author
+from edge_agent.sealing import AGENT
 from edge_agent.settings import AgentSettings
 from edge_agent.sources.choice import source_of
 from edge_agent.spool import Spool

@@ -1,0 +1,134 @@
+"""How this gateway comes from one key to the next, whatever happens in between (P2, P10).
+
+The next key is durable before a line is signed with it. The lines that announce it, one in each log and
+signed by the old key, go into the spool together with the word that the new one signs from now on; they
+are durable beside the key before anything of it leaves. So at every start one of these is found:
+
+- the next key and no line of it: nothing was announced, it is announced another time;
+- lines in the spool that announce it: the word beside the key is made good;
+- lines beside the key that a lost spool no longer holds: they are sent from here;
+- a spool of another key: an image from before, or a gateway that people gave a new key. Nobody knows how
+  its epoch went on, so another one begins.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from random import Random
+from typing import Final
+
+from edge_agent import kept
+from edge_agent.disk import Disk
+from edge_agent.handover import held_line
+from edge_agent.keyring import Keyring, Keys, Trusted
+from edge_agent.sealable import RotateContent, Sealable
+from edge_agent.sealed import Author, SealedLine
+from edge_agent.spool import Spool
+from edge_agent.timekeeping import Tick
+from shared.key import PublicKey, SigningKey
+from shared.report import Clock
+
+
+class Signing:
+    """The keys of a running agent and the spool that is sealed with them."""
+
+    def __init__(self, keyring: Keyring, random: Random, configured: Sequence[PublicKey]) -> None:
+        self._keyring: Final = keyring
+        self._random: Final = random
+        self._configured = tuple(configured)
+        self._keys = keyring.load()
+        self._spool: Spool
+        self._stranger = False
+
+    @property
+    def current(self) -> SigningKey:
+        """The key that signs now."""
+        return self._keys.current
+
+    @property
+    def receipt_keys(self) -> tuple[PublicKey, ...]:
+        """The operator's keys whose receipts and commands count."""
+        return self._keys.receipt_keys(self._configured)
+
+    @property
+    def begins_epoch(self) -> bool:
+        """Whether the spool is of another key, so that a new epoch is due."""
+        return self._stranger
+
+    @property
+    def rotating(self) -> bool:
+        """Whether the last rotation still waits for its receipts."""
+        return bool(self._keys.lines)
+
+    def open_spool(self, disk: Disk, *, gateway: str, author: Author, bytes_max: int) -> Spool:
+        """The spool, sealed from now on with the present key; raises DatabaseError, KeyUnusable."""
+        keys = self._keys
+        former = (*keys.former, *([keys.next.public] if keys.next else ()))
+        spool = self._spool = Spool.open(
+            disk,
+            gateway=gateway,
+            key=keys.current,
+            former=former,
+            author=author,
+            random=self._random,
+            bytes_max=bytes_max,
+        )
+        if keys.next is not None:
+            lines = spool.handover.announcing(keys.next.public)
+            if lines:
+                keys = self._keep(keys.promoted(lines))
+        signer = spool.kept(kept.SIGNER)
+        self._stranger = signer is not None and signer != keys.current.public.id
+        if not self._stranger:
+            spool.readmit(keys.lines)
+            spool.sign_with(keys.current)
+        return spool
+
+    def began_epoch(self) -> None:
+        """The epoch that was due has begun under the present key; what another key signed waits behind it."""
+        if self._stranger:
+            self._stranger = False
+            self._spool.handover.put_behind(self._spool.epoch)
+            self._spool.readmit(self._keys.lines)
+            self._spool.sign_with(self._keys.current)
+
+    def rotate(self, tick: Tick, seal: Callable[[Sequence[Sealable]], Sequence[SealedLine]]) -> SigningKey:
+        """Go on with a new key: announced in each log, durable here and there; returns it. Raises as `seal` does."""
+        keys = self._keys
+        if keys.next is None:
+            # P2: a key is on disk before a line is signed with it.
+            keys = self._keep(replace(keys, next=SigningKey(self._random.randbytes(32))))
+        assert keys.next is not None, "made above"
+        sealed = seal([_announcement(log, keys.next, tick) for log in self._spool.logs])
+        lines = [line.raw for line in sealed if line.kind == "rotate"]
+        self._keys = self._keep(keys.promoted(lines))
+        return self._keys.current
+
+    def finish(self) -> bool:
+        """Forget what the last rotation needed, once the collector holds its lines; whether that was now."""
+        keys = self._keys
+        if not keys.lines or not all(self._spool.handover.is_done(held_line(raw)[0]) for raw in keys.lines):
+            return False
+        self._keep(replace(keys, lines=(), old=None))
+        return True
+
+    def trust(self, key: PublicKey, *, instead_of: str | None) -> None:
+        """Receipts of this key count in place of one of that id, or of all; durable when this returns."""
+        found = [key if instead_of in (None, each.id) else each for each in self.receipt_keys]
+        known = tuple(dict.fromkeys(found)) or (key,)
+        base = tuple(each.id for each in self._configured)
+        self._keep(replace(self._keys, trusted=Trusted(instead_of=base, keys=known)))
+
+    def configure(self, receipt_keys: Sequence[PublicKey]) -> None:
+        """These are the operator's keys as people have configured them."""
+        self._configured = tuple(receipt_keys)
+
+    def _keep(self, keys: Keys) -> Keys:
+        self._keyring.keep(keys)
+        self._keys = keys
+        return keys
+
+
+def _announcement(log: str, key: SigningKey, tick: Tick) -> Sealable:
+    clock = Clock.SYNCHRONISED if tick.synchronised else Clock.RELATIVE
+    now = (tick.utc_ms if tick.synchronised else tick.boot_ms) // 1_000
+    return Sealable(log=log, boot=tick.boot_id, clock=clock, sealed_at=now, content=RotateContent(next=key))
