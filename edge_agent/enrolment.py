@@ -101,6 +101,7 @@ def fragment(folder: Path, found: Credentials) -> str:
         ("gateway", found.gateway),
         ("prefix", found.prefix),
         ("receipt_key_files", [str(here / RECEIPT)]),
+        *([("recovery_key_files", [str(here / RECOVERY)])] if found.recovery_key else ()),
         ("enrolment_file", str(here / ENROLMENT)),
     )
     broker = (
