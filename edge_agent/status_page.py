@@ -19,7 +19,7 @@ p.verdict{font-size:1.1rem;border-left:.4rem solid;padding:.4rem .8rem;margin:.8
 .good{color:var(--good)}.bad{color:var(--bad)}.note{color:var(--note)}
 table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3rem .6rem .3rem 0;vertical-align:top;
 border-bottom:1px solid var(--line)}th{font-weight:600}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
-pre{white-space:pre-wrap;margin:.2rem 0}footer{margin-top:2rem;font-size:.85rem;opacity:.8}
+td span{white-space:nowrap}pre{white-space:pre-wrap;margin:.2rem 0}footer{margin-top:2rem;font-size:.85rem;opacity:.8}
 @media (prefers-color-scheme:dark){:root{--good:#5fd07f;--bad:#ff8a7a;--note:#e6b450}}
 """
 
