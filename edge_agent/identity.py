@@ -23,7 +23,8 @@ def make_key(file: Path) -> SigningKey:
     except FileExistsError as error:
         raise KeyExists(f"{file} is there already: a gateway's key is made once, show it with `key show`") from error
     except OSError as error:
-        raise KeyUnusable(f"{file} cannot be written: {error.strerror}") from error
+        advice = "; run it as root, with sudo" if isinstance(error, PermissionError) else ""
+        raise KeyUnusable(f"{file} cannot be written: {error.strerror}{advice}") from error
     with os.fdopen(handle, "w", encoding="ascii") as opened:
         opened.write(key.pem)
         opened.flush()

@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from cloud_collector.cli.gateway import iso, show_rows
 from cloud_collector.cli.opened import Json, ending, opened, say, settings
+from cloud_collector.fleet.invitations import pending
 from cloud_collector.intake.replay import audit as audit_store
 from cloud_collector.intake.replay import rebuild as rebuild_store
 from cloud_collector.store.store import Store
@@ -28,10 +29,11 @@ def list_(json_: Json = False) -> None:
     Messages that nobody knows, the newest first, with the reason and the nearest known name.
     """
     with opened(settings()) as store:
+        waiting = {each.gateway for each in pending(store)}
         rows = [
             {
                 "topic": row[0],
-                "reason": row[2],
+                "reason": f"{row[2]}: its key awaits `gateway accept`" if row[1] in waiting else row[2],
                 "nearest": row[3],
                 "messages": row[4],
                 "first_at": iso(row[5]),

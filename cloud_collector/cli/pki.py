@@ -59,7 +59,7 @@ def init(
     except PkiExists as error:
         say(str(error))
         raise typer.Exit(4) from None
-    except InvalidRecord as error:
+    except (PkiUnusable, InvalidRecord) as error:
         say(str(error))
         raise typer.Exit(2) from None
     _put(known.pki_path, writes, dry_run=dry_run, json_=json_)

@@ -14,7 +14,7 @@ from typing import Final
 from cloud_collector.fleet.decisions import LogPositions, revoke_key
 from cloud_collector.fleet.gateways import add_gateway, keyring, names
 from cloud_collector.fleet.validity import validity
-from cloud_collector.limits import INVITATION_HOURS_MAX
+from cloud_collector.limits import GATEWAY_KEYS_MAX, INVITATION_HOURS_MAX
 from cloud_collector.store.store import Store
 from shared.claim import ClaimCode, stored
 from shared.enrolment import Claim, Standing
@@ -141,6 +141,10 @@ def accept(store: Store, gateway: str, words: Sequence[str], *, now_ms: int) -> 
         raise AcceptanceRefused(
             f"these are not the words of a key that claimed {gateway}; if they stand on the gateway's screen, somebody "
             f"else has used its code: `cloud-collector gateway revoke {gateway}`, and invite it again"
+        )
+    if len({row[0] for row in store.rows("gateway_keys", gateway)}) >= GATEWAY_KEYS_MAX:
+        raise AcceptanceRefused(
+            f"{gateway} has had {GATEWAY_KEYS_MAX} keys, and no more fit: invite it by another name"
         )
     old = tuple(enrolled_keys(store, gateway)) if chosen.replaces else ()
     # Revoked first: what ends between the two leaves the gateway without a key, never with a stranger's beside it.

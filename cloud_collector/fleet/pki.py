@@ -93,6 +93,9 @@ class Pki:
         self, client: str, now: datetime, *, hosts: Sequence[str] = (), every: bool = False
     ) -> Iterator[Write]:
         """Certificates of servers and of the collector that are due, or for other hosts; each keeps its key."""
+        if not client.startswith("_"):
+            # P10: a certificate's name is its user's name, and only gateways are called as gateways are.
+            raise PkiUnusable(f"client_id is {client!r}: a collector's name begins with _, as no gateway's does")
         wanted = tuple(hosts) or self.hosts
         if not wanted:
             raise PkiUnusable(f"{self.folder / BROKER}.pem is not there: name its hosts with --host")

@@ -119,46 +119,45 @@ def _awaited(server: Https, place: Place, key: SigningKey, found: Credentials, *
             sys.stderr.write("not accepted yet; the same command again says how it stands\n")
             return Exit.OK
     line = _StatusLine()
-    began = time.monotonic()
-    why = ""
-    while found.standing is Standing.PENDING:
-        line.show(
-            f"waiting for acceptance, {int(time.monotonic() - began)} s; Ctrl-C leaves, the same command goes on{why}"
-        )
-        time.sleep(POLL_SECONDS)
-        try:
-            found = ask(server, found.gateway, key)
-            why = ""
-        except HttpsError as error:
-            if exit_of(error) == Exit.REFUSED:
-                line.end()
-                sys.stderr.write(f"{error}\n")
-                return Exit.REFUSED
-            why = f" ({error})"
-    line.end()
+    try:
+        while found.standing is Standing.PENDING:
+            line.show("waiting for acceptance; Ctrl-C leaves, the same command goes on")
+            time.sleep(POLL_SECONDS)
+            try:
+                found = ask(server, found.gateway, key)
+            except HttpsError as error:
+                if exit_of(error) == Exit.REFUSED:
+                    line.end()
+                    sys.stderr.write(f"{error}\n")
+                    return Exit.REFUSED
+                line.show(f"waiting for acceptance; {error}")
+    finally:
+        line.end()
     keep_certificate(place.folder, place.key_file, found, url=url, key=key.public.id)
     print(f"{found.gateway} is enrolled; its words are {words}. Next: edge-agent config check, then edge-agent run")
     return Exit.OK
 
 
 class _StatusLine:
-    """One line that changes on a terminal; elsewhere it is said once."""
+    """One line that changes on a terminal, with the seconds; elsewhere it is said when it changes."""
 
     def __init__(self) -> None:
         self._live = sys.stderr.isatty()
-        self._shown = False
+        self._began = time.monotonic()
+        self._shown = ""
 
     def show(self, text: str) -> None:
         if self._live:
-            sys.stderr.write(f"\r\x1b[K{text}")
-        elif not self._shown:
+            sys.stderr.write(f"\r\x1b[K{int(time.monotonic() - self._began)} s {text}")
+        elif text != self._shown:
             sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
-        self._shown = True
+        self._shown = text
 
     def end(self) -> None:
         if self._live and self._shown:
             sys.stderr.write("\r\x1b[K")
+        self._shown = ""
 
 
 def _warn_of_overrides(place: Place, flags: Sequence[str], found: Credentials) -> None:

@@ -30,8 +30,8 @@ _NO_CHECK_TIME: Final = 0x200000
 """OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which the ssl module does not name."""
 
 _ALERTS: Final = {
-    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "it has expired",
-    "SSLV3_ALERT_CERTIFICATE_REVOKED": "it is revoked",
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "it has expired, and is renewed by itself where the gateway was enrolled",
+    "SSLV3_ALERT_CERTIFICATE_REVOKED": "it is revoked: ask whoever runs the collector",
     "TLSV1_ALERT_UNKNOWN_CA": "it is of a certificate authority that the broker does not know",
     "SSLV3_ALERT_BAD_CERTIFICATE": "it is damaged or not for clients",
     "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE": "it is not for clients",

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from typer.testing import CliRunner, Result
 
+from cloud_collector.cli.main import app
 from cloud_collector.fleet.pki import Pki, begin, write
 from shared.claim import SECRET_BYTES, ClaimCode
 from shared.effects.broker import BrokerSettings
@@ -116,8 +118,12 @@ class Site:
         self.processes.append(process)
         return process
 
-    def cloud(self, *words: object, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return run("cloud-collector", "--config", self.folder / "collector.toml", *words, check=check)
+    def cloud(self, *words: object, check: bool = True) -> Result:
+        """A command of the operator, in this process: what runs beside it is a process of its own."""
+        arguments = ["--config", str(self.folder / "collector.toml"), *map(str, words)]
+        done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+        assert done.exit_code == 0 or not check, done.stderr
+        return done
 
     def told(self, *words: object) -> Any:
         return json.loads(self.cloud(*words, "--json").stdout)
@@ -238,9 +244,10 @@ def test_from_an_invitation_to_accepted_lines(site: Site) -> None:
     assert (gateway.folder / "state" / "gateway.key").read_bytes() == key
     gateway.process()
     wait_until(lambda: site.told("unmatched", "list") != [], 20, "its lines are unmatched")
+    assert "its key awaits `gateway accept`" in site.told("unmatched", "list")[0]["reason"]
     assert {row["gateway"] for row in site.told("gateway", "list")} == {"house-7"}
     others = SigningKey(bytes(32)).public.words
-    assert site.cloud("gateway", "accept", "house-7", others, check=False).returncode == 4
+    assert site.cloud("gateway", "accept", "house-7", others, check=False).exit_code == 4
     site.cloud("gateway", "accept", "house-7", *gateway.words.split("-"))
     assert site.state_of("house-7") == "enrolled"
     wait_until(lambda: site.told("gateway", "list")[0]["lines"] > 3, 30, "its lines are accepted")
@@ -315,6 +322,7 @@ async def test_a_revoked_gateway_cannot_connect_once_the_broker_has_read_the_lis
         pass
     said = await asyncio.to_thread(site.cloud, "gateway", "revoke", "house-7")
     assert "sudo systemctl reload mosquitto" in said.stderr
+    assert len(site.told("pki", "crl")) == 2, "the pending gateway's and the enrolled one's"
     os.kill(site.processes[0].pid, signal.SIGHUP)  # What systemd's reload of Mosquitto does.
 
     async def refused() -> bool:
@@ -373,7 +381,7 @@ def test_new_hardware_takes_the_place_of_the_old(site: Site) -> None:
     process.stop()
     new = site.gateway("new-hardware")
     refused = site.cloud("gateway", "invite", "house-7", check=False)
-    assert (refused.returncode, "--replace" in refused.stderr) == (4, True)
+    assert (refused.exit_code, "--replace" in refused.stderr) == (4, True)
     new.enrol(site.told("gateway", "invite", "house-7", "--replace")["code"])
     accepted = site.told("gateway", "accept", "house-7", new.words)
     assert len(accepted["replaced"]) == 1
@@ -395,7 +403,11 @@ def test_a_gateway_enrols_whose_clock_is_decades_behind(bare: Site) -> None:
     bare.start_broker()
     bare.start_collector()
     gateway = bare.gateway("house-7")
-    done = gateway.enrol(bare.told("gateway", "invite", "house-7")["code"])
+    code = bare.told("gateway", "invite", "house-7")["code"]
+    misnamed = gateway.enrol(code, url=f"https://127.0.0.1:{bare.enrolment_port}")
+    assert misnamed.returncode == 75
+    assert "is not for the name 127.0.0.1: use a name that it is for" in misnamed.stderr
+    done = gateway.enrol(code)
     assert done.returncode == 0, done.stderr
     assert bare.state_of("house-7") == "pending"
     gateway.edge("renew")
@@ -406,7 +418,7 @@ def test_keys_are_for_their_owner_alone_and_the_ca_is_made_once(bare: Site) -> N
     assert {mode for name, mode in modes.items() if name.endswith(".key")} == {0o600}
     assert {mode for name, mode in modes.items() if not name.endswith(".key")} == {0o644}
     before = {path.name: path.read_bytes() for path in bare.pki.iterdir()}
-    assert bare.cloud("pki", "init", "--host", "localhost", check=False).returncode == 4
+    assert bare.cloud("pki", "init", "--host", "localhost", check=False).exit_code == 4
     assert bare.told("pki", "renew", "--all", "--dry-run") != []
     assert {path.name: path.read_bytes() for path in bare.pki.iterdir()} == before
     assert bare.told("pki", "renew") == [], "nothing is due on the first day"
@@ -430,7 +442,7 @@ def test_a_port_without_a_ca_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "collector.toml").write_text(text, encoding="utf-8")
     site.cloud("key", "new")
     done = site.cloud("run", check=False)
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert "`cloud-collector pki init` makes one" in done.stderr
     invited = site.cloud("gateway", "invite", "house-7", check=False)
-    assert (invited.returncode, "`cloud-collector pki init`" in invited.stderr) == (3, True)
+    assert (invited.exit_code, "`cloud-collector pki init`" in invited.stderr) == (3, True)
