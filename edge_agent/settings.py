@@ -14,6 +14,7 @@ from edge_agent.limits import DRAIN_DELAY_SECONDS_MAX, RECONNECT_SECONDS_MAX
 from edge_agent.sources.d0 import D0Settings
 from edge_agent.sources.dsmr import DsmrSettings
 from edge_agent.sources.exec import ExecSettings
+from edge_agent.sources.http_settings import HttpSettings
 from edge_agent.sources.mbus import MbusSettings
 from edge_agent.sources.modbus_settings import ModbusSettings
 from edge_agent.sources.mqtt_settings import MqttSettings
@@ -23,6 +24,7 @@ from edge_agent.sources.proc import ProcSettings
 from edge_agent.sources.pulse import PulseSettings
 from edge_agent.sources.replay import ReplaySettings
 from edge_agent.sources.sml import SmlSettings
+from edge_agent.sources.snmp_settings import SnmpSettings
 from shared.effects.broker import BrokerSettings
 from shared.grammar import GATEWAY_PATTERN
 from shared.limits import GATEWAY_LOGS_MAX, LINE_INTERVALS_MAX, STEP_SECONDS_MAX
@@ -41,6 +43,8 @@ SourceSettings = (
     | D0Settings
     | MbusSettings
     | OcmfSettings
+    | HttpSettings
+    | SnmpSettings
 )
 """One kind of source a file; `type` tells them apart."""
 
@@ -147,4 +151,5 @@ class AgentSettings:
 
 def _logs(source: SourceSettings) -> frozenset[str]:
     """Every log that a source's channels are sealed in."""
-    return source.logs if isinstance(source, ModbusSettings | MqttSettings | MbusSettings) else frozenset({source.log})
+    several = ModbusSettings | MqttSettings | MbusSettings | HttpSettings | SnmpSettings
+    return source.logs if isinstance(source, several) else frozenset({source.log})

@@ -37,6 +37,7 @@ COMPONENTS: Final[dict[str, Callable[[], bool]]] = {
     "mosquitto_pub": _command("mosquitto_pub"),
     "mosquitto_sub": _command("mosquitto_sub"),
     "openssl": _command("openssl"),
+    "snmpd": _command("snmpd"),
     "systemd-analyze": _command("systemd-analyze"),
 }
 

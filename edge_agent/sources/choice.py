@@ -1,51 +1,36 @@
-"""From the settings of a source to the source."""
+"""From the settings of a source to the source; its code, and the library it needs, are loaded with it alone."""
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from edge_agent.reading import Source
 from edge_agent.settings import SourceSettings
-from edge_agent.sources.d0 import D0Settings, d0_source
-from edge_agent.sources.dsmr import DsmrSettings, dsmr_source
-from edge_agent.sources.exec import ExecSettings, ExecSource
-from edge_agent.sources.mbus import MbusSettings, MbusSource
-from edge_agent.sources.modbus import ModbusSource
-from edge_agent.sources.modbus_settings import ModbusSettings
-from edge_agent.sources.mqtt_settings import MqttSettings
-from edge_agent.sources.netdev import NetdevSettings, NetdevSource
-from edge_agent.sources.ocmf_settings import OcmfSettings
-from edge_agent.sources.proc import ProcSettings, ProcSource
-from edge_agent.sources.pulse import PulseSettings, PulseSource
-from edge_agent.sources.replay import ReplaySettings, ReplaySource
-from edge_agent.sources.sml import SmlSettings, sml_source
 from shared.effects.clock import Clock
+
+MAKERS: Final[Mapping[str, str]] = {
+    "netdev": "netdev.NetdevSource",
+    "replay": "replay.ReplaySource",
+    "proc": "proc.ProcSource",
+    "exec": "exec.ExecSource",
+    "modbus": "modbus.ModbusSource",
+    "pulse": "pulse.PulseSource",
+    "mqtt": "mqtt.MqttSource",
+    "dsmr": "dsmr.dsmr_source",
+    "sml": "sml.sml_source",
+    "d0": "d0.d0_source",
+    "mbus": "mbus.MbusSource",
+    "ocmf": "ocmf.OcmfSource",
+    "http": "http.HttpSource",
+    "snmp": "snmp.SnmpSource",
+}
+"""Where each kind of source is made, in this folder."""
 
 
 def source_of(settings: SourceSettings, clock: Clock) -> Source:
     """The source of the kind that the settings are of."""
-    match settings:
-        case NetdevSettings():
-            return NetdevSource(settings, clock)
-        case ReplaySettings():
-            return ReplaySource(settings, clock)
-        case ProcSettings():
-            return ProcSource(settings, clock)
-        case ExecSettings():
-            return ExecSource(settings, clock)
-        case ModbusSettings():
-            return ModbusSource(settings, clock)
-        case PulseSettings():
-            return PulseSource(settings, clock)
-        case MqttSettings():
-            from edge_agent.sources.mqtt import MqttSource  # noqa: PLC0415 - loaded only where it is configured.
-
-            return MqttSource(settings, clock)
-        case DsmrSettings():
-            return dsmr_source(settings, clock)
-        case SmlSettings():
-            return sml_source(settings, clock)
-        case D0Settings():
-            return d0_source(settings, clock)
-        case MbusSettings():
-            return MbusSource(settings, clock)
-        case OcmfSettings():
-            from edge_agent.sources.ocmf import OcmfSource  # noqa: PLC0415 - loaded only where it is configured.
-
-            return OcmfSource(settings, clock)
+    module, _, name = MAKERS[settings.type].partition(".")
+    maker: Callable[[SourceSettings, Clock], Source] = getattr(
+        importlib.import_module(f"edge_agent.sources.{module}"), name
+    )
+    return maker(settings, clock)

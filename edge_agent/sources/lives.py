@@ -6,7 +6,11 @@ false new life would bill the counter's whole value again. Which life a channel 
 to the source by the agent, as it must not change because the agent was restarted.
 """
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
+
+from edge_agent.reading import ChannelName
+from shared.effects.clock import Clock
 
 WANDER_SECONDS: Final = 60
 """How much later a start may seem than it was, whatever the clocks' drift."""
@@ -48,3 +52,31 @@ def life_now(known: Life | None, seen: Life, now: int, *, wraps: bool = False) -
     if wraps:
         later = min(later % TICKS_WRAP_SECONDS, -later % TICKS_WRAP_SECONDS)
     return seen if later > wander else known
+
+
+class Lives:
+    """The lives in which a source's channels are, as they were last metered and are seen now."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._known: dict[ChannelName, Life] = {}
+
+    def remember(self, generations: Mapping[ChannelName, str]) -> None:
+        """Go on from the lives that are known."""
+        lives = {name: life_of(text) for name, text in generations.items()}
+        self._known |= {name: life for name, life in lives.items() if life is not None}
+
+    def since(self, name: ChannelName, started: int, *, marks: tuple[int, ...] = ()) -> str:
+        """The generation of a channel whose device says in which Unix second it started; empty without a clock."""
+        return self._seen(name, Life(started, marks), wraps=False)
+
+    def up(self, name: ChannelName, seconds: int, *, marks: tuple[int, ...] = (), wraps: bool = False) -> str:
+        """The generation of a channel whose device says for how many seconds it is up; empty without a clock."""
+        return self._seen(name, Life(self._clock.utc_ms() // 1_000 - seconds, marks), wraps=wraps)
+
+    def _seen(self, name: ChannelName, seen: Life, *, wraps: bool) -> str:
+        if not self._clock.synchronised():
+            return ""
+        life = life_now(self._known.get(name), seen, self._clock.utc_ms() // 1_000, wraps=wraps)
+        self._known[name] = life
+        return str(life)

@@ -9,7 +9,6 @@ Source: MQTT 3.1.1, 3.3.1.3 (retain); the pages named in mqtt_presets.toml.
 
 import asyncio
 import contextlib
-import logging
 import os
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -18,13 +17,14 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Any, Final
 
-from edge_agent.reading import ChannelName, ChannelSpec, Kind, Reading, SourceDown
+from edge_agent.reading import ChannelName, Reading, SourceDown
 from edge_agent.sources.json_path import Step, document, found_at, steps_to
-from edge_agent.sources.lives import Life, life_now, life_of
+from edge_agent.sources.lives import Lives
 from edge_agent.sources.modbus_values import scale_of
 from edge_agent.sources.mqtt_presets import filled
 from edge_agent.sources.mqtt_settings import Feed, MqttSettings, feeds_of
-from edge_agent.sources.number import steps_of
+from edge_agent.sources.number import steps_of, switch_of
+from edge_agent.sources.printed_channel import Silence
 from shared.effects.clock import Clock
 from shared.effects.link import Link, Message, Session
 from shared.effects.mqtt import MqttLink
@@ -42,8 +42,6 @@ RETAINED_SECONDS_MAX: Final = 60
 GENERATION_CHARS_MAX: Final = 64
 _NOTHING: Final = frozenset({"", "unavailable", "unknown", "none", "null", "nan"})
 """What a device says that has no reading now."""
-_SWITCH: Final = {"on": 1, "true": 1, "off": 0, "false": 0}
-_LOG: Final = logging.getLogger(__name__)
 
 
 class Tap:
@@ -51,7 +49,6 @@ class Tap:
 
     def __init__(self, feed: Feed, client: str) -> None:
         self.feed = feed
-        self.name = ChannelName(feed.device, feed.meter)
         self.scale = None if feed.scale == "1" else scale_of(feed.scale)
         own = steps_to(feed.path)
         self.places: dict[str, tuple[tuple[Step, ...], tuple[Step, ...]]] = {}
@@ -67,7 +64,6 @@ class Tap:
         """When it last said something that could be read."""
         self.problem: str | None = None
         """What was wrong with what it said last."""
-        self.life: Life | None = None
 
     def forget(self) -> None:
         """The connection was lost: what was said while it was away is unknown."""
@@ -97,14 +93,14 @@ class MqttSource:
         self._since_ms: int | None = None
         """When the present session began."""
         self._why = "not connected yet"
-        self._silent: set[str] = set()
+        self._silence = Silence(settings.name)
+        self._lives = Lives(clock)
         self._arrival = asyncio.Event()
-        self.channels = tuple(_spec(settings, tap.feed) for tap in self._taps)
+        self.channels = tuple(tap.feed.spec(settings.name, settings.log) for tap in self._taps)
 
     def remember(self, generations: Mapping[ChannelName, str]) -> None:
         """Go on from the lives that are known."""
-        for tap in self._taps:
-            tap.life = life_of(generations.get(tap.name, ""))
+        self._lives.remember(generations)
 
     async def read(self) -> Sequence[Reading]:
         """What has arrived since the last read, and what stands; raises SourceDown when nothing can be heard."""
@@ -235,7 +231,7 @@ class MqttSource:
             value=_value(feed, tap.scale, found),
             at_ms=at_ms,
             serial=feed.serial,
-            generation=self._generation(tap, facts),
+            generation=self._generation(feed, facts),
         )
 
     def _age_ms(self, feed: Feed, facts: Any) -> int | None:
@@ -246,17 +242,12 @@ class MqttSource:
         age_ms = self._clock.utc_ms() - seen
         return age_ms if 0 <= age_ms <= (feed.stands_seconds or RETAINED_SECONDS_MAX) * 1_000 else None
 
-    def _generation(self, tap: Tap, facts: Any) -> str:
-        feed = tap.feed
+    def _generation(self, feed: Feed, facts: Any) -> str:
         if feed.generation:
             said = found_at(steps_to(feed.generation), facts)
             return said[:GENERATION_CHARS_MAX] if isinstance(said, str) else ""
-        if feed.uptime and self._clock.synchronised():
-            said = found_at(steps_to(feed.uptime), facts)
-            now = self._clock.utc_ms() // 1_000
-            tap.life = life_now(tap.life, Life(now - steps_of(str(said), 0)), now)
-            return str(tap.life)
-        return ""
+        said = found_at(steps_to(feed.uptime), facts) if feed.uptime else None
+        return "" if said is None else self._lives.up(feed.name, steps_of(str(said), 0))
 
     # -- silence -------------------------------------------------------------------------------
 
@@ -292,13 +283,8 @@ class MqttSource:
 
     def _name_the_silent(self, readings: Sequence[Reading]) -> None:
         """Raise SourceDown where nothing can be heard; log what cannot where the rest can."""
-        whys = {tap.name: why for tap in self._taps if (why := self._why_not(tap)) is not None}
-        if len(whys) == len(self._taps) and not readings:
-            raise SourceDown(next(iter(whys.values())))
-        silent = set(whys.values())
-        for why in sorted(silent - self._silent):
-            _LOG.warning('event=device_silent source=%s why="%s"', self.name, why)
-        self._silent = silent
+        whys = {tap.feed.name: why for tap in self._taps if (why := self._why_not(tap)) is not None}
+        self._silence.of(whys, all_of_it=len(whys) == len(self._taps) and not readings)
 
 
 def _word(payload: bytes) -> str:
@@ -311,8 +297,8 @@ def _word(payload: bytes) -> str:
 
 
 def _value(feed: Feed, scale: Fraction | None, found: Any) -> int:
-    if feed.kind == "state" and (isinstance(found, bool) or (isinstance(found, str) and found.lower() in _SWITCH)):
-        return _SWITCH[str(found).lower()]
+    if feed.kind == "state":
+        found = switch_of(found)
     if not isinstance(found, str):
         raise InvalidRecord(f"{'an object or a list' if isinstance(found, dict | list) else found} is no number")
     return steps_of(found, feed.exponent, scale)
@@ -333,19 +319,3 @@ def _instant_ms(said: Any) -> int | None:
     except InvalidRecord:
         return None
     return number if number > 10**11 else number * 1_000
-
-
-def _spec(settings: MqttSettings, feed: Feed) -> ChannelSpec:
-    return ChannelSpec(
-        device=feed.device,
-        meter=feed.meter,
-        unit=feed.unit,
-        exponent=feed.exponent,
-        kind=Kind(feed.kind),
-        source=settings.name,
-        log=feed.log or settings.log,
-        rate_max=feed.rate_max,
-        width_bits=feed.width_bits,
-        per_seconds=feed.per_seconds,
-        hold_seconds=feed.hold_seconds,
-    )

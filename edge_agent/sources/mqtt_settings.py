@@ -1,21 +1,19 @@
 """What the source `mqtt` is told, and what follows: which numbers of which messages are which channels."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from edge_agent.invalid import (
     InvalidSetting,
-    require_channel,
     require_fits,
-    require_kind,
     require_source,
     require_within,
 )
-from edge_agent.reading import HOLD_SECONDS
 from edge_agent.sources.json_path import steps_to
-from edge_agent.sources.modbus_values import Unreadable, scale_of
 from edge_agent.sources.mqtt_presets import Preset, PresetMeter, filled, presets, steps_per_second
+from edge_agent.sources.printed_channel import PrintedChannel, require_distinct
 from shared.effects.broker import BrokerSettings
 from shared.errors import InvalidRecord
 from shared.grammar import NAME_PATTERN, require_plain
@@ -95,29 +93,12 @@ class MqttDevice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MqttChannel:
+class MqttChannel(PrintedChannel):
     """A channel of a topic that no preset knows."""
 
-    device: str
-    meter: str
     topic: str
     path: str = ""
     """Where the number stands in the message's JSON; empty: the message is the number."""
-    unit: str
-    """UCUM, of what is billed."""
-    exponent: int = 0
-    """The register counts steps of 10^exponent units."""
-    scale: str = "1"
-    """The number times this is in units, exactly: "1000", "0.01" or "1/3"."""
-    rate_max: int
-    """The most steps a second that can be true."""
-    kind: Literal["counter", "gauge", "pulse", "event", "state"] = "counter"
-    per_seconds: int = 3_600
-    """A gauge's number is units per this many seconds: 3600 for W into W.h, 1 for By/s into By."""
-    width_bits: int | None = None
-    """Where a counter rolls over: after 2^width_bits steps."""
-    hold_seconds: int = HOLD_SECONDS
-    """How long a gauge's level or a state is believed without a new reading; a longer silence is a gap."""
     generation: str = ""
     """Path of what changes when the counter begins anew, and never otherwise."""
     uptime: str = ""
@@ -130,21 +111,10 @@ class MqttChannel:
     """What those say when it is not."""
     stands_seconds: int = 0
     """For a device that publishes on changes only: how long its last word stands."""
-    serial: str = ""
-    """The serial number of the meter, where it is known."""
-    log: str | None = None
-    """The log that it is sealed in, where it is another than the source's."""
 
     def __post_init__(self) -> None:
-        require_channel(self.device, self.meter, self.unit, self.exponent, self.rate_max)
-        require_kind(self.kind, self.unit, self.per_seconds, self.hold_seconds)
-        require_scale(self.scale)
-        if self.log is not None:
-            require_fits("log", self.log)
+        PrintedChannel.__post_init__(self)  # With slots, super() does not find it.
         require_within("stands_seconds", self.stands_seconds, 0, STANDS_SECONDS_MAX)
-        require_plain(self.serial, "serial", SERIAL_CHARS_MAX)
-        if self.width_bits is not None:
-            require_within("width_bits", self.width_bits, 1, 64)
         _require_topic("topic", self.topic)
         for topic in self.availability:
             _require_topic("availability", topic)
@@ -194,12 +164,7 @@ class MqttSettings:
         require_within("ask_seconds", self.ask_seconds, 0, 86_400)
         require_within("silent_seconds", self.silent_seconds, 10, 7 * 86_400)
         self.broker()
-        names = [(feed.device, feed.meter) for feed in feeds_of(self)]
-        if not 0 < len(names) <= LINE_ROWS_MAX:
-            raise InvalidSetting("devices", f"and channels together must hold 1 to {LINE_ROWS_MAX} channels")
-        if len(set(names)) < len(names):
-            twice = next(name for name in names if names.count(name) > 1)
-            raise InvalidSetting("devices", f"and channels hold {'.'.join(twice)} twice: give one another device name")
+        require_distinct("devices", (feed.name for feed in feeds_of(self)), LINE_ROWS_MAX)
 
     @property
     def logs(self) -> frozenset[str]:
@@ -236,7 +201,7 @@ def feeds_of(settings: MqttSettings) -> tuple[Feed, ...]:
     known = [feed for device in settings.devices for feed in feeds_of_device(device)]
     own = [
         Feed(
-            **{key: getattr(channel, key) for key in MqttChannel.__slots__},
+            **{each.name: getattr(channel, each.name) for each in dataclasses.fields(channel)},
             places=((channel.topic, ""),),
         )
         for channel in settings.channels
@@ -287,14 +252,6 @@ def name_of(topic: str) -> str:
     """The device name that a topic gives, by the letters that names may have."""
     name = "".join(letter if NAME_PATTERN.fullmatch(letter) else "_" for letter in topic.lower())
     return name.strip("_")
-
-
-def require_scale(scale: str) -> None:
-    """The scale is a number."""
-    try:
-        scale_of(scale)
-    except Unreadable as error:
-        raise InvalidSetting("scale", f"is wrong: {error}") from error
 
 
 def require_path(key: str, path: str) -> None:

@@ -4,7 +4,7 @@ import math
 import re
 from decimal import ROUND_FLOOR, Context, Decimal
 from fractions import Fraction
-from typing import Final
+from typing import Any, Final
 
 from shared.errors import InvalidRecord
 from shared.limits import INTEGER_MAX
@@ -29,3 +29,9 @@ def steps_of(text: str, exponent: int, scale: Fraction | None = None) -> int:
     if abs(steps) > INTEGER_MAX:
         raise InvalidRecord(f"{text} is too large for steps of 10^{exponent}")
     return steps
+
+
+def switch_of(said: Any) -> Any:
+    """What a state is said with as "1" or "0" where it is said with words; anything else as it is."""
+    word = str(said).lower() if isinstance(said, bool | str) else ""
+    return {"on": "1", "true": "1", "off": "0", "false": "0"}.get(word, said)

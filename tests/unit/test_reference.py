@@ -30,6 +30,7 @@ from edge_agent.settings import AgentSettings, SourceSettings, StatusSettings
 from edge_agent.sources.d0 import D0Settings
 from edge_agent.sources.dsmr import DsmrSettings
 from edge_agent.sources.exec import ExecSettings
+from edge_agent.sources.http_settings import HttpChannel, HttpSettings
 from edge_agent.sources.mbus import MbusChannel, MbusSettings
 from edge_agent.sources.modbus_channel import ModbusChannel
 from edge_agent.sources.modbus_settings import ModbusDevice, ModbusSettings
@@ -41,6 +42,7 @@ from edge_agent.sources.proc import ProcSettings
 from edge_agent.sources.pulse import PulseInput, PulseSettings
 from edge_agent.sources.replay import ReplayChannel, ReplaySettings
 from edge_agent.sources.sml import SmlSettings
+from edge_agent.sources.snmp_settings import SnmpChannel, SnmpInterface, SnmpSettings
 from shared.effects.broker import BrokerSettings
 from shared.effects.memory import SimpleClock
 from shared.effects.sqlite import SqliteDatabase
@@ -178,6 +180,10 @@ TABLES: Final = {
     "d0": options_of(D0Settings, without=COMMON),
     "Registers by OBIS code": options_of(ObisChannel, "channels."),
     "mbus": options_of(MbusSettings, without=COMMON) | options_of(MbusChannel, "channels."),
+    "http": options_of(HttpSettings, without=COMMON) | options_of(HttpChannel, "channels."),
+    "snmp": options_of(SnmpSettings, without=COMMON)
+    | options_of(SnmpInterface, "interfaces.")
+    | options_of(SnmpChannel, "channels."),
     "Collector": options_of(CollectorSettings)
     | options_of(typing.get_type_hints(CollectorSettings)["web"], "web.")
     | options_of(typing.get_type_hints(CollectorSettings)["enrolment"], "enrolment."),
