@@ -8,7 +8,7 @@ from edge_agent.words import count
 
 RESTART_KEYS: Final = ("gateway", "key_file", "spool_path", "spool_bytes_max", "wall_clock")
 """What an agent is born with: a reload that changes one of them is refused as a whole."""
-LINK_KEYS: Final = ("broker", "prefix", "drain_delay_seconds", "reconnect_seconds_max")
+LINK_KEYS: Final = ("broker", "prefix", "drain_delay_seconds", "reconnect_seconds_max", "home_assistant")
 """What takes a new session with the broker."""
 
 

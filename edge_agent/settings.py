@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
+from edge_agent.home_assistant import HomeAssistantSettings
 from edge_agent.invalid import InvalidSetting, require_fits, require_within
 from edge_agent.limits import DRAIN_DELAY_SECONDS_MAX, RECONNECT_SECONDS_MAX
 from edge_agent.sources.d0 import D0Settings
@@ -122,6 +123,8 @@ class AgentSettings:
     """Where the MQTT broker is and how to be let in."""
     status: StatusSettings = field(default_factory=StatusSettings)
     """Where the status page is served."""
+    home_assistant: HomeAssistantSettings = field(default_factory=HomeAssistantSettings)
+    """Where registers are shown besides."""
     sources: tuple[SourceSettings, ...] = ()
     """What is metered."""
 

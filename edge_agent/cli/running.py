@@ -18,11 +18,13 @@ from edge_agent.cli.exits import Exit
 from edge_agent.cli.watched import WatchedLink
 from edge_agent.disk import FileDisk
 from edge_agent.enrolment import Enrolment
+from edge_agent.home_link import HomeLink
 from edge_agent.identity import KeyUnusable, read_public_key, read_signing_key
 from edge_agent.invalid import ConfigInvalid
 from edge_agent.keyring import FileKeyring
 from edge_agent.last_good import LastGood
 from edge_agent.local import answering, door_of
+from edge_agent.overheard import OverheardLink
 from edge_agent.preview import read_sources
 from edge_agent.reading import Source
 from edge_agent.reload import change
@@ -30,11 +32,13 @@ from edge_agent.settings import AgentSettings, SourceSettings
 from edge_agent.sources.choice import source_of
 from edge_agent.summary import summary
 from shared.effects.clock import Clock, SystemClock
+from shared.effects.link import Link
 from shared.effects.mqtt import MqttLink
 from shared.effects.notify import Notifier
 from shared.errors import MetersealError, Refused
 from shared.key import PublicKey
 from shared.liveness import Liveness
+from shared.topic import Leaf, topic_of
 
 _LOG: Final = logging.getLogger(__name__)
 _OPEN_POLL_SECONDS: Final = 0.05
@@ -89,7 +93,7 @@ class Running:
             interval_pinned=interval_pinned,
         )
         self._safe_mode = bool(problem)
-        self._page: asyncio.Task[None] | None = None
+        self._asides: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
         """Run the agent until SIGTERM or SIGINT; raises MetersealError with what ended it."""
@@ -101,12 +105,11 @@ class Running:
         beside = [
             asyncio.ensure_future(work) for work in (self._keep_door(), self._tell_manager(), self._keep_certificate())
         ]
-        self._serve_status()
+        self._begin_asides("status", "home_assistant")
         try:
             await self._agent.run()
         finally:
-            if self._page is not None:
-                beside.append(self._page)
+            beside += self._asides.values()
             for task in beside:
                 task.cancel()
             await asyncio.wait(beside)
@@ -158,8 +161,8 @@ class Running:
         self._link = link or self._link
         self._safe_mode = False
         self._last_good.keep(settings)
-        if "status" in difference.options:
-            self._serve_status()
+        # A new link hands warnings to a new way home.
+        self._begin_asides(*difference.options, *(["home_assistant"] if link is not None else []))
         return {"ok": True, "change": str(difference)}
 
     async def _answer(self, question: str) -> dict[str, Any]:
@@ -191,11 +194,17 @@ class Running:
         except OSError as error:
             _LOG.warning('event=no_door why="%s: `edge-agent status` cannot ask this agent"', error)
 
-    def _serve_status(self) -> None:
-        """The status page is served where the configuration says, and nowhere else any more."""
-        if self._page is not None:
-            self._page.cancel()
-        self._page = asyncio.ensure_future(self._keep_page())
+    def _begin_asides(self, *options: str) -> None:
+        """What people may want besides goes on as these options say now; metering depends on none of it."""
+        known = {"status": self._keep_page, "home_assistant": self._keep_home}
+        for name in known.keys() & set(options):
+            if name in self._asides:
+                self._asides[name].cancel()
+            self._asides[name] = asyncio.ensure_future(known[name]())
+
+    async def _keep_home(self) -> None:
+        if self._home is not None:
+            await self._home.run()
 
     async def _keep_page(self) -> None:
         where = self._settings.status
@@ -251,8 +260,19 @@ class Running:
         if broker.cert_file is not None and broker.key_file is None:
             # The key that signs is the key that the certificate is for.
             broker = dataclasses.replace(broker, key_file=settings.key_file)
-        real = MqttLink(broker, settings.gateway, dates_checked=self._dates_checked)
+        real: Link = MqttLink(broker, settings.gateway, dates_checked=self._dates_checked)
+        self._home = self._new_home(settings)
+        if self._home is not None:
+            alerts = topic_of(settings.gateway, Leaf.ALERT, settings.prefix)
+            real = OverheardLink(real, alerts, self._home.pass_on)
         return WatchedLink(real, self._clock, self._certificate.refused)
+
+    def _new_home(self, settings: AgentSettings) -> HomeLink | None:
+        home = settings.home_assistant
+        if not home.host:
+            return None
+        link = MqttLink(home.broker(), f"meterseal-{settings.gateway}", durable=False)
+        return HomeLink(home, link, self._clock, self.status)
 
 
 def memory_bytes() -> int:

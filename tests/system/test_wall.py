@@ -9,6 +9,7 @@ import socket
 import subprocess
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -253,3 +254,58 @@ def test_the_collector_tells_the_service_manager_too(tmp_path: Path, monkeypatch
         if collector.alive():
             collector.kill()
         manager.close()
+
+
+def test_home_assistant_discovers_meters_and_warnings_at_a_real_broker(wall: Wall) -> None:
+    broker = mosquitto(wall.folder, wall.port)
+    broker.start()
+    try:
+        # One broker plays both: the collector's, and the site's that Home Assistant listens to.
+        extra = f'[home_assistant]\nhost = "127.0.0.1"\nport = {wall.port}\npublish_seconds = 1\n'
+        wall.configure("heat")
+        wall.start()
+        text = (wall.folder / "agent.toml").read_text(encoding="utf-8")
+        (wall.folder / "agent.toml").write_text(f"{text}{extra}", encoding="utf-8")
+        assert "changed: home_assistant" in wall.run("reload").stdout
+        config = json.loads(retained(wall.port, "homeassistant/sensor/meterseal_gw-1/heat__energy/config"))
+        assert (config["unit_of_measurement"], config["device_class"]) == ("Wh", "energy")
+        assert retained(wall.port, config["availability_topic"]).strip() == "online"
+        assert retained(wall.port, config["state_topic"]).strip() == "100"
+        warning = '{"text":"80 % of the budget"}'
+        publish = [require("mosquitto_pub"), "-p", str(wall.port), "-r", "-q", "1"]
+        wall.until("the link is up", lambda: wall.status()["link"]["up"])
+        subprocess.run([*publish, "-t", "meterseal/v1/gw-1/alert", "-m", warning], check=True)
+        alert = json.loads(retained(wall.port, "homeassistant/sensor/meterseal_gw-1/alert/config"))
+        assert retained(wall.port, alert["state_topic"]).strip() == warning
+        wall.agent.kill()
+        assert retained(wall.port, config["availability_topic"]).strip() in ("online", "offline")
+        wait_until(
+            lambda: retained(wall.port, config["availability_topic"]).strip() == "offline", 20, "its will is published"
+        )
+    finally:
+        broker.kill()
+
+
+def test_a_status_page_is_served_and_moves_with_a_reload(wall: Wall) -> None:
+    first, second = free_port(), free_port()
+    wall.configure("heat")
+    text = (wall.folder / "agent.toml").read_text(encoding="utf-8")
+    (wall.folder / "agent.toml").write_text(f'{text}[status]\nlisten = "127.0.0.1:{first}"\n', encoding="utf-8")
+    wall.start()
+    wall.until("the page is there", lambda: "heat.energy" in fetched(first, "/"))
+    assert json.loads(fetched(first, "/status.json"))["gateway"] == "gw-1"
+    assert 'meterseal_agent_register_total{device="heat"' in fetched(first, "/metrics")
+    (wall.folder / "agent.toml").write_text(f'{text}[status]\nlisten = "127.0.0.1:{second}"\n', encoding="utf-8")
+    assert "changed: status" in wall.run("reload").stdout
+    wall.until("the page has moved", lambda: fetched(second, "/healthz") == "metering\n")
+    assert fetched(first, "/healthz") == ""
+    assert wall.agent.stop() == 0
+
+
+def fetched(port: int, path: str) -> str:
+    """What is served there; empty where nothing is."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return str(answer.read().decode())
+    except OSError:
+        return ""

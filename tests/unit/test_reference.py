@@ -25,6 +25,7 @@ from cloud_collector.web.enrolment import create_enrolment_app
 from cloud_collector.web.metrics import StoreExporter, registry
 from edge_agent.cli.exits import Exit
 from edge_agent.cli.main import _parser
+from edge_agent.home_assistant import HomeAssistantSettings
 from edge_agent.plain import members, plain, type_name
 from edge_agent.settings import AgentSettings, SourceSettings, StatusSettings
 from edge_agent.sources.d0 import D0Settings
@@ -163,6 +164,7 @@ TABLES: Final = {
     "Agent": options_of(AgentSettings, without=("sources",)),
     "Broker": options_of(BrokerSettings, "broker."),
     "Status page": options_of(StatusSettings, "status."),
+    "Home Assistant": options_of(HomeAssistantSettings, "home_assistant."),
     "netdev": options_of(NetdevSettings, without=COMMON),
     "proc": options_of(ProcSettings, without=COMMON),
     "exec": options_of(ExecSettings, without=COMMON),
@@ -208,7 +210,7 @@ def test_the_example_configuration_shows_every_option(example: str, heading: str
     text = (ROOT / "config" / f"{example}.toml").read_text(encoding="utf-8")
     options = [*TABLES[heading], *TABLES["Broker"]]
     if example == "agent":
-        options += TABLES["Status page"]
+        options += [*TABLES["Status page"], *TABLES["Home Assistant"]]
         options += [option for kind in members(SourceSettings) for option in TABLES[type_name(kind)]]
         options += TABLES["Registers by OBIS code"]
     names = {option.rpartition(".")[2] for option in options}
