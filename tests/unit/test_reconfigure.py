@@ -1,6 +1,7 @@
 """P1, P3, P8: a reload changes sources, intervals and the way to the broker, and loses no interval."""
 
 import asyncio
+import contextlib
 import itertools
 import json
 from collections.abc import Iterator, Sequence
@@ -10,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from edge_agent.agent import Agent
-from edge_agent.reading import ChannelSpec, Kind
+from edge_agent.limits import READ_SECONDS_MAX, ROUND_GRACE_SECONDS
+from edge_agent.reading import ChannelSpec, Kind, Reading
 from edge_agent.uplink import OFFLINE, ONLINE
 from shared.errors import Refused
 from shared.key import SigningKey
+from shared.liveness import Liveness
 from shared.report import Birth, Cause, Gap, Report, Usage, Verdict
 from tests.unit.test_agent import Counter, Site, running
 from tests.wire import UTC_MS, Wire, run
@@ -226,5 +229,38 @@ def test_the_pulses_of_a_running_agent_go_on(tmp_path: Path, what: str) -> None:
             before = agent.pulses()[what]
             await asyncio.sleep(before.seconds_max)
             assert agent.pulses()[what].rounds > before.rounds
+
+    run(story())
+
+
+class Deaf(Counter):
+    """A source that takes being told to stop for nothing."""
+
+    async def read(self) -> Sequence[Reading]:
+        while True:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(1_000_000)
+
+
+def test_a_source_that_hangs_for_good_is_what_the_watchdog_finds(tmp_path: Path) -> None:
+    """P8: the beat rests on every loop's rounds, so one that hangs for good ends the process."""
+
+    async def story() -> None:
+        well, deaf = Counter("in"), Deaf("out")
+        site = Site(tmp_path, well, deaf)
+        agent, liveness = site.agent(), Liveness()
+        task = asyncio.create_task(agent.run())
+        await asyncio.sleep(1)
+        loop = asyncio.get_running_loop()
+        found: list[str] = []
+        while not found:
+            found = liveness.stuck(agent.pulses(), loop.time())
+            await asyncio.sleep(10)
+        assert found == ["source counter-out"]
+        assert loop.time() < READ_SECONDS_MAX + deaf.poll_seconds + ROUND_GRACE_SECONDS + 30
+        assert well.reads > 5
+        await asyncio.sleep(300)
+        assert liveness.stuck(agent.pulses(), loop.time()) == ["source counter-out"]
+        task.cancel()
 
     run(story())
