@@ -195,7 +195,9 @@ class TestTheExample:
     def test_every_commented_option_shows_the_default(self) -> None:
         text = EXAMPLE.read_text(encoding="utf-8")
         table: str = ""
-        defaults = {"": AgentSettings(gateway="x"), "broker": BrokerSettings(), "sources": NetdevSettings()}
+        agent = AgentSettings(gateway="x")
+        tables = {each.name: getattr(agent, each.name) for each in dataclasses.fields(agent)}
+        defaults = tables | {"": agent, "sources": NetdevSettings()}
         seen = set()
         for line in text.splitlines():
             header = re.match(r"\[+(\w+)\]+$", line)
