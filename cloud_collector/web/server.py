@@ -5,6 +5,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -12,8 +13,9 @@ import uvicorn
 
 from cloud_collector.billing.revisions import NoCatalog, revisions
 from cloud_collector.collector import Collector
+from cloud_collector.fleet.authority import Authority
 from cloud_collector.fleet.desk import Desk
-from cloud_collector.fleet.pki import ENROLMENT
+from cloud_collector.fleet.pki import ENROLMENT, PUBLIC, Pki, PkiUnusable
 from cloud_collector.limits import ENROLMENT_CONNECTIONS_MAX
 from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.store import Store
@@ -29,6 +31,7 @@ from shared.key import PublicKey
 
 _log: Final = logging.getLogger(__name__)
 RELOAD_SECONDS: Final = 300
+REMIND_SECONDS: Final = 86_400
 
 
 class WebRefused(MetersealError):
@@ -105,12 +108,16 @@ async def enrolling(settings: CollectorSettings, desk: Desk | None, clock: Clock
         ) from error
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[_listening(told.host, told.port, "enrolment", "enrolment")]))
-    renewing = asyncio.create_task(_reload(config, certificate, key))
+    renewing = [
+        asyncio.create_task(_reload(config, certificate, key)),
+        asyncio.create_task(_remind(settings, desk.authority, clock)),
+    ]
     _log.info("event=enrolment_started address=https://%s:%d/", told.host, told.port)
     try:
         yield
     finally:
-        renewing.cancel()
+        for each in renewing:
+            each.cancel()
         server.should_exit = True
         await task
 
@@ -123,6 +130,20 @@ async def _reload(config: uvicorn.Config, certificate: Path, key: Path) -> None:
             config.ssl.load_cert_chain(certificate, key)
         except OSError as error:
             _log.warning('event=enrolment_certificate_unusable why="%s"', error)
+
+
+async def _remind(settings: CollectorSettings, authority: Authority, clock: Clock) -> None:
+    """Once a day it is said which certificates are due: one that nobody renews takes the whole fleet off the air."""
+    pki = Pki(settings.pki_path, authority)
+    while True:
+        now = datetime.fromtimestamp(clock.utc_ms() // 1_000, UTC)
+        try:
+            due = [each.name for each in pki.renewals(settings.client_id, now) if each.mode == PUBLIC]
+        except PkiUnusable as error:
+            due = [str(error)]
+        if due:
+            _log.warning('event=certificates_due files="%s" do="cloud-collector pki renew"', ", ".join(due))
+        await asyncio.sleep(REMIND_SECONDS)
 
 
 def _listening(host: str, port: int, table: str, what: str) -> socket.socket:

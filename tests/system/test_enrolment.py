@@ -17,6 +17,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cloud_collector.cli.main import app
+from cloud_collector.fleet.authority import key_from_pem
 from cloud_collector.fleet.pki import Pki, begin, write
 from shared.claim import SECRET_BYTES, ClaimCode
 from shared.effects.broker import BrokerSettings
@@ -411,6 +412,19 @@ def test_a_gateway_enrols_whose_clock_is_decades_behind(bare: Site) -> None:
     assert done.returncode == 0, done.stderr
     assert bare.state_of("house-7") == "pending"
     gateway.edge("renew")
+
+
+def test_a_certificate_that_nobody_renews_is_named_in_the_log(bare: Site) -> None:
+    authority = Pki.open(bare.pki).authority
+    key = key_from_pem((bare.pki / "broker.key").read_text(encoding="ascii"))
+    due = authority.issue_server(("localhost", "127.0.0.1"), key.public_key(), datetime.now(UTC) - timedelta(days=600))
+    (bare.pki / "broker.pem").write_text(due.pem, encoding="ascii")
+    process = bare.start_collector()
+    wait_until(lambda: "certificates_due" in process.events, 10, "it is said")
+    process.stop()
+    assert 'files="broker.pem"' in (bare.folder / "collector.log").read_text(encoding="utf-8")
+    assert [Path(row["file"]).name for row in bare.told("pki", "renew")] == ["broker.pem"]
+    assert bare.told("pki", "renew") == []
 
 
 def test_keys_are_for_their_owner_alone_and_the_ca_is_made_once(bare: Site) -> None:
