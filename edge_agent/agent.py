@@ -162,9 +162,14 @@ class Agent:
         """What a live reading would turn out to be; nothing is changed."""
         return self._metering.preview(reading, self._sealing.tick()) if self._opened else None
 
-    def rotate_key(self) -> str:
-        """Go on with a new key from now on; returns its id. Raises DatabaseError, SpoolFull, KeyUnusable."""
-        return self._sealing.rotate_key()
+    async def rotate_key(self) -> str:
+        """Go on with a new key from now on; returns its id. What it raises ends the agent as well."""
+
+        async def rotated() -> str:
+            return self._sealing.rotate_key()
+
+        # In the agent's own group: a disk that fails ends the process, not whoever asked.
+        return await self._group.create_task(rotated())
 
     @property
     def _spool(self) -> Spool:

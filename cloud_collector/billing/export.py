@@ -93,17 +93,29 @@ def as_bundle(store: Store, found: Invoice, operator: PublicKey) -> bytes:
 
 def _lines(store: Store, name: LogName, wanted: Needed) -> Iterator[bytes]:
     """A log's lines in order of position: those that are needed, and those that say how they are to be read."""
+    found: dict[tuple[str, int], bytes] = {}
     for gateway, log, epoch in sorted(wanted.stretches):
-        if (gateway, log) != name:
-            continue
         cutoff = wanted.received.get((gateway, log, epoch))
-        if cutoff is None:
+        if (gateway, log) != name or cutoff is None:
             continue
         spans = wanted.stretches[gateway, log, epoch]
         rows: dict[int, bytes] = dict(store.rows("evidence_marks", gateway, log, epoch, cutoff.last, spans[-1][1]))
         for first, last in spans:
             rows |= dict(store.rows("evidence_lines", gateway, log, epoch, first, last))
-        yield from (bytes(rows[seq]) for seq in sorted(rows) if cutoff.holds(seq))
+        found |= {(epoch, seq): bytes(raw) for seq, raw in rows.items() if cutoff.holds(seq)}
+    found |= _introductions(store, name, {_header(raw).key for raw in found.values()})
+    yield from (found[position] for position in sorted(found))
+
+
+def _introductions(store: Store, name: LogName, keys: set[str]) -> dict[tuple[str, int], bytes]:
+    """The lines of the log that lead to these keys, in whatever epoch: with them, trust in the first key is enough."""
+    rows = store.rows("evidence_rotations", *name)
+    found: dict[tuple[str, int], bytes] = {}
+    reached = set(keys)
+    while news := [row for row in rows if row[3] in reached and (row[0], row[1]) not in found]:
+        found |= {(epoch, seq): bytes(raw) for epoch, seq, _, _, raw in news}
+        reached |= {row[2] for row in news}
+    return found
 
 
 def _keys(store: Store, headers: Iterable[Header]) -> list[GatewayKey]:

@@ -25,19 +25,7 @@ def new(file: File = None) -> None:
     """
     path = file or settings().key_file
     key = SigningKey(os.urandom(32))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        say(f"{path} is there already; a key is never replaced")
-        raise typer.Exit(4) from None
-    except OSError as error:
-        say(f"{path} cannot be written: {error.strerror}")
-        raise typer.Exit(1) from None
-    with os.fdopen(handle, "w", encoding="ascii") as out:
-        out.write(key.pem)
-        out.flush()
-        os.fsync(out.fileno())
+    write_new(path, key)
     say(f"{path}: key {key.public.id}")
     print(key.public.words)
 
@@ -60,6 +48,23 @@ def show(
         print(json.dumps({"key": public.id, "sha256": public.sha256, "words": public.words, "pem": public.pem}))
     else:
         print(f"key     {public.id}\nsha256  {public.sha256}\nwords   {public.words}")
+
+
+def write_new(path: Path, key: SigningKey) -> None:
+    """The key lies in the file, readable by its owner alone; ends the command with 4 where one lies there."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        say(f"{path} is there already; a key is never replaced")
+        raise typer.Exit(4) from None
+    except OSError as error:
+        say(f"{path} cannot be written: {error.strerror}")
+        raise typer.Exit(1) from None
+    with os.fdopen(handle, "w", encoding="ascii") as out:
+        out.write(key.pem)
+        out.flush()
+        os.fsync(out.fileno())
 
 
 def read_public(path: Path) -> PublicKey:

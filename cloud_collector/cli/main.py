@@ -17,6 +17,7 @@ from cloud_collector.cli import (
     operate,
     pki,
     quote,
+    replace,
     usage,
 )
 from cloud_collector.cli.anywhere import EXITS, Anywhere
@@ -71,6 +72,8 @@ app.add_typer(gateway.app, name="gateway")
 app.add_typer(pki.app, name="pki")
 app.add_typer(usage.app, name="usage")
 app.add_typer(operate.unmatched, name="unmatched")
+key.app.command("rotate-receipt")(replace.rotate_receipt)
+key.app.command("recover")(replace.recover)
 app.add_typer(key.app, name="key")
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(billing.app, name="billing")

@@ -11,6 +11,7 @@ from cloud_collector.billing.run import Biller
 from cloud_collector.cli.desk import desk_of
 from cloud_collector.cli.manager import told
 from cloud_collector.cli.opened import archive, ending, opened, settings, signing_key
+from cloud_collector.cli.replace import Finder
 from cloud_collector.collector import Collector
 from cloud_collector.fleet.desk import Desk
 from cloud_collector.settings import CollectorSettings
@@ -62,6 +63,7 @@ async def _run(known: CollectorSettings, key: SigningKey, store: Store, desk: De
             workers=ThreadWorkers(threads),
             random=random.SystemRandom(),
             chores=[biller],
+            find_key=Finder(known.key_file),
         )
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

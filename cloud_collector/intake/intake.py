@@ -12,7 +12,6 @@ from typing import Final
 from cloud_collector.fleet.gateways import Keyring, keyring, names, nearest
 from cloud_collector.fleet.orders import Due, take_due
 from cloud_collector.fleet.positions import Chain, Entry, Known, Overflow, Positions, PutAside, chain_of
-from cloud_collector.fleet.validity import Validity
 from cloud_collector.intake.admit import Admitted, Genuine, admit
 from cloud_collector.intake.answers import Answered, is_answer, open_answer, take_answers
 from cloud_collector.intake.fact import Fact, fact
@@ -38,6 +37,7 @@ from shared.limits import GATEWAY_LOGS_MAX, REFUSED_SAMPLES_MAX
 from shared.receipt import Receipt
 from shared.report import Forgotten, Rotate
 from shared.topic import gateway_of
+from shared.validity import Validity
 
 Opened = Admitted | Answered
 Sealed = tuple[str, bytes]

@@ -8,13 +8,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cloud_collector.fleet.positions import Chain
-from cloud_collector.fleet.validity import Rotation, Validity, validity
+from cloud_collector.fleet.validity import validity
 from cloud_collector.intake.fact import Fact
 from cloud_collector.limits import GATEWAY_ROTATIONS_MAX
 from cloud_collector.store.store import Store
 from shared.effects.database import Row
 from shared.key import PublicKey
 from shared.report import Rotate
+from shared.validity import Rotation, Validity
 
 
 @dataclass(frozen=True, slots=True)

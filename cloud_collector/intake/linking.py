@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cloud_collector.fleet.epochs import Adopted, Epoch, Ordered, Standing, order
-from cloud_collector.fleet.validity import Validity
 from cloud_collector.intake.fact import Fact, report_of
 from cloud_collector.store.store import Store
 from shared.effects.database import Row
 from shared.report import Birth, Position
+from shared.validity import Validity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

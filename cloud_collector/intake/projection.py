@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from cloud_collector.fleet.positions import Chain, chain_of
-from cloud_collector.fleet.validity import Validity
 from cloud_collector.intake.channels import Channels, Known
 from cloud_collector.intake.fact import Fact, fact
 from cloud_collector.intake.keys import Keys
@@ -22,6 +21,7 @@ from cloud_collector.store.store import Store
 from cloud_collector.usage.between import RATES_MAX
 from cloud_collector.usage.derive import OWN_TIME, SKEW_SECONDS, Placement, Row, RowKind, rows_of
 from shared.report import ClockLine, Header
+from shared.validity import Validity
 
 CLONED: Final = 1
 DISOWNED: Final = 2

@@ -45,6 +45,9 @@ class Needed:
         head = report.header
         if self.wants(head.gateway, head.log, head.epoch, head.seq):
             return True
+        if isinstance(report, Rotate) and (head.gateway, head.log) in self.logs():
+            # It tells of keys alone, and may stand in an epoch before.
+            return True
         cutoff = self.received.get((head.gateway, head.log, head.epoch))
         return (
             cutoff is not None and cutoff.holds(head.seq) and isinstance(report, Birth | ClockLine | Exchange | Rotate)

@@ -11,6 +11,7 @@ from shared.errors import Refused
 from shared.key import PublicKey
 from shared.line import Line, parse
 from shared.report import Report, Rotate, read
+from shared.validity import Rotation, Validity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,22 +105,34 @@ def _linked(before: Held | None, after: Held) -> Iterator[Finding]:
 
 
 def _untrusted(held: Sequence[Held], known: Mapping[tuple[str, str], PublicKey], trust: Trust) -> Iterator[Finding]:
-    """Keys that sign reports here and are neither named by the reader nor introduced by a trusted key."""
-    trusted = {name for name, key in known.items() if trust.covers(key)}
-    rotations = [each for each in held if each.genuine and isinstance(each.report, Rotate)]
-    for each in rotations * len(rotations):
-        head = each.report.header
-        if isinstance(each.report, Rotate) and (head.gateway, head.key) in trusted:
-            trusted.add((head.gateway, PublicKey.from_text(each.report.next).id))
-    used = {(each.report.header.gateway, each.report.header.key) for each in held}
-    for gateway, key_id in sorted(used - trusted):
-        key = known[gateway, key_id]
-        yield Finding(
-            stage=Stage.KEYS,
-            place=f"gateway {gateway}",
-            sentence=f"its key is not one that you trust: {key.words} ({key.sha256}). Compare these words with the "
-            "gateway's label or screen, then name them with --trust",
+    """Keys that are neither named by the reader nor introduced by a trusted key, and lines of keys not valid there."""
+    for gateway in sorted({each.report.header.gateway for each in held}):
+        own = [each for each in held if each.report.header.gateway == gateway]
+        used = {each.report.header.key for each in own}
+        keys = Validity(
+            roots={key for name, key in known if name == gateway and trust.covers(known[name, key])},
+            rotations=[_rotation(each.report) for each in own if each.genuine and isinstance(each.report, Rotate)],
         )
+        strangers = {key for key in used if not keys.leads_to(key)}
+        for key_id in sorted(strangers):
+            key = known[gateway, key_id]
+            yield Finding(
+                stage=Stage.KEYS,
+                place=f"gateway {gateway}",
+                sentence=f"its key is not one that you trust: {key.words} ({key.sha256}). Compare these words with the "
+                "gateway's label or screen, then name them with --trust",
+            )
+        for each in own:
+            head = each.report.header
+            fault = None if head.key in strangers else keys.fault(head.log, head.epoch, head.seq, head.key)
+            if fault is not None:
+                yield _finding(each.place, f"{_name(each.report)} is signed by a key that is not valid there: {fault}")
+
+
+def _rotation(report: Rotate) -> Rotation:
+    head = report.header
+    new = PublicKey.from_text(report.next).id
+    return Rotation(log=head.log, epoch=head.epoch, seq=head.seq, old=head.key, new=new)
 
 
 def _said(held: Held) -> str:

@@ -174,7 +174,7 @@ class Running:
             case "reload":
                 return await self.reload()
             case "rotate":
-                return {"key": self._agent.rotate_key()} if self._agent.status() else {}
+                return {"key": await self._agent.rotate_key()} if self._agent.status() else {}
             case _:
                 return {"error": "the questions are status, read, reload and rotate"}
 

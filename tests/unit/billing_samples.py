@@ -30,6 +30,7 @@ from shared.report import (
     Report,
     Usage,
     UsageRow,
+    rotate,
     seal_report,
 )
 from shared.topic import Leaf, topic_of
@@ -112,12 +113,13 @@ class Gateway:
     registers: dict[str, int] = field(default_factory=lambda: {"sdm630-1": 12_345_631, "sdm630-2": 771_200})
     seq: int = 0
     prev: str = ""
+    key: SigningKey = GATEWAY_KEY
 
     def _header(self, at: int) -> Header:
         return Header(
             gateway=self.name,
             log=self.log,
-            key=GATEWAY_KEY.public.id,
+            key=self.key.public.id,
             epoch=self.epoch,
             seq=self.seq + 1,
             prev=self.prev,
@@ -127,7 +129,7 @@ class Gateway:
         )
 
     def _seal(self, report: Report) -> None:
-        self.lines.append(seal_report(report, GATEWAY_KEY))
+        self.lines.append(seal_report(report, self.key))
         self.seq, self.prev = self.seq + 1, hash_of(self.lines[-1])
 
     def birth(self, at: int, previous: Position | None = None) -> None:
@@ -174,6 +176,10 @@ class Gateway:
 
     def reboot(self, boot: str, *, clock: Clock, shift: int = 0) -> None:
         self.boot, self.clock, self.shift = boot, clock, shift
+
+    def rotate(self, at: int, following: SigningKey) -> None:
+        self._seal(rotate(self._header(at), following))
+        self.key = following
 
     def lose_spool(self, epoch: str, at: int) -> None:
         previous = Position(self.epoch, self.seq, self.prev)

@@ -8,7 +8,6 @@ import pytest
 
 from cloud_collector.fleet.decisions import adopt_epoch, revoke_key
 from cloud_collector.fleet.epochs import Adopted, Epoch, Standing, order
-from cloud_collector.fleet.validity import Rotation, Validity
 from cloud_collector.intake.replay import audit, rebuild, rejudge
 from cloud_collector.intake.verdict import Accepted, Duplicate, RefusedLine, Unmatched, Verdict
 from cloud_collector.store.account import account
@@ -18,6 +17,7 @@ from shared.errors import InvalidRecord
 from shared.key import SigningKey
 from shared.kinds import rotation_statement
 from shared.report import Rotate
+from shared.validity import Rotation, Validity
 from tests.sealing import NOW_MS, PaperCollector, PaperGateway, paper_collector
 
 PUMP = ("pump", "energy")

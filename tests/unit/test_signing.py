@@ -38,9 +38,9 @@ def test_a_backlog_of_two_keys_and_two_logs_is_taken_whole(tmp_path: Path) -> No
             await pair.exchange(700)
             pair.wire.cut()
             await pair.exchange(6_000)
-            second = agent.rotate_key()
+            second = await agent.rotate_key()
             await pair.exchange(6_000)
-            third = agent.rotate_key()
+            third = await agent.rotate_key()
             await pair.exchange(3_000)
             pair.wire.up = True
             await pair.exchange(1_800)
@@ -87,13 +87,13 @@ def test_a_power_cut_at_any_step_of_a_rotation_loses_no_line_and_no_key(
             with monkeypatch.context() as patch:
                 patch.setattr(FileKeyring, "keep", _cut_at(number, through=through))
                 with pytest.raises(Cut):
-                    agent.rotate_key()
+                    agent._sealing.rotate_key()
         if lost:
             lose_spool(tmp_path)
         pair.wire.up = True
         async with pair.running() as agent:
             await pair.exchange(1_200)
-            key = agent.rotate_key()
+            key = await agent.rotate_key()
             await pair.exchange(1_200)
             assert agent.status()["backlog_lines"] <= 1
             assert pair.keys_used()[-1] == key
@@ -126,7 +126,7 @@ def test_a_spool_that_is_lost_before_the_rotation_was_heard_of_does_not_stop_the
         async with pair.running() as agent:
             await pair.exchange(700)
             pair.wire.cut()
-            key = agent.rotate_key()
+            key = await agent.rotate_key()
             await pair.exchange(600)
         lose_spool(tmp_path)
         pair.wire.up = True

@@ -15,6 +15,7 @@ from cloud_collector.proof.trust import Trust, read_trust
 from cloud_collector.proof.verify import verify
 from cloud_collector.store.store import Store
 from shared.errors import Refused
+from shared.key import SigningKey
 from shared.line import parse, read_body, seal
 from shared.report import Clock, read
 from tests.unit.billing_samples import (
@@ -346,6 +347,78 @@ def test_untrusted_keys_are_named_with_their_words() -> None:
     assert [finding.stage for finding in findings] == [Stage.KEYS, Stage.KEYS]
     assert RECEIPT_KEY.public.words in findings[0].sentence
     assert GATEWAY_KEY.public.words in findings[1].sentence
+
+
+SECOND_KEY, THIRD_KEY = SigningKey(b"2" * 32), SigningKey(b"3" * 32)
+
+
+def rotated(*, lost_spool: bool = False) -> Gateway:
+    """Its key changes on the fifth day and on the ninth, and its epoch in between where its spool is lost."""
+    gateway = Gateway()
+    gateway.birth(OCTOBER - 3_600)
+    for day in range(33):
+        start = OCTOBER + day * DAY
+        if day == 5:
+            gateway.rotate(start, SECOND_KEY)
+        if day == 7 and lost_spool:
+            gateway.lose_spool("00c0ffee", start)
+        if day == 9:
+            gateway.rotate(start, THIRD_KEY)
+        gateway.day(start, {"sdm630-1": 330, "sdm630-2": 7})
+    return gateway
+
+
+@pytest.mark.parametrize("lost_spool", [False, True])
+def test_trust_in_the_first_key_is_enough_where_rotate_lines_lead_to_the_later_ones(*, lost_spool: bool) -> None:
+    """P12."""
+    store, biller = billed(rotated(lost_spool=lost_spool))
+    raw = bundle(store, biller)
+    assert verify(raw, TRUST).findings == ()
+    opened = from_zip(raw)
+    assert isinstance(opened, Bundle)
+    signs = {row["key"]: row["signs"] for row in json.loads(opened.keys)["gateways"]}
+    assert signs.keys() == {key.public.id for key in (GATEWAY_KEY, SECOND_KEY, THIRD_KEY)}
+    assert signs[SECOND_KEY.public.id][0]["from"] == (1 if lost_spool else 8)
+
+
+def test_the_evidence_of_november_leads_back_to_the_first_key_in_an_epoch_before() -> None:
+    gateway = Gateway()
+    gateway.birth(OCTOBER - 3_600)
+    gateway.day(OCTOBER, {"sdm630-1": 330, "sdm630-2": 7})
+    gateway.rotate(OCTOBER + DAY, SECOND_KEY)
+    gateway.lose_spool("00c0ffee", OCTOBER + DAY)
+    for day in range(1, 66):
+        gateway.day(OCTOBER + day * DAY, {"sdm630-1": 330, "sdm630-2": 7})
+    store, biller = new_store(), store_biller()
+    receive(store, gateway.lines, at=LATER + 31 * DAY)
+    bill_due(store, (LATER + 31 * DAY) * 1000, biller)
+    raw = bundle(store, biller, "INV-2")
+    assert verify(raw, TRUST).findings == ()
+    without = remade(raw, lambda lines: lines.remove(next(line for line in lines if b'"kind":"rotate"' in line)))
+    assert any(SECOND_KEY.public.words in finding.sentence for finding in verify(without, TRUST).findings)
+
+
+def test_a_later_key_alone_does_not_speak_for_the_first() -> None:
+    store, biller = billed(rotated())
+    trust = Trust(fingerprints=frozenset({RECEIPT_KEY.public.sha256, THIRD_KEY.public.sha256}), words=frozenset())
+    findings = verify(bundle(store, biller), trust).findings
+    assert {finding.stage for finding in findings} == {Stage.KEYS}
+    assert any(GATEWAY_KEY.public.words in finding.sentence for finding in findings)
+
+
+def test_a_report_that_a_replaced_key_has_signed_is_named() -> None:
+    """P10: whoever has stolen the old key can forge nothing behind it, though the reader trusts it."""
+
+    def forge(lines: list[bytes]) -> None:
+        line = parse(lines[-1])
+        assert not isinstance(line, Refused)
+        body = read_body(line)
+        assert not isinstance(body, Refused)
+        lines[-1] = seal("MS1", body | {"key": GATEWAY_KEY.public.id}, GATEWAY_KEY)
+
+    store, biller = billed(rotated())
+    findings = verify(remade(bundle(store, biller), forge), TRUST).findings
+    assert any("signed by a key that is not valid there" in finding.sentence for finding in findings)
 
 
 def test_evidence_that_would_show_another_accounts_readings_is_not_handed_out() -> None:

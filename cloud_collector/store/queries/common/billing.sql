@@ -132,6 +132,10 @@ select l.seq, l.raw from line l join chain c on c.id = l.chain
 where c.gateway = ? and c.log = ? and c.epoch = ? and l.aside = 0 and l.seq <= ?
 and (l.kind = 'clock' or (l.kind in ('birth', 'exchange', 'rotate') and l.seq <= ?)) order by l.seq;
 
+-- name: evidence_rotations
+select c.epoch, l.seq, r.old, r.key, l.raw from rotation r join chain c on c.id = r.chain join line l on l.id = r.line
+where c.gateway = ? and c.log = ? and not exists (select 1 from disowned d where d.line = r.line) order by c.epoch, l.seq;
+
 -- name: evidence_keys
 select key, public from gateway_key where gateway = ?1
 union select r.key, r.public from rotation r join chain c on c.id = r.chain where c.gateway = ?1;
