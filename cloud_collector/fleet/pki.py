@@ -160,8 +160,13 @@ def begin(
 
 
 def write(folder: Path, writes: Iterable[Write]) -> None:
-    """The files are there, each whole, on disk; raises OSError."""
-    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    """The files are there, each whole, on disk; raises OSError.
+
+    What root writes below another user's folder is that user's: the collector does not run as root.
+    """
+    if not folder.exists():
+        folder.mkdir(mode=0o755, parents=True)
+        _own_as(folder, folder.parent)
     for each in writes:
         beside = folder / f".{each.name}.new"
         beside.unlink(missing_ok=True)
@@ -171,12 +176,19 @@ def write(folder: Path, writes: Iterable[Write]) -> None:
             out.write(each.text)
             out.flush()
             os.fsync(handle)
+        _own_as(beside, folder)
         beside.rename(folder / each.name)
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _own_as(path: Path, folder: Path) -> None:
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        os.chown(path, owner.st_uid, owner.st_gid)
 
 
 def told(writes: Iterable[Write]) -> list[Mapping[str, str]]:

@@ -1,6 +1,7 @@
 """What the operator types to let gateways in and out: words asked, positions named, refusals with their exit codes."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -142,3 +143,13 @@ def test_a_dry_run_writes_nothing_and_a_missing_ca_says_what_makes_one(tmp_path:
     for words in (("pki", "renew"), ("gateway", "invite", "house-7")):
         done = site.run(*words)
         assert (done.exit_code, "`cloud-collector pki init` makes one" in done.stderr) == (3, True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root writes for others")
+def test_what_root_writes_below_the_collectors_folder_is_the_collectors(tmp_path: Path) -> None:
+    """A key that the service may not read would end enrolment at its next start."""
+    os.chown(tmp_path, 64_321, 64_321)
+    site = Site(tmp_path)
+    assert site.run("pki", "init", "--host", "localhost").exit_code == 0
+    assert {path.stat().st_uid for path in (tmp_path / "pki", *(tmp_path / "pki").iterdir())} == {64_321}
+    assert (tmp_path / "pki" / "ca.key").stat().st_mode & 0o777 == 0o600
