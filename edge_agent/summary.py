@@ -1,16 +1,20 @@
 """What a running agent says of itself in one line, for `systemctl status`."""
 
+import textwrap
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from edge_agent.words import count, span
+
+PROBLEM_CHARS_MAX: Final = 160
+"""So much of a broken configuration's first problem is said, that the rest of the line is seen too."""
 
 
 def summary(status: Mapping[str, Any], now_ms: int) -> str:
     """How the agent stands, what matters most first."""
     parts = []
     if status["config_problem"]:
-        first = str(status["config_problem"]).splitlines()[0]
+        first = textwrap.shorten(str(status["config_problem"]).splitlines()[0], PROBLEM_CHARS_MAX, placeholder=" …")
         parts.append(f"safe mode: {first}" if status["safe_mode"] else f"configuration not taken: {first}")
     if status["making_room"]:
         parts.append("the spool is full: nothing is metered until the collector has confirmed lines")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from edge_agent.summary import summary
+from edge_agent.summary import PROBLEM_CHARS_MAX, summary
 from edge_agent.words import count, quantity, span
 
 WELL: dict[str, Any] = {
@@ -62,3 +62,11 @@ def test_amounts_are_said_as_people_say_them() -> None:
     assert (count(1, "line"), count(0, "line")) == ("1 line", "0 lines")
     assert (span(-5), span(59), span(3_600), span(90_061)) == ("0 s", "59 s", "1 h 0 min", "1 d 1 h")
     assert (quantity(12_345, -1), quantity(5, 3), quantity(None, 0)) == ("1234.5", "5000", "–")
+
+
+def test_a_long_problem_leaves_room_for_the_rest_of_the_line() -> None:
+    """P9."""
+    said = summary(WELL | {"config_problem": "agent.toml:14: " + "word " * 200, "safe_mode": True}, 1_800_000_012_345)
+    assert said.startswith("safe mode: agent.toml:14: word")
+    assert said.endswith("…; metering 12 channels; 3 lines wait; last receipt 12 s ago")
+    assert len(said) < PROBLEM_CHARS_MAX + 100
