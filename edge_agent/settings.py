@@ -21,6 +21,7 @@ from edge_agent.sources.modbus_settings import ModbusSettings
 from edge_agent.sources.mqtt_settings import MqttSettings
 from edge_agent.sources.netdev import NetdevSettings
 from edge_agent.sources.ocmf_settings import OcmfSettings
+from edge_agent.sources.opcua_settings import OpcuaSettings
 from edge_agent.sources.proc import ProcSettings
 from edge_agent.sources.pulse import PulseSettings
 from edge_agent.sources.replay import ReplaySettings
@@ -46,6 +47,7 @@ SourceSettings = (
     | OcmfSettings
     | HttpSettings
     | SnmpSettings
+    | OpcuaSettings
 )
 """One kind of source a file; `type` tells them apart."""
 

@@ -21,6 +21,7 @@ MAKERS: Final[Mapping[str, str]] = {
     "d0": "d0.d0_source",
     "mbus": "mbus.MbusSource",
     "ocmf": "ocmf.OcmfSource",
+    "opcua": "opcua.OpcuaSource",
     "http": "http.HttpSource",
     "snmp": "snmp.SnmpSource",
 }

@@ -227,11 +227,12 @@ class TestTheExample:
             assert re.search(pattern, text, re.MULTILINE), f"{cls.__name__}.{field.name}"
 
     def test_the_commented_sources_are_valid_too(self, file: Path) -> None:
-        """Each block, uncommented, with one of proc's three ways and of modbus' two."""
+        """Each block, uncommented, with one of proc's three ways and of modbus' two, and opcua without certificates."""
         text = EXAMPLE.read_text(encoding="utf-8")
         begin = text.index("# [[sources]]")
         rows = [row.removeprefix("# ") for row in text[begin:].splitlines() if re.match(r"# (\[\[|\w+ = )", row)]
-        kept = [row for row in rows if not row.startswith(("process =", "cgroup =", "serial_port ="))]
+        others = ("process =", "cgroup =", "serial_port =", "cert_file =", "key_file =", "server_cert_file =")
+        kept = [row for row in rows if not row.startswith(others)]
         settings = loaded(file, 'gateway = "gw-1"\n' + "\n".join(kept)).settings
         documented = {type_name(kind) for kind in members(SourceSettings)} - {"netdev"}
         assert {source.type for source in settings.sources} == documented

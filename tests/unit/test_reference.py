@@ -39,6 +39,7 @@ from edge_agent.sources.mqtt_settings import MqttChannel, MqttDevice, MqttSettin
 from edge_agent.sources.netdev import NetdevSettings
 from edge_agent.sources.obis_channel import ObisChannel
 from edge_agent.sources.ocmf_settings import OcmfMeter, OcmfSettings
+from edge_agent.sources.opcua_settings import OpcuaChannel, OpcuaSettings
 from edge_agent.sources.proc import ProcSettings
 from edge_agent.sources.pulse import PulseInput, PulseSettings
 from edge_agent.sources.replay import ReplayChannel, ReplaySettings
@@ -169,6 +170,7 @@ TABLES: Final = {
     "proc": options_of(ProcSettings, without=COMMON),
     "exec": options_of(ExecSettings, without=COMMON),
     "ocmf": options_of(OcmfSettings, without=COMMON) | options_of(OcmfMeter, "meters."),
+    "opcua": options_of(OpcuaSettings, without=COMMON) | options_of(OpcuaChannel, "channels."),
     "pulse": options_of(PulseSettings, without=COMMON) | options_of(PulseInput, "inputs."),
     "replay": options_of(ReplaySettings, without=COMMON) | options_of(ReplayChannel, "channels."),
     "modbus": options_of(ModbusSettings, without=COMMON)
