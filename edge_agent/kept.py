@@ -17,6 +17,9 @@ ANSWERS: Final = "answers"
 INTERVAL: Final = "interval"
 """[step, count] as a command has set them."""
 
+GONE: Final = "gone"
+"""By log and epoch: up to where receipted lines have been forgotten, and when the last of them was receipted."""
+
 
 def prepare(database: Database) -> None:
     """The table is there, also in a spool of an earlier version."""

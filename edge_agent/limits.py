@@ -6,6 +6,16 @@ SPOOL_CHAINS_MAX: Final = 256
 """Chains of former epochs without a line that are remembered; beyond, the first are dropped."""
 SPOOL_FORGET_LINES: Final = 256
 """Receipted lines deleted at a time when room is needed."""
+FOLD_LINES_MAX: Final = 256
+"""Usage and gap lines folded into one summary; the loop of readings waits while that is done."""
+FOLD_READ_LINES: Final = 16
+"""Lines read at a time while they are folded."""
+FOLD_SUMMARIES_MAX: Final = 62
+"""Summaries folded into another: each adds its own position to the at most 64 ranges that it covers."""
+FOLD_LOOK_LINES: Final = 512
+"""Summaries looked at for what may be folded again."""
+FORGOTTEN_AT_ONCE_MAX: Final = 16
+"""Ranges of forgotten lines that one request is answered with; the next one is answered with more."""
 SPOOL_ROOM_SHARE: Final = 16
 """An agent starts, and history flows, only while one part in so many of the spool is free."""
 SPOOL_ROOM_LOOK_SECONDS: Final = 10.0

@@ -13,7 +13,7 @@ from edge_agent.meter_state import Metered, MeterState
 from edge_agent.open_channel import OpenChannel
 from edge_agent.open_log import OpenLog
 from edge_agent.reading import ChannelName, ChannelSpec, Reading
-from edge_agent.sealable import Sealable
+from edge_agent.sealable import ForgottenContent, Sealable
 from edge_agent.timekeeping import HISTORIC, Moment, Tick, TimeState, sample
 from edge_agent.window import Grid
 from shared.errors import InvalidRecord, MetersealError
@@ -143,6 +143,11 @@ class Metering:
         """Have these gap lines sealed after their logs' birth, such as those of a lost spool."""
         for line in lines:
             self._logs[line.log].declare(line)
+
+    def say(self, log: str, content: ForgottenContent) -> None:
+        """Have this sealed with what is due next in the log."""
+        if log in self._logs:
+            self._logs[log].say(content, self._time)
 
     def caught_up(self, log: str) -> None:
         """A historic log's source has delivered its history: the wall clock closes its windows from now on."""

@@ -389,6 +389,11 @@ class OpenLog:
             self._enqueue(line)
         self.declared = []
 
+    def say(self, content: Content, time: TimeState) -> None:
+        """Have something sealed that no reading says; while no window is open there is no time to say it at."""
+        if self.window is not None:
+            self._emit(content, self.now_ms, time)
+
     def _emit(self, content: Content, now_ms: int, time: TimeState) -> None:
         window = self._window()
         boot = time.boot if window.boot == HISTORIC else window.boot

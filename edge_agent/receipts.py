@@ -3,6 +3,7 @@
 Source: docs/reference/wire.md, sections 2 and 4.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -106,6 +107,15 @@ def successor(chain: Chain, *, forked: bool = False) -> Chain:
     if chain.rival is not None:
         return replace(_EMPTY, log=chain.log, previous=chain.rival)
     return replace(_EMPTY, log=chain.log, previous=chain.confirmed if forked else chain.last)
+
+
+def absent(asked: tuple[int, int], held: Iterable[int], told: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Of the positions asked for those that are neither held nor told of, as ranges."""
+    left = [asked] if asked[0] <= asked[1] else []
+    for first, last in (*((seq, seq) for seq in held), *told):
+        cut = [part for low, high in left for part in ((low, min(high, first - 1)), (max(low, last + 1), high))]
+        left = [(low, high) for low, high in cut if low <= high]
+    return left
 
 
 _EMPTY = Chain(log="", epoch="")

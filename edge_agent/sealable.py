@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 
 from shared.key import SigningKey
 from shared.limits import LINE_BYTES_MAX, LINE_ROWS_MAX
-from shared.report import Cause, Channel, Clock, GapCause, GapRow, UsageRow
+from shared.report import Cause, Channel, Clock, GapCause, GapRow, Lost, UsageRow
 
 _LINE_ROOM_BYTES: Final = LINE_BYTES_MAX - 2_048
 """What a line has for rows beside header, hashes and signature."""
@@ -58,7 +58,15 @@ class RotateContent:
     next: SigningKey
 
 
-Content = BirthContent | UsageContent | GapContent | ClockContent | RotateContent
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgottenContent:
+    """Receipted lines that were asked for and are gone; `receipted_at` in the collector's milliseconds."""
+
+    lost: Lost
+    receipted_at: int
+
+
+Content = BirthContent | UsageContent | GapContent | ClockContent | RotateContent | ForgottenContent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from edge_agent.reading import ChannelSpec
-from edge_agent.sealable import BirthContent, ClockContent, GapContent, RotateContent, Sealable, UsageContent
+from edge_agent.sealable import (
+    BirthContent,
+    ClockContent,
+    ForgottenContent,
+    GapContent,
+    RotateContent,
+    Sealable,
+    UsageContent,
+)
 from shared.line import hash_of
 from shared.report import (
     Birth,
@@ -91,6 +99,8 @@ def report_of(sealable: Sealable, header: Header, *, author: Author, previous: P
             return Usage(header=header, start=start, step=step, count=count, rows=rows)
         case GapContent(rows=gaps):
             return Gap(header=header, rows=gaps)
+        case ForgottenContent(lost=lost, receipted_at=receipted_at):
+            return Forgotten(header=header, lost=lost, receipted_at=receipted_at)
         case ClockContent(offset=offset):
             return ClockLine(header=header, offset=offset)
         case RotateContent(next=key):

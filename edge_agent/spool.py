@@ -6,36 +6,36 @@ be published. Memory follows the disk: it changes after a transaction ended, nev
 DatabaseError ends the process, and recovery is at start.
 
     MetersealError
-    └── SpoolFull      the bound is reached and nothing more may be forgotten: exit code 75
+    └── SpoolFull      the bound is reached and nothing more may be forgotten or folded: exit code 75
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any, Final
 
 from edge_agent import kept, tables
 from edge_agent.disk import Disk, FileDisk
+from edge_agent.folding import LINE_OVERHEAD_BYTES, Folding
 from edge_agent.handover import Handover, held_line
-from edge_agent.limits import SPOOL_CHAINS_MAX, SPOOL_FORGET_LINES, SPOOL_ROOM_SHARE
-from edge_agent.receipts import Chain, Heard, HeardAs, follow, judge, successor
+from edge_agent.limits import FORGOTTEN_AT_ONCE_MAX, SPOOL_CHAINS_MAX, SPOOL_FORGET_LINES, SPOOL_ROOM_SHARE
+from edge_agent.receipts import Chain, Heard, HeardAs, absent, follow, judge, successor
 from edge_agent.recovery import Origin, drawn_epoch, recover
-from edge_agent.sealable import RotateContent, Sealable
+from edge_agent.sealable import ForgottenContent, RotateContent, Sealable
 from edge_agent.sealed import Author, Place, SealedLine, report_of
 from edge_agent.statements import statements
+from edge_agent.tellers import Tellers
 from shared.effects.database import Database
 from shared.errors import DatabaseFailed, MetersealError
 from shared.key import PublicKey, SigningKey
 from shared.limits import RECEIPTED_KEEP_SECONDS
 from shared.receipt import Receipt
-from shared.report import Birth, Header, seal_report
+from shared.report import Birth, Header, Lost, seal_report
 
 __all__ = ["Disk", "FileDisk", "Origin", "Spool", "SpoolFull"]
 
 _LOG: Final = logging.getLogger(__name__)
-_LINE_OVERHEAD_BYTES: Final = 512
-"""What a line takes beside its raw bytes: columns, index entries, page heads."""
 
 
 class SpoolForeign(DatabaseFailed):
@@ -43,7 +43,7 @@ class SpoolForeign(DatabaseFailed):
 
 
 class SpoolFull(MetersealError):
-    """The spool is full of lines that the collector has not confirmed: bring the link up or raise spool_bytes_max."""
+    """The spool is full of what cannot be folded any more: bring the link up or raise spool_bytes_max."""
 
 
 class Spool:
@@ -66,6 +66,10 @@ class Spool:
         kept.prepare(database)
         self.handover: Final = Handover(database)
         self._waiting_count = self._counted()
+        self._tellers = Tellers()
+        for (raw,) in database.execute(self._sql["telling"]):
+            self._tellers.add(raw)
+        self._folding = Folding(database, bytes_max=bytes_max)
         self._page_bytes = int(database.execute(self._sql["page_size"])[0][0])
 
     @classmethod
@@ -153,7 +157,7 @@ class Spool:
 
     def seal(self, sealables: Sequence[Sealable], snapshot: Any) -> list[SealedLine]:
         """Seal lines and store the windows without them, in one transaction; raises SpoolFull, DatabaseError."""
-        return self._seal(sealables, snapshot, self._epoch, self._chains)
+        return self._seal(sealables, snapshot, self._epoch, lambda: self._chains)
 
     def begin_epoch(
         self, sealables: Sequence[Sealable], snapshot: Any, *, random: Random, alone: bool = False
@@ -164,20 +168,13 @@ class Spool:
         old one went on, so the births name nothing before them.
         """
         epoch = drawn_epoch(random, {chain.epoch for chain in self._chains.values()})
-        here = [chain for chain in self._chains.values() if chain.epoch == self._epoch]
-        forked = self.contradicted
-        heirs = [
-            Chain(log=chain.log, epoch=epoch) if alone else replace(successor(chain, forked=forked), epoch=epoch)
-            for chain in here
-        ]
-        chains = self._chains | {(chain.log, epoch): chain for chain in heirs}
-        return self._seal(sealables, snapshot, epoch, chains)
+        return self._seal(sealables, snapshot, epoch, lambda: self._chains | self._heirs(epoch, alone=alone))
 
     def receive(self, receipt: Receipt) -> Heard:
         """Follow a verified receipt of this gateway; what it confirms may be forgotten one day (P7)."""
         log, epoch, through = receipt.log, receipt.epoch, receipt.through
         chain = self._chains.get((log, epoch))
-        own = self._value("line_hash", log, epoch, through)
+        own = self._value("line_hash", log, epoch, through) or self._tellers.hash_at(log, epoch, through)
         meaning = judge(chain, receipt, heard_at=self._heard.get(log, -1), own_hash=own)
         if meaning is HeardAs.STALE:
             return Heard(meaning=meaning)
@@ -213,9 +210,16 @@ class Spool:
         return [Place(*row) for row in rows]
 
     def waiting_within(self, log: str, epoch: str, first: int, last: int, limit: int) -> list[Place]:
-        """The waiting places of a range that the collector asks for."""
+        """The waiting places that tell of a range that the collector asks for: lines, summaries, what is forgotten."""
         rows = self._database.execute(self._sql["waiting_within"], (log, epoch, first, last, limit))
-        return [Place(*row) for row in rows]
+        places = [Place(*row) for row in rows]
+        for place in list(self._tellers.of(log, epoch, first, last)) if len(places) < limit else ():
+            at = (place.log, place.epoch, place.seq, place.seq, 1)
+            if self._database.execute(self._sql["waiting_within"], at):
+                places.append(place)
+            else:
+                self._tellers.drop([place])
+        return list(dict.fromkeys(places))[:limit]
 
     def waiting_newest(self) -> Place | None:
         """The newest place that waits for a receipt."""
@@ -279,6 +283,27 @@ class Spool:
         self._waiting_count = self._counted()
         self.handover.look()
 
+    def lost(self, log: str, epoch: str, missing: Iterable[tuple[int, int]]) -> list[ForgottenContent]:
+        """Of the positions that the collector asks for those that were receipted and are gone, and not yet said so."""
+        through, receipted_at = (self.kept(kept.GONE) or {}).get(f"{log} {epoch}", (0, 0))
+        if not through:
+            return []
+        told = self._tellers.ranges(log, epoch)
+        found: list[ForgottenContent] = []
+        for first, last in missing:
+            held = [row[0] for row in self._database.execute(self._sql["held_within"], (log, epoch, first, last))]
+            for low, high in absent((first, min(last, through)), held, told):
+                found.append(ForgottenContent(lost=Lost(epoch, low, high), receipted_at=receipted_at))
+        return found[:FORGOTTEN_AT_ONCE_MAX]
+
+    def relieve(self) -> bool:
+        """Make sure that a good many lines fit, by forgetting and folding; whether they do. Raises DatabaseError."""
+        try:
+            self._make_room(self._bytes_max // SPOOL_ROOM_SHARE)
+        except SpoolFull:
+            return False
+        return True
+
     def close(self) -> None:
         """Let go of the file."""
         self._database.close()
@@ -288,13 +313,16 @@ class Spool:
         sealables: Sequence[Sealable],
         snapshot: Any,
         epoch: str,
-        chains: dict[tuple[str, str], Chain],
+        chains: Callable[[], dict[tuple[str, str], Chain]],
     ) -> list[SealedLine]:
-        after = dict(chains)
+        after = dict(chains())
         lines = [self._sealed(item, epoch, after) for item in sealables]
+        if self._make_room(sum(len(line.raw) + LINE_OVERHEAD_BYTES for line in lines)):
+            # A summary has taken the position that the first of them was to have.
+            after = dict(chains())
+            lines = [self._sealed(item, epoch, after) for item in sealables]
         _LOG.debug("event=seal_begun lines=%d", len(lines))
         with self._database.atomic():
-            self._make_room(sum(len(line.raw) + _LINE_OVERHEAD_BYTES for line in lines))
             self._database.executemany(self._sql["put_line"], [tables.line_row(line) for line in lines])
             # P2: the register's next start, the chain's head and the line go to disk together or not at all.
             self._database.executemany(
@@ -313,9 +341,21 @@ class Spool:
             self._key = following
             self.handover.look()
         _LOG.debug("event=seal_ended lines=%d", len(lines))
+        for line in lines:
+            if line.kind == "forgotten":
+                self._tellers.add(line.raw)
         self._epoch, self._chains = epoch, after
         self._waiting_count += len(lines)
         return lines
+
+    def _heirs(self, epoch: str, *, alone: bool) -> dict[tuple[str, str], Chain]:
+        forked = self.contradicted
+        here = [chain for chain in self._chains.values() if chain.epoch == self._epoch]
+        heirs = [
+            Chain(log=chain.log, epoch=epoch) if alone else replace(successor(chain, forked=forked), epoch=epoch)
+            for chain in here
+        ]
+        return {(chain.log, epoch): chain for chain in heirs}
 
     def _sealed(self, item: Sealable, epoch: str, chains: dict[tuple[str, str], Chain]) -> SealedLine:
         chain = chains.get((item.log, epoch)) or Chain(log=item.log, epoch=epoch)
@@ -339,14 +379,41 @@ class Spool:
     def _put_snapshot(self, snapshot: Any) -> None:
         self._run("put_snapshot", *tables.pack_snapshot(snapshot))
 
-    def _make_room(self, needed_bytes: int) -> None:
+    def _make_room(self, needed_bytes: int) -> bool:
+        """So much fits after what is receipted has gone, and then the oldest has been folded; whether it was."""
+        folded = False
         while self.bytes_used + needed_bytes > self._bytes_max:
-            forgettable = self._database.execute(
-                self._sql["forgettable"], (self._keep_after, self._epoch, SPOOL_FORGET_LINES)
-            )
-            if not forgettable:
-                raise SpoolFull
-            self._database.executemany(self._sql["forget"], forgettable)
+            if not self._forget():
+                # P3: a full spool gives up detail, never totals.
+                self._fold()
+                folded = True
+        return folded
+
+    def _forget(self) -> bool:
+        forgettable = self._database.execute(
+            self._sql["forgettable"], (self._keep_after, self._epoch, SPOOL_FORGET_LINES)
+        )
+        if not forgettable:
+            return False
+        gone = self.kept(kept.GONE) or {}
+        for _, log, epoch, seq, receipted_at in forgettable:
+            through, at = gone.get(f"{log} {epoch}", (0, 0))
+            gone[f"{log} {epoch}"] = (max(through, seq), max(at, receipted_at))
+        with self._database.atomic():
+            self._database.executemany(self._sql["forget"], [row[:1] for row in forgettable])
+            self._run("put_kept", *kept.put_row(kept.GONE, gone))
+        return True
+
+    def _fold(self) -> None:
+        folded = self._folding.next(self._epoch, self._chains, self._key)
+        if folded is None:
+            raise SpoolFull
+        with self._database.atomic():
+            self._folding.replace(folded)
+        self._chains[folded.chain.log, folded.chain.epoch] = folded.chain
+        self._tellers.drop(folded.replaced)
+        self._tellers.add(folded.line.raw)
+        self._waiting_count = self._counted()
 
     @property
     def _keep_after(self) -> int:

@@ -121,6 +121,32 @@ select check_sum, packed from snapshot
 -- name: put_line
 insert into line (log, epoch, seq, hash, kind, sealed_at, raw) values (?, ?, ?, ?, ?, ?, ?)
 
+-- name: put_summary
+insert into line (id, log, epoch, seq, hash, kind, sealed_at, raw) values (?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: foldable_logs
+select log from line where epoch = ? and receipted_at is null and rested = 0 and kind in ('usage', 'gap')
+group by log order by min(id)
+
+-- name: foldable_lines
+select id, hash, raw from line
+where log = ? and epoch = ? and seq > ? and receipted_at is null and kind in ('usage', 'gap') order by seq limit ?
+
+-- name: summary_logs
+select log from line where epoch = ? and receipted_at is null and rested = 0 and kind = 'summary'
+group by log order by min(id)
+
+-- name: foldable_summaries
+select id, hash, raw from line
+where log = ? and epoch = ? and seq > ? and receipted_at is null and kind = 'summary' order by id limit ?
+
+-- name: foldable_anything
+select id, hash, raw from line
+where log = ? and epoch = ? and seq > ? and receipted_at is null and kind in ('usage', 'gap', 'summary') order by id limit ?
+
+-- name: summary_bytes
+select coalesce(sum(length(raw)), 0) from line where epoch = ? and receipted_at is null and kind = 'summary'
+
 -- name: put_salvaged_line
 insert or ignore into line (log, epoch, seq, hash, kind, sealed_at, raw) values (?, ?, ?, ?, ?, ?, ?)
 
@@ -199,8 +225,14 @@ where log = ? and epoch = ? and hash = ? and receipted_at is null
 update line set rested = 1
 where log = ? and epoch = ? and seq between ? and ? and receipted_at is null and rested <> 1
 
+-- name: held_within
+select seq from line where log = ? and epoch = ? and seq between ? and ? order by seq
+
+-- name: telling
+select raw from line where receipted_at is null and kind in ('summary', 'forgotten') order by id
+
 -- name: forgettable
-select id from line
+select id, log, epoch, seq, receipted_at from line
 where receipted_at is not null and receipted_at <= ?
 and not (epoch = ? and kind in ('birth', 'clock', 'exchange', 'rotate'))
 order by id limit ?

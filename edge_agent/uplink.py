@@ -25,6 +25,7 @@ from edge_agent.limits import (
     UPLINK_BACKLOG_LINES,
 )
 from edge_agent.receipts import HeardAs
+from edge_agent.sealable import ForgottenContent
 from edge_agent.sealed import Place
 from edge_agent.spool import Spool
 from shared.effects.clock import Clock
@@ -62,6 +63,7 @@ class Uplink:
         random: Random,
         on_contradicted: Callable[[], None],
         obey: Obey | None = None,
+        on_lost: Callable[[str, Sequence[ForgottenContent]], None] = lambda _, __: None,
         health: Callable[[], Mapping[str, Any]] = dict,
         state: Callable[[], bytes] = lambda: ONLINE,
         prefix: str = PREFIX,
@@ -77,6 +79,7 @@ class Uplink:
         self._link = link
         self._random = random
         self._on_contradicted = on_contradicted
+        self._on_lost = on_lost
         self._health = health
         self._state = state
         self._state_changed = asyncio.Event()
@@ -283,6 +286,9 @@ class Uplink:
         if receipt.missing and chain is not None:
             self._asked[log, epoch] = receipt.missing
             self._flights.hasten(self._asked_places(), now_ms=self._clock.boot_ms())
+            lost = self._spool.lost(log, epoch, receipt.missing)
+            if lost:
+                self._on_lost(log, lost)
             if epoch != self._spool.epoch:
                 self._rest_beyond_holes(receipt)
         if heard.reopened_lines:

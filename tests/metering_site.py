@@ -7,9 +7,9 @@ from typing import Any
 
 from edge_agent.metering import Metering
 from edge_agent.reading import ChannelSpec, Kind, Reading
-from edge_agent.sealable import BirthContent, ClockContent, GapContent, Sealable, UsageContent
+from edge_agent.sealable import BirthContent, ClockContent, ForgottenContent, GapContent, Sealable, UsageContent
 from edge_agent.timekeeping import Tick
-from shared.report import Birth, Clock, ClockLine, Gap, GapRow, Header, Usage, Verdict
+from shared.report import Birth, Clock, ClockLine, Forgotten, Gap, GapRow, Header, Usage, Verdict
 
 MIDNIGHT_MS = 1_793_750_400_000
 """2026-11-04T00:00:00Z, a multiple of every window used here."""
@@ -29,7 +29,7 @@ def spec(device: str = "m1", **changes: Any) -> ChannelSpec:
     return ChannelSpec(**(values | changes))
 
 
-def record(line: Sealable, seq: int) -> Birth | Usage | Gap | ClockLine:
+def record(line: Sealable, seq: int) -> Birth | Usage | Gap | ClockLine | Forgotten:
     """The wire's own record of a line: its constructor refuses what the wire forbids."""
     header = Header(
         gateway="gw-1",
@@ -59,6 +59,8 @@ def record(line: Sealable, seq: int) -> Birth | Usage | Gap | ClockLine:
             return Gap(header=header, rows=content.rows)
         case ClockContent():
             return ClockLine(header=header, offset=content.offset)
+        case ForgottenContent():
+            return Forgotten(header=header, lost=content.lost, receipted_at=content.receipted_at)
         case _:
             raise AssertionError(f"metering seals no {content}")
 
@@ -71,7 +73,7 @@ class Reader:
     raw: dict[tuple[str, str], int | None] = field(default_factory=dict)
     used: dict[tuple[str, str], int] = field(default_factory=dict)
     unknown: list[GapRow] = field(default_factory=list)
-    records: list[Birth | Usage | Gap | ClockLine] = field(default_factory=list)
+    records: list[Birth | Usage | Gap | ClockLine | Forgotten] = field(default_factory=list)
 
     def take(self, lines: Sequence[Sealable]) -> None:
         """Check and follow lines in their order."""

@@ -7,6 +7,7 @@ from cloud_collector.fleet.gateways import add_gateway
 from cloud_collector.intake.intake import Intake, Outcome
 from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.store import Store
+from edge_agent.fold import Fold, Foldable
 from shared.effects.sqlite import SqliteDatabase
 from shared.key import SigningKey
 from shared.line import Line, hash_of, parse
@@ -28,9 +29,11 @@ from shared.report import (
     Lost,
     Position,
     Report,
+    Summary,
     Usage,
     UsageRow,
     Verdict,
+    read,
     seal_report,
 )
 
@@ -131,6 +134,25 @@ class PaperGateway:
         """Receipted lines are gone."""
         lost = Lost(epoch or self.epoch, first, last)
         return self.seal(Forgotten(header=self.header(), lost=lost, receipted_at=NOW_MS))
+
+    def summary(self, seqs: Sequence[int], step: int = 3_600) -> bytes | None:
+        """The lines at these positions, folded as an agent folds them; None where they do not fold into one."""
+        fold = Fold(step)
+        for seq in sorted(seqs, key=lambda seq: self.foldable(seq).at):
+            if not fold.take(self.foldable(seq)):
+                return None
+        if fold.whole() is not fold:
+            return None
+        return self.seal(fold.summary(key=self.key.public.id, seq=len(self.lines) + 1, prev=hash_of(self.lines[-1])))
+
+    def foldable(self, seq: int) -> Foldable:
+        """The line at this position, as folding sees it."""
+        raw = self.lines[seq - 1]
+        line = parse(raw)
+        assert isinstance(line, Line)
+        report = read(line)
+        assert isinstance(report, Usage | Gap | Summary)
+        return Foldable(report, hash_of(raw))
 
     def next_epoch(self, epoch: str) -> "PaperGateway":
         """The same gateway with another spool."""

@@ -2,10 +2,9 @@
 
 from cloud_collector.fleet.positions import Chain
 from cloud_collector.store.store import Store
-from shared.errors import Refused
 from shared.limits import RECEIPT_MISSING_MAX
 from shared.line import Line
-from shared.report import Usage, read
+from shared.report import Summary, Usage, read
 
 Range = tuple[int, int]
 
@@ -22,6 +21,8 @@ def missing(store: Store, chain: Chain, most: int = RECEIPT_MISSING_MAX) -> tupl
         for first_gone, last_gone in store.rows("gone_of", chain.id):
             if store.row("line_at", chain.id, last_gone + 1) is not None:
                 holes = [part for hole in holes for part in _without(hole, (first_gone, last_gone))]
+        for covered in store.rows("covers_of", chain.id, chain.through):
+            holes = [part for hole in holes for part in _without(hole, (covered[0], covered[1]))]
     return tuple(holes[:most])
 
 
@@ -55,17 +56,26 @@ def _reached(store: Store, gateway: str, log: str, chain: int, through: int) -> 
     unplaced = store.row("first_unplaced", gateway, log, chain)
     last = through if unplaced is None or unplaced[0] is None else min(through, unplaced[0] - 1)
     row = store.row("usage_lines_through", chain, last)
-    if row is None:
+    folded = store.row("summary_covering_after", chain, 0 if row is None else row[4], last)
+    if folded is not None:
+        raw, clock, boot, received_at = folded
+    elif row is not None:
+        _, clock, boot, raw, _, received_at = row
+    else:
         return None
-    _, clock, boot, raw, _, received_at = row
     report = read(Line("MS1", bytes(raw)))
-    if isinstance(report, Refused) or not isinstance(report, Usage):
+    if isinstance(report, Usage):
+        end = report.end
+    elif isinstance(report, Summary):
+        # Its last hour or day need not be over: what it folds reached into it, no more is known.
+        end = report.start + report.step * (report.count - 1)
+    else:
         return None
     shift = 0
     if clock in ("R", "U"):
         placed = store.row("boot_one", gateway, log, boot)
         shift = placed[0] if placed and placed[0] is not None else 0
-    return min(report.end + int(shift), int(received_at) // 1000)
+    return min(end + int(shift), int(received_at) // 1000)
 
 
 def _without(hole: Range, gone: Range) -> list[Range]:

@@ -40,7 +40,7 @@ class Chain:
     """The highest position held."""
     asides: int = 0
     gone: int = 0
-    """How many ranges the gateway says it has forgotten."""
+    """How many ranges the gateway says it has forgotten or folded into summaries."""
     standing: str = "linked"
     succeeded: int | None = None
     born: int = 0
@@ -150,6 +150,8 @@ class Positions:
         holder = self._holder(chain, seq)
         if holder is not None and holder[1] == entry.hash:
             return Known(aside=False)
+        if holder is None and seq <= chain.through and self._is_covered(chain, seq):
+            return self._take_covered(chain, entry)
         reason = self._contradiction(chain, entry, holder)
         if reason is None and holder is not None and not self._committed(chain, seq, entry.hash):
             return self._set_aside(chain, entry, Hold.LOSER, "another line holds its position")
@@ -167,10 +169,10 @@ class Positions:
         self._advance(chain)
         return Taken()
 
-    def forget(self, chain: Chain) -> None:
-        """The gateway has said that it forgot positions: they may no longer hold the chain up."""
+    def forget(self, chain: Chain, ranges: int = 1) -> None:
+        """The gateway has said that it forgot or folded positions: they may no longer hold the chain up."""
         self.flush()
-        chain.gone += 1
+        chain.gone += ranges
         self._mark(chain)
         self._advance(chain)
 
@@ -185,6 +187,24 @@ class Positions:
         if self._rows:
             self._store.run_many("line_put", self._rows)
             self._rows.clear()
+
+    def _is_covered(self, chain: Chain, seq: int) -> bool:
+        return bool(chain.gone) and self._store.row("covers_at", chain.id, seq, seq) is not None
+
+    def _take_covered(self, chain: Chain, entry: Entry) -> Outcome:
+        """A line that a summary covers comes after all: it takes its position where its neighbours agree."""
+        seq = entry.seq
+        before, after = self._holder(chain, seq - 1), self._holder(chain, seq + 1)
+        follows = {before[1]} if before else set()
+        followed = {after[2]} if after else set()
+        for first, last, before_first, ends in self._store.rows("covers_at", chain.id, seq - 1, seq + 1):
+            follows |= {before_first} if first == seq else {ends} if last == seq - 1 else set()
+            followed |= {ends} if last == seq else {before_first} if first == seq + 1 else set()
+        if not follows <= {entry.prev} or not followed <= {entry.hash}:
+            return self._set_aside(chain, entry, Hold.DEAD, "it is not the line that a summary covers")
+        self._put(chain, entry, Hold.POSITION)
+        self.flush()
+        return Taken()
 
     def _contradiction(self, chain: Chain, entry: Entry, holder: tuple[int, str, str] | None) -> str | None:
         if entry.seq <= chain.through:
@@ -240,9 +260,11 @@ class Positions:
         return None
 
     def _skip(self, chain: Chain, seq: int) -> bool:
-        """Pass over positions that the gateway has forgotten, once their successor is held."""
+        """Pass over positions that a summary covers, or that the gateway has forgotten, their successor being held."""
         if not chain.gone:
             return False
+        if self._skip_covered(chain, seq):
+            return True
         row = self._store.row("gone_at", chain.id, seq, seq)
         successor = None if row is None else self._holder(chain, row[0] + 1)
         if row is None or successor is None:
@@ -250,6 +272,17 @@ class Positions:
         chain.through, chain.head = row[0], successor[2]
         self._mark(chain)
         return True
+
+    def _skip_covered(self, chain: Chain, seq: int) -> bool:
+        for first, last, before, ends in self._store.rows("covers_at", chain.id, seq, seq):
+            if first == seq and before != chain.head:
+                # It covers other lines than those of this chain.
+                continue
+            held = self._store.row("line_next_held", chain.id, seq, last)
+            chain.through, chain.head = (last, ends) if held is None else (held[0] - 1, held[1])
+            self._mark(chain)
+            return True
+        return False
 
     def _bury(self, chain: Chain, seq: int, holder: tuple[int, str, str]) -> None:
         """Set a line that contradicts the chain aside, and every line that follows it."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from cloud_collector.store.store import Store
-from shared.report import Birth, Exchange, Gap, Report, Usage
+from shared.report import Birth, Exchange, Gap, Report, Summary, Usage
 
 
 @dataclass(slots=True)
@@ -36,7 +36,7 @@ class Channels:
         """Every channel that the line speaks of is known; in order of arrival, so that a rebuild numbers alike."""
         known = self.of(gateway)
         match report:
-            case Usage(step=step, count=count, rows=rows):
+            case Usage(step=step, count=count, rows=rows) | Summary(step=step, count=count, rows=rows):
                 length = step * count
                 for row in rows:
                     channel = known.get((row[0], row[1]))

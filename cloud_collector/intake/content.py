@@ -19,12 +19,10 @@ from shared.report import (
     Forgotten,
     Header,
     Report,
-    Summary,
-    UsageRow,
     read,
 )
 
-_LISTS: Final = {"usage": "rows", "gap": "rows", "exchange": "rows", "birth": "channels"}
+_LISTS: Final = {"usage": "rows", "gap": "rows", "exchange": "rows", "birth": "channels", "summary": "rows"}
 
 _INTEGER_CHARS_MAX: Final = 17
 """No integer of the wire has more digits, with its sign."""
@@ -44,7 +42,7 @@ def read_content(line: Line) -> Content | Refused:
     """Read a verified line; refused only where its header cannot be read."""
     report = read(line)
     if not isinstance(report, Refused):
-        return Content(report.header, _kind_of(report), report, _unsupported(report))
+        return Content(report.header, _kind_of(report), report)
     body = read_body(line)
     if isinstance(body, Refused):
         return _read_header_alone(line, body.reason)
@@ -68,14 +66,6 @@ def _read_header_alone(line: Line, reason: str) -> Content | Refused:
         return Refused(reason)
     kind = body.get("kind")
     return Content(header, kind[:16] if type(kind) is str else "", None, (BadRow(device="", meter="", reason=reason),))
-
-
-def _unsupported(report: Report) -> tuple[BadRow, ...]:
-    if not isinstance(report, Summary):
-        return ()
-    reason = "a summary is not supported yet"
-    rows: tuple[UsageRow, ...] = report.rows
-    return tuple(BadRow(device=row.device, meter=row.meter, reason=reason) for row in rows)
 
 
 def _header(body: Body) -> Header | Refused:

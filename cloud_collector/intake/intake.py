@@ -11,7 +11,7 @@ from typing import Final
 
 from cloud_collector.fleet.gateways import Keyring, keyring, names, nearest
 from cloud_collector.fleet.orders import Due, take_due
-from cloud_collector.fleet.positions import Chain, Entry, Known, Overflow, Positions, PutAside, chain_of
+from cloud_collector.fleet.positions import Chain, Entry, Known, Overflow, Positions, PutAside, Taken, chain_of
 from cloud_collector.intake.admit import Admitted, Genuine, admit
 from cloud_collector.intake.answers import Answered, is_answer, open_answer, take_answers
 from cloud_collector.intake.fact import Fact, fact
@@ -35,7 +35,7 @@ from cloud_collector.store.store import Store
 from shared.key import SigningKey
 from shared.limits import GATEWAY_LOGS_MAX, REFUSED_SAMPLES_MAX
 from shared.receipt import Receipt
-from shared.report import Forgotten, Rotate
+from shared.report import Forgotten, Rotate, Summary
 from shared.topic import gateway_of
 from shared.validity import Validity
 
@@ -269,7 +269,14 @@ def place(store: Store, positions: Positions, line: Fact) -> tuple[Chain, Verdic
             line.raw,
         ),
     )
-    match positions.place(chain, entry):
+    outcome = positions.place(chain, entry)
+    if isinstance(content.report, Summary) and isinstance(outcome, Taken | PutAside):
+        # Of one set aside as well: what it covers counts from when it holds its position.
+        positions.flush()
+        rows = [(line.id, at, chain.id, header.seq, *cover) for at, cover in enumerate(content.report.covers)]
+        store.run_many("cover_put", rows)
+        positions.forget(chain, len(rows))
+    match outcome:
         case Known():
             return chain, Duplicate(place=where)
         case PutAside(reason):

@@ -56,8 +56,12 @@ def lay_boots(store: Store, log: Log, boots: Iterable[str], *, touched: bool) ->
 def stretch(report: Report) -> tuple[int, int]:
     """From when to when a line reaches, by its own clock."""
     match report:
-        case Usage(start=start, step=step, count=count) | Summary(start=start, step=step, count=count):
-            return start, start + step * count
+        case Usage(start=start, end=end):
+            return start, end
+        case Summary(header=header, start=start, step=step, count=count):
+            # Its last hour is a whole one: what it folds ended before it was sealed.
+            end = start + step * count
+            return start, min(end, max(header.sealed_at, end - step + 1))
         case Gap(rows=rows):
             return min(row.start for row in rows), max(row.end for row in rows)
         case _:
@@ -108,7 +112,8 @@ def _extent(store: Store, log: Log, boot: str, next_start: int | None) -> tuple[
                 begins.append(begin)
                 ends.append(end)
                 rooms.append(received_at // 1000 - end)
-            places.append((rank, seq))
+            # A summary stands where the lines stood that it covers.
+            places.append((rank, report.covers[0].first if isinstance(report, Summary) else seq))
     extent = Extent(
         boot=boot,
         start=min(begins, default=0),
@@ -122,7 +127,8 @@ def _extent(store: Store, log: Log, boot: str, next_start: int | None) -> tuple[
 def _next_start(store: Store, log: Log, rank: int, seq: int) -> int | None:
     """Where the log's next placed line starts; while positions before it may still be filled, nobody knows."""
     for chain, through, followed in log.chains[rank:]:
-        row = store.row("placed_after", log.gateway, log.log, chain, seq)
+        rows = [store.row(name, log.gateway, log.log, chain, seq) for name in ("placed_after", "placed_summary_after")]
+        row = min((found for found in rows if found is not None), key=lambda found: found[1], default=None)
         if row is not None:
             report = report_of(row[0])
             if report is None or not (row[1] <= through or followed):

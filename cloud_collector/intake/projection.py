@@ -16,11 +16,12 @@ from cloud_collector.intake.keys import Keys
 from cloud_collector.intake.linking import relink
 from cloud_collector.intake.placing import Log, clock_boots, lay_boots
 from cloud_collector.intake.spans import Dirty, Spot, Tails, append, carry, drop_line, settle_dirty
+from cloud_collector.intake.summaries import Unfolding, make_way, reach, unfold_chain
 from cloud_collector.limits import CACHED_CHANNELS_MAX
 from cloud_collector.store.store import Store
 from cloud_collector.usage.between import RATES_MAX
 from cloud_collector.usage.derive import OWN_TIME, SKEW_SECONDS, Placement, Row, RowKind, rows_of
-from shared.report import ClockLine, Header
+from shared.report import ClockLine, Header, Summary, UsageRow
 from shared.validity import Validity
 
 CLONED: Final = 1
@@ -34,6 +35,7 @@ class _Work:
     gateway: str
     log: str
     derive: dict[int, Fact]
+    gone: list[Fact]
     boots: set[str]
     clocks: set[str]
     again: list[int] = field(default_factory=list)
@@ -110,6 +112,8 @@ class Projection:
         work = self._work(works, header.gateway, header.log)
         if derive:
             work.derive[each.id] = each
+        else:
+            work.gone.append(each)
         if not header.clock.placed:
             work.boots.add(header.boot)
         if isinstance(each.content.report, ClockLine):
@@ -120,7 +124,7 @@ class Projection:
     def _work(self, works: dict[tuple[str, str], _Work], gateway: str, log: str) -> _Work:
         work = works.get((gateway, log))
         if work is None:
-            work = works[gateway, log] = _Work(gateway, log, {}, set(), set())
+            work = works[gateway, log] = _Work(gateway, log, {}, [], set(), set())
         return work
 
     def _apply(self, work: _Work, dirty: Dirty) -> None:
@@ -145,8 +149,13 @@ class Projection:
                 # A late line: what follows it in the chain was settled without it.
                 dirty.all_after(chain.id, seq)
             last[chain.id] = seq
+        unfolding = self._unfolding()
+        for chain in chains.values():
+            if chain.gone:
+                make_way(unfolding, chain, (each for each in facts if each.content.header.epoch == chain.epoch), dirty)
         for each in facts:
             self._derive(chains[each.content.header.epoch], each, dirty)
+        self._unfold(unfolding, [*facts, *work.gone], chains, dirty)
         touched = settle_dirty(self._store, self._channels, self._tails, dirty, {c.id: c for c in chains.values()})
         moved = touched or not dirty.begun.isdisjoint(chain.id for chain in chains.values())
         if work.between or superseded or any(_marks(each) for each in facts) or (moved and len(chains) > 1):
@@ -219,6 +228,11 @@ class Projection:
         placement = self._placement(header)
         derived = rows_of(content.report, placement, each.received_at, self._skew_seconds)
         bad_at = len(content.bad)
+        for folded in content.report.rows if isinstance(content.report, Summary) else ():
+            known = channels[folded.device, folded.meter]
+            if (known.unit, known.exponent) != (folded.unit, folded.exponent):
+                self._refuse_unit(chain, each, bad_at, folded, known)
+                bad_at += 1
         for row in derived.rows:
             known = channels[row.device, row.meter]
             if row.unit is not None and (known.unit, known.exponent) != (row.unit, row.exponent):
@@ -232,11 +246,30 @@ class Projection:
             place = (known.id, chain.id, header.seq, int(RowKind.GAP), each.id)
             store.run("unknown_put", *place, gap.start, gap.until, gap.cause, why)
 
-    def _refuse_unit(self, chain: Chain, each: Fact, at: int, row: Row, known: Known) -> None:
+    def _refuse_unit(self, chain: Chain, each: Fact, at: int, row: Row | UsageRow, known: Known) -> None:
         reason = f"the unit is {row.unit}·10^{row.exponent}, the channel's is {known.unit}·10^{known.exponent}"
         place = (each.id, at, chain.id, each.content.header.seq, row.device, row.meter)
         # Its units are another unit's: what it withholds shows in the registers of its neighbours.
         self._store.run("bad_row_put", *place, reason, None)
+
+    def _unfolding(self) -> Unfolding:
+        return Unfolding(
+            store=self._store,
+            channels=self._channels,
+            tails=self._tails,
+            skew_seconds=self._skew_seconds,
+            placement=self._placement,
+            beside=lambda chain, each: beside(chain, each.content.header, disowned=self._keys.disowned(each)),
+        )
+
+    def _unfold(self, unfolding: Unfolding, facts: Iterable[Fact], chains: Mapping[str, Chain], dirty: Dirty) -> None:
+        """Summaries tell what is absent: whatever came or went may change their share."""
+        touched: dict[str, list[tuple[int, int]]] = {}
+        for each in facts:
+            touched.setdefault(each.content.header.epoch, []).append(reach(each))
+        for epoch, ranges in touched.items():
+            if chains[epoch].gone:
+                unfold_chain(unfolding, chains[epoch], ranges, dirty)
 
     def _placement(self, header: Header) -> Placement | None:
         if header.clock.placed:

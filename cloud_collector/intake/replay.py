@@ -18,6 +18,7 @@ PROJECTIONS: Final = (
     "chain",
     "line",
     "gone",
+    "cover",
     "boot",
     "channel",
     "span",
@@ -28,7 +29,7 @@ PROJECTIONS: Final = (
     "disowned",
 )
 """Tables that follow from the facts; of `line` the column `aside`."""
-_CLEARED: Final = ("gone", "boot", "span", "unknown", "bad_row", "alarm", "channel", "rotation", "disowned", "rejudge")
+_CLEARED: Final = (*(table for table in PROJECTIONS if table not in ("chain", "line")), "rejudge")
 _DECIDED: Final = (
     ("copied_keys", "gateway_key_add"),
     ("copied_revocation", "copy_revocation"),

@@ -15,7 +15,7 @@ from cloud_collector.usage.derive import ALL, Row, RowKind
 from cloud_collector.usage.packing import pack_deltas
 from cloud_collector.usage.settle import BridgeUnits, Node, Settled, Tail, settle
 from shared.effects.database import Row as SqlRow
-from shared.report import Birth, Exchange, Gap, GapCause, Usage
+from shared.report import Birth, Exchange, Gap, GapCause, Summary, Usage
 
 NOT_SETTLED: Final = -1
 """`ragged` of a row whose neighbours have not been looked at; none is left when a transaction ends."""
@@ -121,7 +121,16 @@ def append(tails: Tails, spot: Spot, row: Row, dirty: Dirty, *, cloned: int) -> 
 def drop_line(store: Store, channels: Channels, chain: Chain, fact: Fact, dirty: Dirty) -> None:
     """The store says nothing any more that this line said."""
     seq = fact.content.header.seq
-    for channel in _spoken_of(fact, channels.of(fact.content.header.gateway)):
+    report, known = fact.content.report, channels.of(fact.content.header.gateway)
+    if isinstance(report, Summary):
+        for row in report.rows:
+            said = known.get((row.device, row.meter))
+            if said is not None:
+                place = (said.id, chain.id, report.covers[0].first, report.covers[-1].last, seq)
+                for (at,) in store.rows("folded_drop_line", *place):
+                    store.run("bridge_drop", said.id, chain.id, at)
+                    dirty.row(said.id, chain.id, at)
+    for channel in spoken_of(fact, known):
         store.run("node_drop", channel.id, chain.id, seq)
         store.run("bridge_drop", channel.id, chain.id, seq)
         store.run("unknown_drop_line", channel.id, chain.id, seq)
@@ -266,7 +275,8 @@ def _write_between(store: Store, spot: Spot, what: Carried | Uncarried | None) -
         store.run("unknown_put", *place, what.start, what.until, GapCause.SPOOL_LOST.value, what.why)
 
 
-def _spoken_of(fact: Fact, known: Mapping[tuple[str, str], Known]) -> list[Known]:
+def spoken_of(fact: Fact, known: Mapping[tuple[str, str], Known]) -> list[Known]:
+    """The channels of which a line says something at its own position."""
     match fact.content.report:
         case Birth(channels=rows) | Usage(rows=rows) | Gap(rows=rows) | Exchange(rows=rows):
             return [known[row[0], row[1]] for row in rows if (row[0], row[1]) in known]

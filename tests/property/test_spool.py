@@ -18,7 +18,7 @@ from edge_agent.spool import Spool, SpoolFull
 from shared.errors import Refused
 from shared.line import hash_of, parse
 from shared.receipt import Receipt
-from shared.report import Birth, Cause, read
+from shared.report import Birth, Cause, Summary, read
 from tests.spools import COLLECTOR_KEY, DAY_MS, GATEWAY, birth, held, open_spool, usage
 
 LOGS = ("main", "flat-2")
@@ -35,6 +35,7 @@ class SpoolMachine(RuleBasedStateMachine):
         self.lines: dict[Place, bytes] = {}
         self.receipted: dict[Place, int] = {}
         self.aside: set[Place] = set()
+        self.folded: set[Place] = set()
         self.at = 0
         self.heard: dict[str, int] = {}
         self.numbers = 0
@@ -54,6 +55,7 @@ class SpoolMachine(RuleBasedStateMachine):
         try:
             lines = self.spool.seal(contents, {"number": self.numbers})
         except SpoolFull:
+            self._note_folded()
             return
         self._keep(lines)
         self.snapshot = {"number": self.numbers}
@@ -89,7 +91,7 @@ class SpoolMachine(RuleBasedStateMachine):
     def hear_aside(self, data: st.DataObject) -> None:
         place = data.draw(st.sampled_from(sorted(self.lines)))
         raw = self.spool.raw(place)
-        waits = raw is not None and place not in self.receipted
+        waits = raw is not None and place not in self.receipted and place not in self.folded
         self.at += 1
         self.heard[place.log] = self.at
         unknown = Receipt(
@@ -120,7 +122,9 @@ class SpoolMachine(RuleBasedStateMachine):
     def every_unproven_line_is_held_and_unchanged(self) -> None:
         for place, raw in self.lines.items():
             kept = self.spool.raw(place)
-            if place in self.receipted:
+            if place in self.folded:
+                assert kept is None
+            elif place in self.receipted:
                 assert kept in (raw, None)
             else:
                 assert kept == raw, f"{place} was forgotten before its receipt"
@@ -129,6 +133,8 @@ class SpoolMachine(RuleBasedStateMachine):
     def receipted_lines_are_kept_for_a_day(self) -> None:
         newest = max(self.heard.values(), default=0)
         for place, at in self.receipted.items():
+            if place in self.folded:
+                continue
             assert self.spool.raw(place) is not None or at <= newest - DAY_MS
 
     @invariant()
@@ -137,7 +143,7 @@ class SpoolMachine(RuleBasedStateMachine):
         assert waiting.isdisjoint(self.receipted)
         assert waiting <= self.lines.keys()
         assert len(waiting) == self.spool.waiting_count
-        current = {place for place in self.lines if place.epoch == self.spool.epoch}
+        current = {place for place in self.lines if place.epoch == self.spool.epoch} - self.folded
         assert current - self.receipted.keys() <= waiting, "lines of the current epoch never rest"
 
     @invariant()
@@ -180,7 +186,7 @@ class SpoolMachine(RuleBasedStateMachine):
         if chain is None or not proven:
             self._follow_fork()
             return
-        gone = through > 0 and through != chain.seq and self.spool.raw(Place(log, epoch, through)) is None
+        gone = through > 0 and through != chain.seq and self._hash_at(Place(log, epoch, through)) is None
         for place in self.lines:
             if place.log != log or place.epoch != epoch or place in self.aside:
                 continue
@@ -188,6 +194,11 @@ class SpoolMachine(RuleBasedStateMachine):
                 self._unreceipt(place)
             elif not gone:
                 self.receipted.setdefault(place, at)
+
+    def _hash_at(self, place: Place) -> str | None:
+        """The hash that the spool knows of: of a line that it holds, or with which a summary ends."""
+        raw = self.spool.raw(place)
+        return self.spool._tellers.hash_at(place.log, place.epoch, place.seq) if raw is None else hash_of(raw)
 
     def _unreceipt(self, place: Place) -> None:
         # What was receipted and is gone cannot be sent again; the collector bridges it by registers.
@@ -208,7 +219,24 @@ class SpoolMachine(RuleBasedStateMachine):
             assert isinstance(report, Birth)
             assert report.header.seq == 1
 
+    def _note_folded(self) -> None:
+        """Summaries that a full spool has sealed by itself: their lines are told of, and gone (P7)."""
+        rows = self.spool._database.execute("select log, epoch, seq, raw from line where kind = 'summary'")
+        for log, epoch, seq, raw in rows:
+            if Place(log, epoch, seq) in self.lines:
+                continue
+            parsed = parse(raw)
+            assert not isinstance(parsed, Refused)
+            report = read(parsed)
+            assert isinstance(report, Summary)
+            self.lines[Place(log, epoch, seq)] = raw
+            for cover in report.covers:
+                covered = {Place(log, epoch, at) for at in range(cover.first, cover.last + 1)}
+                assert covered <= self.lines.keys()
+                self.folded |= covered
+
     def _keep(self, lines: Sequence[SealedLine]) -> None:
+        self._note_folded()
         for line in lines:
             assert line.place not in self.lines, "no position is ever used twice"
             self.lines[line.place] = line.raw

@@ -14,14 +14,15 @@ from edge_agent.agent import Agent
 from edge_agent.disk import FileDisk
 from edge_agent.limits import BACKLOG_LINES_MAX, READ_SECONDS_MAX, READINGS_CHUNK_MAX, UPLINK_BACKLOG_LINES
 from edge_agent.reading import ChannelSpec, Kind, Reading, Source, SourceDown
+from edge_agent.sealed import Place
 from edge_agent.settings import AgentSettings
-from edge_agent.spool import Spool, SpoolFull
+from edge_agent.spool import Spool
 from edge_agent.uplink import OFFLINE, ONLINE
 from shared.errors import Refused
 from shared.line import hash_of, parse
 from shared.receipt import Receipt
-from shared.report import Birth, Cause, Clock, Gap, Report, Usage, read
-from tests.spools import COLLECTOR_KEY, DAY_MS, GATEWAY, KEY, receipt
+from shared.report import Birth, Cause, Clock, Forgotten, Gap, Report, Summary, Usage, read
+from tests.spools import COLLECTOR_KEY, DAY_MS, GATEWAY, KEY, birth, open_spool, receipt, usage
 from tests.wire import UTC_MS, VirtualClock, Wire, run
 
 
@@ -332,19 +333,57 @@ def test_history_goes_on_after_a_kill_where_metering_stopped(tmp_path: Path) -> 
     run(story())
 
 
-def test_a_full_spool_ends_the_agent_with_one_sentence_and_is_drained_before_it_meters_again(tmp_path: Path) -> None:
+def test_a_full_spool_folds_and_the_agent_goes_on(tmp_path: Path) -> None:
+    """P3: weeks offline on a spool of hours."""
+
+    async def story() -> None:
+        site = Site(tmp_path, Counter(poll_seconds=300.0), spool_bytes_max=256 * 1024)
+        site.wire.up = False
+        async with running(site) as agent:
+            await asyncio.sleep(8 * 86_400)
+            spool: Spool = agent._spool
+            assert spool.bytes_used <= 264 * 1024
+            reports = [read(line) for line in map(parse, held_lines(spool)) if not isinstance(line, Refused)]
+            assert any(isinstance(report, Summary) for report in reports)
+            rows = [row for report in reports if isinstance(report, Usage | Summary) for row in report.rows]
+            assert max(row.register + sum(row.deltas) for row in rows) == pytest.approx(8 * 864_000, abs=6_000)
+
+    run(story())
+
+
+def held_lines(spool: Spool) -> list[bytes]:
+    return [raw for place in spool.waiting(100_000) if (raw := spool.raw(place)) is not None]
+
+
+async def clogged(site: Site) -> Spool:
+    """A spool full of an earlier epoch's lines, which nobody may fold any more."""
+    agent = site.agent()
+    task = asyncio.create_task(agent.run())
+    await asyncio.sleep(60)
+    await agent.stop()
+    await task
+    spool = open_spool(site.path, bytes_max=site.settings.spool_bytes_max)
+    while spool.bytes_used < site.settings.spool_bytes_max - 12_288:
+        spool.seal([usage(spool.waiting_count, intervals=1_000)], spool.snapshot())
+    spool.begin_epoch([birth(cause=Cause.EPOCH)], spool.snapshot(), random=Random(3))
+    assert not spool.relieve(), (spool.bytes_used, spool.bytes_max, spool.waiting_count)
+    return spool
+
+
+def test_a_spool_in_which_nothing_can_be_folded_is_drained_before_the_agent_meters_again(tmp_path: Path) -> None:
     async def story() -> None:
         site = Site(tmp_path, Counter(poll_seconds=60.0), spool_bytes_max=256 * 1024)
-        site.wire.up = False
-        with pytest.raises(SpoolFull, match="raise spool_bytes_max"):
-            await site.agent().run()
-        site.wire.up = True
+        spool = await clogged(site)
+        old = spool.waiting(1)[0].epoch
+        spool.close()
         agent = site.agent()
         task = asyncio.create_task(agent.run())
         await asyncio.sleep(60)
         assert agent.status()["making_room"], "without room nothing is metered"
         for at in (1, 2 * DAY_MS):
-            site.wire.answer(confirming_all(agent._spool, at))
+            chain = agent._spool.chain("main", old)
+            assert chain is not None
+            site.wire.answer(receipt(agent._spool, chain.seq, epoch=old, at=at))
             await asyncio.sleep(20)
         assert agent.status()["backlog_lines"] > 0
         await agent.stop()
@@ -357,13 +396,37 @@ def test_a_full_spool_can_be_stopped_while_it_drains(tmp_path: Path) -> None:
     async def story() -> None:
         site = Site(tmp_path, Counter(poll_seconds=60.0), spool_bytes_max=256 * 1024)
         site.wire.up = False
-        with pytest.raises(SpoolFull):
-            await site.agent().run()
+        (await clogged(site)).close()
         agent = site.agent()
         task = asyncio.create_task(agent.run())
         await asyncio.sleep(60)
         await asyncio.wait_for(agent.stop(), 60)
         await task
+
+    run(story())
+
+
+def test_what_is_asked_for_and_gone_is_said_to_be_forgotten(tmp_path: Path) -> None:
+    """A collector restored from an old backup asks for lines that were receipted and are gone."""
+
+    async def story() -> None:
+        site = Site(tmp_path, Counter(poll_seconds=600.0), spool_bytes_max=256 * 1024)
+        async with running(site) as agent:
+            spool: Spool = agent._spool
+            for day in range(1, 7):
+                await asyncio.sleep(86_400)
+                site.wire.answer(confirming_all(spool, day * DAY_MS))
+            await asyncio.sleep(600)
+            gone = [seq for seq in range(1, 50) if spool.raw(Place("main", spool.epoch, seq)) is None]
+            assert gone
+            first, last = gone[0], gone[-1]
+            site.wire.answer(receipt(spool, 1, at=7 * DAY_MS, missing=((first, last),)))
+            await asyncio.sleep(600)
+            site.wire.answer(receipt(spool, 1, at=7 * DAY_MS + 1, missing=((first, last),)))
+            await asyncio.sleep(600)
+            told = [report for report in site.reports() if isinstance(report, Forgotten)]
+            assert [report.lost for report in told] == [(spool.epoch, first, last)], "once"
+            assert told[0].receipted_at > 0
 
     run(story())
 

@@ -144,5 +144,6 @@ select l.id, l.clock, l.boot, l.raw, l.seq, l.received_at from line l
 where l.chain = ? and l.seq <= ? and l.aside = 0 and l.kind = 'usage' order by l.seq desc limit 1;
 
 -- name: first_unplaced
-select min(l.seq) from line l left join boot b on b.gateway = ? and b.log = ? and b.boot = l.boot
+select min(case l.kind when 'summary' then (select min(c.first) from cover c where c.line = l.id) else l.seq end)
+from line l left join boot b on b.gateway = ? and b.log = ? and b.boot = l.boot
 where l.chain = ? and l.clock in ('R', 'U') and l.aside = 0 and b.shift is null;

@@ -1,6 +1,9 @@
 -- name: rebuild_clear_gone
 delete from gone;
 
+-- name: rebuild_clear_cover
+delete from cover;
+
 -- name: rebuild_clear_boot
 delete from boot;
 
@@ -37,6 +40,9 @@ select id, chain, seq, hash, prev, key, kind, boot, clock, sealed, received_at, 
 
 -- name: audit_gone
 select * from gone order by line limit ? offset ?;
+
+-- name: audit_cover
+select * from cover order by line, ordinal limit ? offset ?;
 
 -- name: audit_boot
 select * from boot order by gateway, log, boot limit ? offset ?;

@@ -15,15 +15,22 @@ delete from boot where gateway = ? and log = ? and boot = ?;
 select id, raw, received_at, seq from line where chain = ? and boot = ? and clock in ('R', 'U') and aside = 0 order by seq;
 
 -- name: boot_last
-select max(seq) from line where chain = ? and boot = ? and clock in ('R', 'U') and aside = 0;
+select max(case kind when 'summary' then (select min(c.first) from cover c where c.line = line.id) else seq end)
+from line where chain = ? and boot = ? and clock in ('R', 'U') and aside = 0;
 
 -- name: boot_clock
 select raw from line where chain = ? and boot = ? and kind = 'clock' and aside = 0 order by seq limit 1;
 
 -- name: placed_after
 select l.raw, l.seq, b.shift from line l left join boot b on b.gateway = ? and b.log = ? and b.boot = l.boot
-where l.chain = ? and l.seq > ? and l.aside = 0
+where l.chain = ? and l.seq > ? and l.aside = 0 and l.kind <> 'summary'
 and (l.clock in ('S', 'I') or (b.shift is not null and b.estimated = 0)) order by l.seq limit 1;
+
+-- name: placed_summary_after
+select l.raw, c.first, b.shift from cover c join line l on l.id = c.line and l.aside = 0
+left join boot b on b.gateway = ? and b.log = ? and b.boot = l.boot
+where c.chain = ? and c.ordinal = 0 and c.first > ?
+and (l.clock in ('S', 'I') or (b.shift is not null and b.estimated = 0)) order by c.first, l.seq limit 1;
 
 -- name: chain_lines
 select id from line where chain = ? and aside = 0 order by seq;
