@@ -6,7 +6,7 @@ an earlier one nothing may be sealed any more.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -55,7 +55,7 @@ class Folding:
         self._bytes_max = bytes_max
         self._sql = statements()
 
-    def next(self, epoch: str, chains: dict[tuple[str, str], Chain], key: SigningKey) -> Folded | None:
+    def next(self, epoch: str, chains: Mapping[tuple[str, str], Chain], key: SigningKey) -> Folded | None:
         """The summary that frees most of what is oldest, sealed and not yet stored; None where nothing is gained."""
         hours = int(self._database.execute(self._sql["summary_bytes"], (epoch,))[0][0])
         ways = (self._lines, self._summaries) if hours * 2 < self._bytes_max else (self._summaries, self._lines)
@@ -82,7 +82,7 @@ class Folding:
         )
 
     def _gained(
-        self, rows: list[_Row], fold: Fold, chains: dict[tuple[str, str], Chain], key: SigningKey
+        self, rows: list[_Row], fold: Fold, chains: Mapping[tuple[str, str], Chain], key: SigningKey
     ) -> Folded | None:
         whole = fold.whole()
         taken = rows[: len(whole.taken)]

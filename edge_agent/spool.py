@@ -17,21 +17,21 @@ from typing import Any, Final
 
 from edge_agent import kept, tables
 from edge_agent.disk import Disk, FileDisk
-from edge_agent.folding import LINE_OVERHEAD_BYTES, Folding
+from edge_agent.folding import LINE_OVERHEAD_BYTES
 from edge_agent.handover import Handover, held_line
-from edge_agent.limits import FORGOTTEN_AT_ONCE_MAX, SPOOL_CHAINS_MAX, SPOOL_FORGET_LINES, SPOOL_ROOM_SHARE
-from edge_agent.receipts import Chain, Heard, HeardAs, absent, follow, judge, successor
+from edge_agent.limits import SPOOL_CHAINS_MAX, SPOOL_ROOM_SHARE
+from edge_agent.receipts import Chain, Heard, HeardAs, follow, judge, successor
 from edge_agent.recovery import Origin, drawn_epoch, recover
+from edge_agent.room import Room
 from edge_agent.sealable import ForgottenContent, RotateContent, Sealable
 from edge_agent.sealed import Author, Place, SealedLine, report_of
 from edge_agent.statements import statements
-from edge_agent.tellers import Tellers
 from shared.effects.database import Database
 from shared.errors import DatabaseFailed, MetersealError
 from shared.key import PublicKey, SigningKey
 from shared.limits import RECEIPTED_KEEP_SECONDS
 from shared.receipt import Receipt
-from shared.report import Birth, Header, Lost, seal_report
+from shared.report import Birth, Header, seal_report
 
 __all__ = ["Disk", "FileDisk", "Origin", "Spool", "SpoolFull"]
 
@@ -55,7 +55,6 @@ class Spool:
         self._database = database
         self._author = author
         self._key = key
-        self._bytes_max = bytes_max
         self._sql = statements()
         loaded = tables.load(database)
         self.origin: Final = origin
@@ -66,11 +65,7 @@ class Spool:
         kept.prepare(database)
         self.handover: Final = Handover(database)
         self._waiting_count = self._counted()
-        self._tellers = Tellers()
-        for (raw,) in database.execute(self._sql["telling"]):
-            self._tellers.add(raw)
-        self._folding = Folding(database, bytes_max=bytes_max)
-        self._page_bytes = int(database.execute(self._sql["page_size"])[0][0])
+        self._room = Room(database, bytes_max=bytes_max)
 
     @classmethod
     def open(
@@ -129,18 +124,16 @@ class Spool:
     @property
     def bytes_max(self) -> int:
         """The bound on `bytes_used`."""
-        return self._bytes_max
+        return self._room.bytes_max
 
     @property
     def bytes_used(self) -> int:
         """What the spool's pages take that are not free."""
-        pages, free = (int(self._database.execute(self._sql[name])[0][0]) for name in ("page_count", "freelist_count"))
-        return (pages - free) * self._page_bytes
+        return self._room.bytes_used
 
     def has_room(self) -> bool:
         """Whether a good many more lines fit, after what may be forgotten is."""
-        short = self.bytes_used + self._bytes_max // SPOOL_ROOM_SHARE - self._bytes_max
-        return short <= 0 or int(self._value("forgettable_bytes", self._keep_after, self._epoch)) >= short
+        return self._room.is_left(keep_after=self._keep_after, epoch=self._epoch)
 
     def chain(self, log: str, epoch: str | None = None) -> Chain | None:
         """Where a log stands in an epoch, by default the current one."""
@@ -174,7 +167,7 @@ class Spool:
         """Follow a verified receipt of this gateway; what it confirms may be forgotten one day (P7)."""
         log, epoch, through = receipt.log, receipt.epoch, receipt.through
         chain = self._chains.get((log, epoch))
-        own = self._value("line_hash", log, epoch, through) or self._tellers.hash_at(log, epoch, through)
+        own = self._value("line_hash", log, epoch, through) or self._room.hash_at(log, epoch, through)
         meaning = judge(chain, receipt, heard_at=self._heard.get(log, -1), own_hash=own)
         if meaning is HeardAs.STALE:
             return Heard(meaning=meaning)
@@ -211,15 +204,7 @@ class Spool:
 
     def waiting_within(self, log: str, epoch: str, first: int, last: int, limit: int) -> list[Place]:
         """The waiting places that tell of a range that the collector asks for: lines, summaries, what is forgotten."""
-        rows = self._database.execute(self._sql["waiting_within"], (log, epoch, first, last, limit))
-        places = [Place(*row) for row in rows]
-        for place in list(self._tellers.of(log, epoch, first, last)) if len(places) < limit else ():
-            at = (place.log, place.epoch, place.seq, place.seq, 1)
-            if self._database.execute(self._sql["waiting_within"], at):
-                places.append(place)
-            else:
-                self._tellers.drop([place])
-        return list(dict.fromkeys(places))[:limit]
+        return self._room.telling_within(log, epoch, first, last, limit)
 
     def waiting_newest(self) -> Place | None:
         """The newest place that waits for a receipt."""
@@ -285,21 +270,12 @@ class Spool:
 
     def lost(self, log: str, epoch: str, missing: Iterable[tuple[int, int]]) -> list[ForgottenContent]:
         """Of the positions that the collector asks for those that were receipted and are gone, and not yet said so."""
-        through, receipted_at = (self.kept(kept.GONE) or {}).get(f"{log} {epoch}", (0, 0))
-        if not through:
-            return []
-        told = self._tellers.ranges(log, epoch)
-        found: list[ForgottenContent] = []
-        for first, last in missing:
-            held = [row[0] for row in self._database.execute(self._sql["held_within"], (log, epoch, first, last))]
-            for low, high in absent((first, min(last, through)), held, told):
-                found.append(ForgottenContent(lost=Lost(epoch, low, high), receipted_at=receipted_at))
-        return found[:FORGOTTEN_AT_ONCE_MAX]
+        return self._room.lost(log, epoch, missing)
 
     def relieve(self) -> bool:
         """Make sure that a good many lines fit, by forgetting and folding; whether they do. Raises DatabaseError."""
         try:
-            self._make_room(self._bytes_max // SPOOL_ROOM_SHARE)
+            self._make_room(self.bytes_max // SPOOL_ROOM_SHARE)
         except SpoolFull:
             return False
         return True
@@ -341,9 +317,7 @@ class Spool:
             self._key = following
             self.handover.look()
         _LOG.debug("event=seal_ended lines=%d", len(lines))
-        for line in lines:
-            if line.kind == "forgotten":
-                self._tellers.add(line.raw)
+        self._room.note(lines)
         self._epoch, self._chains = epoch, after
         self._waiting_count += len(lines)
         return lines
@@ -382,37 +356,18 @@ class Spool:
     def _make_room(self, needed_bytes: int) -> bool:
         """So much fits after what is receipted has gone, and then the oldest has been folded; whether it was."""
         folded = False
-        while self.bytes_used + needed_bytes > self._bytes_max:
-            if not self._forget():
+        while self.bytes_used + needed_bytes > self.bytes_max:
+            if not self._room.forget(keep_after=self._keep_after, epoch=self._epoch):
                 # P3: a full spool gives up detail, never totals.
                 self._fold()
                 folded = True
         return folded
 
-    def _forget(self) -> bool:
-        forgettable = self._database.execute(
-            self._sql["forgettable"], (self._keep_after, self._epoch, SPOOL_FORGET_LINES)
-        )
-        if not forgettable:
-            return False
-        gone = self.kept(kept.GONE) or {}
-        for _, log, epoch, seq, receipted_at in forgettable:
-            through, at = gone.get(f"{log} {epoch}", (0, 0))
-            gone[f"{log} {epoch}"] = (max(through, seq), max(at, receipted_at))
-        with self._database.atomic():
-            self._database.executemany(self._sql["forget"], [row[:1] for row in forgettable])
-            self._run("put_kept", *kept.put_row(kept.GONE, gone))
-        return True
-
     def _fold(self) -> None:
-        folded = self._folding.next(self._epoch, self._chains, self._key)
-        if folded is None:
+        after = self._room.fold(self._epoch, self._chains, self._key)
+        if after is None:
             raise SpoolFull
-        with self._database.atomic():
-            self._folding.replace(folded)
-        self._chains[folded.chain.log, folded.chain.epoch] = folded.chain
-        self._tellers.drop(folded.replaced)
-        self._tellers.add(folded.line.raw)
+        self._chains[after.log, after.epoch] = after
         self._waiting_count = self._counted()
 
     @property

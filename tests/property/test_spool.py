@@ -198,7 +198,7 @@ class SpoolMachine(RuleBasedStateMachine):
     def _hash_at(self, place: Place) -> str | None:
         """The hash that the spool knows of: of a line that it holds, or with which a summary ends."""
         raw = self.spool.raw(place)
-        return self.spool._tellers.hash_at(place.log, place.epoch, place.seq) if raw is None else hash_of(raw)
+        return self.spool._room.hash_at(place.log, place.epoch, place.seq) if raw is None else hash_of(raw)
 
     def _unreceipt(self, place: Place) -> None:
         # What was receipted and is gone cannot be sent again; the collector bridges it by registers.
