@@ -31,13 +31,11 @@ from edge_agent.metering import Metering, SpecChanged
 from edge_agent.orders import Orders
 from edge_agent.polling import Polling, remind
 from edge_agent.reading import CommittedSource, Reading, Source, absent_of
-from edge_agent.sealable import ForgottenContent
 from edge_agent.sealing import AGENT, Sealing
 from edge_agent.settings import AgentSettings
 from edge_agent.signing import Signing
 from edge_agent.spool import Spool
 from edge_agent.uplink import ONLINE, Obey, Uplink
-from shared.command import Resend
 from shared.effects.clock import Clock
 from shared.effects.link import Link
 from shared.errors import InvalidRecord, Refused
@@ -284,7 +282,7 @@ class Agent:
             uplink=lambda: self._uplink,
             rotate=self._sealing.rotate_key,
             cut=self._sealing.cut,
-            say_lost=self._say_lost,
+            say_lost=self._sealing.say_lost,
         )
         return Commands(
             spool=self._spool,
@@ -303,7 +301,7 @@ class Agent:
             link=self._link,
             random=self._random,
             on_contradicted=on_contradicted,
-            on_lost=self._say_forgotten,
+            on_lost=self._sealing.say_forgotten,
             health=self._health,
             state=self._state,
             prefix=self._settings.prefix,
@@ -370,18 +368,6 @@ class Agent:
         for source in self._sources:
             if isinstance(source, CommittedSource):
                 source.committed()
-
-    def _say_lost(self, order: Resend) -> bool:
-        """Answer a command's request for lines that are gone; whether there were any."""
-        lost = self._spool.lost(order.log, order.epoch, [(order.first, order.last)])
-        self._say_forgotten(order.log, lost)
-        return bool(lost)
-
-    def _say_forgotten(self, log: str, lost: Sequence[ForgottenContent]) -> None:
-        if self._opened:
-            for each in lost:
-                self._metering.say(log, each)
-            self._sealing.seal_due()
 
     async def _end_when_asked(self, keeping: asyncio.Task[None]) -> None:
         await self._stopping.wait()

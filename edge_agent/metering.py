@@ -145,9 +145,10 @@ class Metering:
             self._logs[line.log].declare(line)
 
     def say(self, log: str, content: ForgottenContent) -> None:
-        """Have this sealed with what is due next in the log."""
-        if log in self._logs:
-            self._logs[log].say(content, self._time)
+        """Have this sealed with what is due next in the log; while no window is open there is no time to say it at."""
+        known = self._logs.get(log)
+        if known is not None and known.window is not None:
+            known.emit(content, known.now_ms, self._time)
 
     def caught_up(self, log: str) -> None:
         """A historic log's source has delivered its history: the wall clock closes its windows from now on."""

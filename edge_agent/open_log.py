@@ -191,7 +191,7 @@ class OpenLog:
         self._reopen(window, index, start, (offset_ms, clock), at.ms, time=time)
         if clock.placed and self.unplaced and not self.clock_sealed:
             self.unplaced, self.clock_sealed = False, True
-            self._emit(ClockContent(offset=(offset_ms + 500) // 1_000), at.ms, time)
+            self.emit(ClockContent(offset=(offset_ms + 500) // 1_000), at.ms, time)
 
     def _reopen(
         self, window: Window, upto: int, at: Moment, placement: tuple[int, Clock], now_ms: int, *, time: TimeState
@@ -269,12 +269,12 @@ class OpenLog:
         if self.birth is not None:
             self._bear(window, time)
         for rows in gap_rows(used, window, window.count, time):
-            self._emit(GapContent(rows=rows), self.now_ms, time)
+            self.emit(GapContent(rows=rows), self.now_ms, time)
         start = window.start + window.step * index
         for channel in used:
             channel.row = channel.row.going_on(index, window.count - index)
         for part in in_lines(usage_rows(used, 1)):
-            self._emit(UsageContent(start=start, step=window.step, count=1, rows=part), self.now_ms, time)
+            self.emit(UsageContent(start=start, step=window.step, count=1, rows=part), self.now_ms, time)
 
     def begin_epoch(self, time: TimeState) -> None:
         """Start the chain anew: what is queued for the old epoch is taken back, births are due at once."""
@@ -303,7 +303,7 @@ class OpenLog:
         """P13: a restored image does not know which lines of this boot it has sealed without UTC; place them."""
         if window.clock.placed and not self.historic:
             self.clock_sealed = True
-            self._emit(ClockContent(offset=(window.offset_ms + 500) // 1_000), self.now_ms, time)
+            self.emit(ClockContent(offset=(window.offset_ms + 500) // 1_000), self.now_ms, time)
 
     def declare(self, line: Sealable) -> None:
         """Have a line sealed as soon as there is a birth before it."""
@@ -373,9 +373,9 @@ class OpenLog:
         if self.birth is not None:
             self._bear(window, time)
         for rows in gap_rows(self.channels.values(), window, upto, time):
-            self._emit(GapContent(rows=rows), now_ms, time)
+            self.emit(GapContent(rows=rows), now_ms, time)
         for part in in_lines(usage_rows(self.channels.values(), upto)):
-            self._emit(UsageContent(start=window.start, step=window.step, count=upto, rows=part), now_ms, time)
+            self.emit(UsageContent(start=window.start, step=window.step, count=upto, rows=part), now_ms, time)
         self.last_end = window.start + window.step * upto if window.clock.placed else None
 
     def _bear(self, window: Window, time: TimeState) -> None:
@@ -384,20 +384,15 @@ class OpenLog:
         self.birth, self.born = None, True
         self.birth_ordinal = window.base + window.index(self.now_ms)
         for part in in_lines(birth_rows(self.channels.values())):
-            self._emit(BirthContent(cause=cause, channels=part), self.now_ms, time)
+            self.emit(BirthContent(cause=cause, channels=part), self.now_ms, time)
         for line in self.declared:
             self._enqueue(line)
         self.declared = []
 
-    def say(self, content: Content, time: TimeState) -> None:
-        """Have something sealed that no reading says; while no window is open there is no time to say it at."""
-        if self.window is not None:
-            self._emit(content, self.now_ms, time)
-
-    def _emit(self, content: Content, now_ms: int, time: TimeState) -> None:
+    def emit(self, content: Content, now_ms: int, time: TimeState) -> None:
+        """The content is queued as a line of the open window's boot and clock."""
         window = self._window()
-        boot = time.boot if window.boot == HISTORIC else window.boot
-        sealed_at = window.label(now_ms)
+        boot, sealed_at = time.boot if window.boot == HISTORIC else window.boot, window.label(now_ms)
         self._enqueue(Sealable(log=self.name, boot=boot, clock=window.clock, sealed_at=sealed_at, content=content))
 
     def _enqueue(self, line: Sealable) -> None:

@@ -15,12 +15,13 @@ from edge_agent.metering import Metering
 from edge_agent.orders import Interval, interval_of
 from edge_agent.reading import ChannelSpec
 from edge_agent.sampling import tick_of
-from edge_agent.sealable import Sealable
+from edge_agent.sealable import ForgottenContent, Sealable
 from edge_agent.sealed import Author, SealedLine, config_hash
 from edge_agent.settings import AgentSettings
 from edge_agent.signing import Signing
 from edge_agent.spool import Spool
 from edge_agent.timekeeping import Tick
+from shared.command import Resend
 from shared.effects.clock import Clock
 
 _LOG: Final = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ class Sealing:
         """`committed` is called after every transaction, `sealed` after those with lines."""
         self.signing: Final = signing
         self.committed_ms = 0
+        self._started = False
         self.metering: Metering
         self.spool: Spool
         self._settings = settings
@@ -85,6 +87,7 @@ class Sealing:
                 self.metering.declare(declare_loss(self.spool.last_usage, specs, tick))
             self.spool.seal(self.metering.due(tick), self.metering.snapshot())
         self.committed_ms = tick.boot_ms
+        self._started = True
 
     def seal_due(self) -> bool:
         """Everything that is due is sealed; whether anything was. Raises DatabaseError, SpoolFull."""
@@ -122,6 +125,19 @@ class Sealing:
         self._sealed()
         _LOG.info("event=key_rotated key=%s", key.public.id)
         return key.public.id
+
+    def say_forgotten(self, log: str, lost: Sequence[ForgottenContent]) -> None:
+        """What was receipted and is gone is said to be; not before metering runs. Raises DatabaseError, SpoolFull."""
+        if self._started:
+            for each in lost:
+                self.metering.say(log, each)
+            self.seal_due()
+
+    def say_lost(self, order: Resend) -> bool:
+        """Answer a command's request for lines that are gone; whether there were any."""
+        lost = self.spool.lost(order.log, order.epoch, [(order.first, order.last)])
+        self.say_forgotten(order.log, lost)
+        return bool(lost)
 
     def reconfigure(self, settings: AgentSettings, specs: Sequence[ChannelSpec]) -> None:
         """Meter these channels from now on; what is open is closed before."""
