@@ -67,6 +67,7 @@ def order(epochs: Iterable[Epoch], adopted: Sequence[Adopted] = ()) -> dict[str,
     pending = [epoch for epoch in pending if epoch.owned]
     line: list[Epoch] = []
     cloned: set[str] = set()
+    retired: set[str] = set()
     while pending:
         taken = next(
             (epoch for epoch in pending if epoch.epoch in names or _decide(epoch, line, cloned | disowned)), None
@@ -74,9 +75,11 @@ def order(epochs: Iterable[Epoch], adopted: Sequence[Adopted] = ()) -> dict[str,
         if taken is None:
             break
         pending.remove(taken)
-        if taken.epoch not in names and any(taken.key in before.retired for before in line):
+        if taken.epoch not in names and taken.key in retired:
             disowned.add(taken.epoch)
-        elif _cut(taken.epoch, line, adopted):
+            continue
+        retired |= taken.retired
+        if _cut(taken.epoch, line, adopted):
             cloned.add(taken.epoch)
         elif taken.epoch in names or taken.previous in {None, *disowned, *(each.epoch for each in line[-1:])}:
             line.append(taken)
