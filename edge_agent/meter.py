@@ -10,7 +10,7 @@ The rules, in the order in which they are tried on a counter's reading:
    been a glitch; a next reading that continues the held one confirms it. Confirmed, it is
    - a rollover, if the width is declared, the step is within the rate, and the rate could not have
      brought the counter half round (else nobody can tell: a gap of unknown amount),
-   - a reset, counted from zero, if the value is within the rate,
+   - a reset, counted from zero, if the value is within the rate and the counter is one that resets,
    - otherwise a rollback: usage goes on from the lower value, nothing negative;
    - where it is higher: usage if the time that passed allows it, or if nobody knows how much time
      passed (across boots without a placed clock); otherwise a gap of unknown amount.
@@ -127,7 +127,7 @@ def judge_fall(state: MeterState, value: int, spec: ChannelSpec, least: int, *, 
             return Judgement(None, Verdict.ROLLOVER, sure=False)
     if not state.confirmed:
         return Judgement(None, Verdict.GLITCH, sure=False)
-    if value <= least:
+    if value <= least and spec.resets:
         return Judgement(value, Verdict.RESET, sure=False)
     return Judgement(None if unbounded else 0, Verdict.ROLLBACK, sure=False)
 

@@ -72,7 +72,7 @@ class OpenChannel:
         spec = self.spec
         return [
             [spec.device, spec.meter, spec.unit, spec.exponent, str(spec.kind), spec.source, spec.rate_max],
-            [spec.width_bits, spec.per_seconds, spec.hold_seconds, *spec.per_count],
+            [spec.width_bits, spec.per_seconds, spec.hold_seconds, *spec.per_count, spec.resets],
             self.state.to_json(),
             self.row.to_json(),
             [self.cut, self.ordinal, None if self.silence is None else str(self.silence), self.looked],
@@ -83,7 +83,8 @@ class OpenChannel:
         """The channel that `to_json` wrote."""
         (device, meter, unit, exponent, kind, source, rate_max), counted, state, row, rest = data
         # P23: an older agent's snapshot says nothing of the hold and of a count's worth.
-        width_bits, per_seconds, hold_seconds, worth, parts = (*counted, HOLD_SECONDS, 1, 1)[:5]
+        counted = [*counted, *(None, None, HOLD_SECONDS, 1, 1, True)[len(counted) :]]
+        width_bits, per_seconds, hold_seconds, worth, parts, resets = counted
         spec = ChannelSpec(
             device=device,
             meter=meter,
@@ -97,6 +98,7 @@ class OpenChannel:
             per_seconds=per_seconds,
             hold_seconds=hold_seconds,
             per_count=(worth, parts),
+            resets=resets,
             historic=historic,
         )
         cut, ordinal, silence, looked = rest

@@ -74,6 +74,8 @@ class ChannelSpec:
     """How long a gauge's level or a state is believed without a new reading; a longer silence is a gap."""
     per_count: tuple[int, int] = (1, 1)
     """How many integer units a pulse or event is worth, as a fraction; what makes no whole unit is carried."""
+    resets: bool = True
+    """Whether a counter may begin anew at zero; a lower value of one that never does is a rollback."""
     historic: bool = False
     """Readings carry their own time (replay); then so do all channels of the log, and no live one."""
 

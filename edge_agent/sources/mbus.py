@@ -12,7 +12,7 @@ from math import ceil
 from typing import Final, Literal, NamedTuple
 
 from edge_agent.invalid import InvalidSetting, require_channel, require_fits, require_source, require_within
-from edge_agent.reading import ChannelSpec, Kind, Reading, SourceDown
+from edge_agent.reading import HOLD_SECONDS, HOLD_SECONDS_MAX, ChannelSpec, Kind, Reading, SourceDown
 from edge_agent.sources.mbus_frame import (
     FCB,
     NETWORK,
@@ -92,6 +92,8 @@ class MbusChannel:
     """The register counts steps of 10^exponent units."""
     rate_max: int | None = None
     """The most steps a second that can be true."""
+    hold_seconds: int = HOLD_SECONDS
+    """How long a gauge's level is believed without a new one; a longer silence is a gap."""
     log: str | None = None
     """The log that it is sealed in, where that is another than the source's: one for each customer on the bus."""
 
@@ -103,6 +105,7 @@ class MbusChannel:
         for key, value, most in (("storage", self.storage, 1 << 41), ("tariff", self.tariff, 1 << 20)):
             require_within(key, value, 0, most)
         require_within("subunit", self.subunit, 0, 1 << 10)
+        require_within("hold_seconds", self.hold_seconds, 1, HOLD_SECONDS_MAX)
         try:
             bytes.fromhex(self.vife)
         except ValueError as error:
@@ -137,6 +140,7 @@ class MbusChannel:
             log=self.log or log,
             rate_max=rate_max,
             per_seconds=GAUGE_SECONDS,
+            hold_seconds=self.hold_seconds,
         )
 
     def fits(self, record: Record) -> bool:

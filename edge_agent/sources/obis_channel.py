@@ -6,8 +6,8 @@ from fractions import Fraction
 from math import ceil
 from typing import Final, Literal, NamedTuple
 
-from edge_agent.invalid import InvalidSetting, require_channel, require_fits
-from edge_agent.reading import ChannelSpec, Kind, Reading
+from edge_agent.invalid import InvalidSetting, require_channel, require_fits, require_within
+from edge_agent.reading import HOLD_SECONDS, HOLD_SECONDS_MAX, ChannelSpec, Kind, Reading
 from edge_agent.sources.obis import Telegram, Wanted, find, wanted_of
 from shared.limits import INTEGER_MAX, LINE_ROWS_MAX
 from shared.unit import ratio
@@ -61,11 +61,14 @@ class ObisChannel:
     """A gauge's value is a rate (W for W.h), integrated over time."""
     rate_max: int | None = None
     """The most steps a second that can be true."""
+    hold_seconds: int = HOLD_SECONDS
+    """How long a gauge's level is believed without a new one; a longer silence is a gap."""
     telegram_unit: str | None = None
     """The unit of the number where the telegram does not say it."""
 
     def __post_init__(self) -> None:
         require_fits("meter", self.meter)
+        require_within("hold_seconds", self.hold_seconds, 1, HOLD_SECONDS_MAX)
         known = KNOWN.get(self.meter)
         for key, given in (("obis", self.obis), ("unit", self.unit)):
             if given is None and known is None:
@@ -121,6 +124,7 @@ class ObisChannel:
             log=log,
             rate_max=self.settled_rate,
             per_seconds=GAUGE_SECONDS,
+            hold_seconds=self.hold_seconds,
         )
 
 

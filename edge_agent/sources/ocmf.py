@@ -264,6 +264,8 @@ def _spec(meter: OcmfMeter, settings: OcmfSettings) -> ChannelSpec:
         log=settings.log,
         # A session comes in all at once; each record was judged by its own duration.
         rate_max=INTEGER_MAX,
+        # P4: an evidence file from an old backup has a lower total, and what that holds was billed before.
+        resets=False,
     )
 
 

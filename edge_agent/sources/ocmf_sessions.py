@@ -8,9 +8,10 @@ by their pages alone.
 """
 
 import re
-from bisect import bisect_right, insort
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from functools import partial
@@ -22,6 +23,10 @@ from shared.errors import Refused
 _PER_TRANSACTION: Final = re.compile(r"(?:[BC][23]\.0?8\.|98\.0?8\.)", re.ASCII)
 """Registers that start anew with each transaction: B2, B3, C2, C3 of the format's table of OBIS codes, and 98.8."""
 _NOTHING: Final = Decimal(0)
+WATT_HOURS_MAX: Final = Decimal(10**12)
+"""No meter of a charge point shows more."""
+_PARTS: Final = 6
+"""Registers are told apart to 10^-6 W.h."""
 CLOCK_SLACK_MS: Final = 2_000
 """A record's times are whole seconds; its energy is judged by a duration this much longer."""
 
@@ -126,6 +131,8 @@ def page_of(record: OcmfRecord, obis: str = "") -> Page | Refused:
     begin, end = begins.get(code, []), ends.get(code, [])
     if fault or len(begin) > 1 or len(end) > 1:
         return Refused(fault or "it holds more than one begin or end of a transaction")
+    if any(abs(register.watt_hours) > WATT_HOURS_MAX for register in (*begin, *end)):
+        return Refused(f"its register is beyond {WATT_HOURS_MAX} Wh, which no meter shows")
     part = Part.WHOLE if begin and end else Part.BEGIN if begin else Part.END
     return made(part=part, obis=code, begin=begin[0] if begin else None, end=end[0] if end else None)
 
@@ -142,30 +149,36 @@ def _fits(reading: Reading, obis: str) -> bool:
     return not obis or reading.obis == obis or reading.obis.partition("*")[0].endswith(f":{obis}")
 
 
-@dataclass(slots=True)
 class _Counted:
-    """What was counted of one register: intervals that do not touch, ascending."""
+    """What was counted of one register: intervals that do not touch, ascending, in sixteen bytes each."""
 
-    begins: list[Decimal] = field(default_factory=list)
-    ends: dict[Decimal, Decimal] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self._begins = array("q")
+        self._ends = array("q")
 
     def add(self, begin: Decimal, end: Decimal) -> None:
         """The interval is counted, with all that it overlaps or touches."""
-        for low, high in list(self.near(begin, end)):
-            begin, end = min(begin, low), max(end, high)
-            self.begins.remove(low)
-            del self.ends[low]
-        insort(self.begins, begin)
-        self.ends[begin] = end
+        low, high = _parts(begin), _parts(end)
+        if low == high:
+            return
+        first, beyond = self._touched(low, high)
+        if first < beyond:
+            low, high = min(low, self._begins[first]), max(high, self._ends[beyond - 1])
+        self._begins[first:beyond] = array("q", [low])
+        self._ends[first:beyond] = array("q", [high])
 
-    def near(self, begin: Decimal, end: Decimal) -> Iterator[tuple[Decimal, Decimal]]:
-        """Counted intervals that overlap or touch this one."""
-        at = max(0, bisect_right(self.begins, begin) - 1)
-        while at < len(self.begins) and self.begins[at] <= end:
-            low = self.begins[at]
-            if self.ends[low] >= begin:
-                yield low, self.ends[low]
-            at += 1
+    def told(self, begin: Decimal, end: Decimal) -> bool | None:
+        """Whether others have told of the interval: of all of it, of nothing; None: of a part."""
+        low, high = _parts(begin), _parts(end)
+        first, beyond = self._touched(low + 1, high - 1)
+        if first == beyond:
+            return False
+        return True if self._begins[first] <= low and high <= self._ends[first] else None
+
+    def _touched(self, low: int, high: int) -> tuple[int, int]:
+        """The first interval that ends at or after low, and the first that begins after high."""
+        first = bisect_left(self._ends, low)
+        return first, max(first, bisect_right(self._begins, high))
 
 
 class Sessions:
@@ -259,12 +272,11 @@ class Sessions:
                 return Refused(f"{_plain(used)} Wh in {seconds} s are more than rate_max allows")
         if _per_transaction(begin) or used == 0:
             return used
-        for low, high in self._of_register(begin).near(first.watt_hours, last.watt_hours):
-            if low <= first.watt_hours and last.watt_hours <= high:
-                return _NOTHING
-            if low < last.watt_hours and first.watt_hours < high:
-                return Refused(f"what its register counted was told in part by others, {_plain(low)} to {_plain(high)}")
-        return used
+        told = self._of_register(begin).told(first.watt_hours, last.watt_hours)
+        if told is None:
+            span = f"{_plain(first.watt_hours)} to {_plain(last.watt_hours)} Wh"
+            return Refused(f"others have told of a part of what its register counted, {span}")
+        return _NOTHING if told else used
 
     def _known(self, page: Page) -> dict[int, int]:
         return self._pages.setdefault((page.gateway, page.meter, page.context), {})
@@ -283,6 +295,10 @@ def _drop_unended(loose: dict[int, Page], number: int) -> None:
 def _register(register: Register | None) -> Decimal:
     assert register is not None, "a begin and an end have their registers"
     return register.watt_hours
+
+
+def _parts(watt_hours: Decimal) -> int:
+    return int(watt_hours.scaleb(_PARTS))
 
 
 def _plain(watt_hours: Decimal) -> str:

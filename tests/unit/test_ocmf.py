@@ -25,7 +25,7 @@ from edge_agent.sources.ocmf import RECORDS_PER_READ_MAX, OcmfSource
 from edge_agent.sources.ocmf_inbox import FILE_BYTES_MAX, QUARANTINE_FILES_MAX, SETTLE_MS, split
 from edge_agent.sources.ocmf_settings import EVIDENCE_BYTES_LEAST, METERS_MAX, OcmfMeter, OcmfSettings
 from shared.effects.memory import SimpleClock
-from shared.report import Gap
+from shared.report import Gap, Verdict
 from tests.metering_site import Bench
 from tests.ocmf_station import Station
 from tests.requirements import require
@@ -259,7 +259,7 @@ async def test_what_is_signed_but_cannot_be_is_kept_aside(site: Charging) -> Non
         "charger-1 T3: its transaction ends before it begins",
         "charger-1 T4: its page T4 was another record before",
         "charger-1 T5: its meter's status is M and not G (ST)",
-        "charger-1 T6: what its register counted was told in part by others, 2986600 to 2988600",
+        "charger-1 T6: others have told of a part of what its register counted, 2985000 to 3000000 Wh",
     ]
 
 
@@ -634,6 +634,28 @@ class TestWithTheMetering:
         site.source.committed()
         assert [one.value for one in await site.source.read()] == [40_000]
         assert isinstance(site.source, CommittedSource)
+
+    async def test_an_old_evidence_file_under_a_newer_spool_bills_nothing_again(self, site: Charging) -> None:
+        """P4: a total that falls is a rollback and no reset, whatever the rate would allow."""
+        (station,) = site.stations
+        bench = Bench(*site.source.channels)
+        backup = b""
+        for _ in range(2):
+            site.drop(station.charge("2"))
+            for _ in range(4):
+                self.observe(await site.source.read(), bench)
+                site.source.committed()
+                bench.wait(60)
+            backup = backup or site.evidence.read_bytes()
+        await site.source.close()
+        site.evidence.write_bytes(backup)
+        await site.restart()
+        for _ in range(3):
+            self.observe(await site.source.read(), bench)
+            bench.wait(60)
+        bench.wait(900)
+        assert bench.register == 4_000
+        assert Verdict.ROLLBACK in bench.notes()
 
     @pytest.mark.parametrize("killed_after", range(8))
     async def test_a_crash_at_any_moment_neither_loses_nor_doubles_a_session(
