@@ -17,6 +17,7 @@ from edge_agent import kept
 from edge_agent.commands import Commands
 from edge_agent.disk import Disk
 from edge_agent.failing import one_failure
+from edge_agent.fitting import Fitting
 from edge_agent.keyring import Keyring, MemoryKeyring
 from edge_agent.limits import (
     BACKLOG_LINES_MAX,
@@ -148,6 +149,7 @@ class Agent:
             "spool_bytes": self._spool.bytes_used,
             "spool_bytes_max": self._spool.bytes_max,
             "last_receipt_ms": self._spool.last_receipt_at,
+            "commissioned": self._spool.kept(kept.COMMISSIONED) or {},
             "sources": [
                 {"name": source.name, "down": self._polling.down.get(source.name), "absent": dict(absent_of(source))}
                 for source in self._sources
@@ -170,6 +172,11 @@ class Agent:
 
         # In the agent's own group: a disk that fails ends the process, not whoever asked.
         return await self._group.create_task(rotated())
+
+    async def fit(self, question: str) -> dict[str, Any]:
+        """Do what people at the meter ask, in the agent's own group as well; see `edge_agent.fitting`."""
+        fitting = Fitting(self._sealing, self._clock)
+        return await self._group.create_task(fitting.asked(question)) if self._opened else {}
 
     @property
     def _spool(self) -> Spool:

@@ -14,6 +14,8 @@ COUNTER: Final = "counter"
 """The highest counter of a command that was done, or tried."""
 ANSWERS: Final = "answers"
 """The last answers: [counter, ok, why, hash of the command]."""
+COMMISSIONED: Final = "commissioned"
+"""By channel: what people found its display to show, and the line that states it."""
 INTERVAL: Final = "interval"
 """[step, count] as a command has set them."""
 

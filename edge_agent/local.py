@@ -16,6 +16,8 @@ from typing import Any, Final
 QUESTION_BYTES_MAX: Final = 1_024
 ANSWER_BYTES_MAX: Final = 4 * 1024 * 1024
 ANSWER_SECONDS_MAX: Final = 40.0
+FIT: Final = "fit "
+"""How a question begins that tells the agent something of a meter: see `edge_agent.fitting`."""
 
 Answer = Callable[[str], Awaitable[dict[str, Any]]]
 

@@ -14,9 +14,10 @@ from edge_agent.open_channel import OpenChannel
 from edge_agent.open_log import OpenLog
 from edge_agent.reading import ChannelName, ChannelSpec, Reading
 from edge_agent.sealable import ForgottenContent, Sealable
+from edge_agent.swap import ASIDE_SECONDS_MAX, Aside, Swap, exchange, judge, restate
 from edge_agent.timekeeping import HISTORIC, Moment, Tick, TimeState, sample
 from edge_agent.window import Grid
-from shared.errors import InvalidRecord, MetersealError
+from shared.errors import InvalidRecord, MetersealError, Refused
 from shared.report import GapCause
 
 SNAPSHOT_VERSION: Final = 1
@@ -44,6 +45,7 @@ class Metering:
         self._time = sample(None, tick)
         self._logs: dict[str, OpenLog] = {}
         self._log_of: dict[ChannelName, OpenLog] = {}
+        self._aside: dict[ChannelName, Aside] = {}
         if snapshot is not None:
             self.resume(snapshot)
             self._time = sample(self._time, tick)
@@ -89,6 +91,8 @@ class Metering:
             log = self._log_of.get(name)
             if log is None or log.historic != (reading.utc is not None):
                 refused.append(reading)
+                continue
+            if self._aside and self._wait(name, reading):
                 continue
             at = _moment(reading, time)
             window = log.window
@@ -138,6 +142,61 @@ class Metering:
             if log.window is None and not log.historic:
                 log.follow(self._time.now, self._time)
             log.begin_epoch(self._time)
+
+    def set_aside(self, name: ChannelName, tick: Tick) -> Refused | None:
+        """A counter's readings are no longer metered, until its exchange is said or `take_back` is called."""
+        self._time = sample(self._time, tick)
+        log = self._log_of.get(name)
+        if log is None or log.historic or not log.channels[name].spec.kind.cumulative:
+            return Refused(f"{'.'.join(name)} is no channel of a meter with a display of its own")
+        self._aside[name] = Aside(self._time.now_ms)
+        return None
+
+    def take_back(self, name: ChannelName) -> None:
+        """The channel is metered again, as if nobody had touched it."""
+        self._aside.pop(name, None)
+
+    def exchange(self, name: ChannelName, swap: Swap, tick: Tick) -> Refused | None:
+        """Another meter is in this one's place: that is due to be sealed; or why it cannot be so (P4)."""
+        time = self._time = sample(self._time, tick)
+        log = self._log_of.get(name)
+        if log is None or log.historic:
+            return Refused(f"{'.'.join(name)} is no channel that is metered now: `edge-agent status` lists them")
+        channel, aside = log.channels[name], self._aside.get(name)
+        elapsed = time.between(channel.state.at or time.now, time.now)
+        found = judge(channel, swap, elapsed, None if aside is None else aside.last)
+        if isinstance(found, Refused):
+            return found
+        exchange(log, channel, swap, found, time)
+        self.take_back(name)
+        return None
+
+    def restate(self, name: ChannelName, tick: Tick) -> tuple[str, int, int] | Refused:
+        """A birth is due that states where the channel stands; returns its serial, register and raw value."""
+        time = self._time = sample(self._time, tick)
+        log = self._log_of.get(name)
+        if log is None or log.historic:
+            return Refused(f"{'.'.join(name)} is no channel that is metered now: `edge-agent status` lists them")
+        state = log.channels[name].state
+        if state.raw is None or state.register is None:
+            return Refused(f"{'.'.join(name)} has not been read yet: look at its source first, `edge-agent status`")
+        restate(log, time)
+        return state.serial, state.register, state.raw
+
+    def log_of(self, name: ChannelName) -> str:
+        """The log that a channel is sealed in."""
+        return self._log_of[name].name
+
+    def _wait(self, name: ChannelName, reading: Reading) -> bool:
+        """Whether the channel is set aside; its last reading is remembered for who says the exchange."""
+        aside = self._aside.get(name)
+        if aside is None:
+            return False
+        if self._time.now_ms - aside.since_ms > ASIDE_SECONDS_MAX * 1_000:
+            self.take_back(name)
+            return False
+        self._aside[name] = aside._replace(last=reading)
+        return True
 
     def declare(self, lines: Iterable[Sealable]) -> None:
         """Have these gap lines sealed after their logs' birth, such as those of a lost spool."""

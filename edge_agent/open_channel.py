@@ -2,13 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from edge_agent.accumulate import carried
-from edge_agent.meter_state import MeterState
+from edge_agent.meter_state import Metered, MeterState
 from edge_agent.reading import HOLD_SECONDS, ChannelSpec, Kind
 from edge_agent.window import OpenRow
-from shared.report import GapCause
+from shared.report import GapCause, Verdict
+
+
+class Former(NamedTuple):
+    """A meter of which the source has told, by a serial number, that another one is in its place."""
+
+    serial: str
+    raw: int
+    """Its last reading."""
+    next_raw: int
+    """The first reading of the one in its place."""
 
 
 @dataclass(slots=True)
@@ -28,6 +38,8 @@ class OpenChannel:
     """Whether its source has answered or failed since the start."""
     fresh: bool = False
     """Whether a good reading has come since the start."""
+    former: Former | None = None
+    """The meter before this one, as long as nobody has said what the two displays showed."""
 
     @property
     def statement(self) -> tuple[int | None, str]:
@@ -50,12 +62,22 @@ class OpenChannel:
         self.state = carried(self.state, self.spec, spec)
         self.spec = spec
 
+    def believe(self, after: MeterState, metered: Metered) -> None:
+        """The meter is as it was found; one that has taken another's place is remembered as such."""
+        before = self.state
+        self.fresh |= after.at != before.at
+        exchanged = any(step.verdict is Verdict.EXCHANGE for step in metered.steps)
+        if exchanged and before.raw is not None and after.raw is not None:
+            self.former = Former(before.serial, before.raw, after.raw)
+        self.state = after
+
     def begin_epoch(self, lost: int) -> None:
         """Registers restart: at the raw value, which the collector bridges to, or at 0 with what is unsealed.
 
         `lost` is what was queued for the old epoch and is not sealed in it.
         """
         row, state = self.row, self.state
+        self.former = None
         if self.spec.kind.cumulative:
             row.deltas = [0] * len(row.deltas)
             row.gaps = [gap for gap in row.gaps if gap.amount is None]
@@ -75,7 +97,7 @@ class OpenChannel:
             [spec.width_bits, spec.per_seconds, spec.hold_seconds, *spec.per_count, spec.resets],
             self.state.to_json(),
             self.row.to_json(),
-            [self.cut, self.ordinal, None if self.silence is None else str(self.silence), self.looked],
+            [self.cut, self.ordinal, None if self.silence is None else str(self.silence), self.looked, self.former],
         ]
 
     @classmethod
@@ -101,9 +123,12 @@ class OpenChannel:
             resets=resets,
             historic=historic,
         )
-        cut, ordinal, silence, looked = rest
+        # P23: nor of a former meter.
+        cut, ordinal, silence, looked, former = (*rest, None)[:5]
         cause = None if silence is None else GapCause(silence)
-        return cls(spec, MeterState.from_json(state), OpenRow.from_json(row), cut, ordinal, cause, looked)
+        channel = cls(spec, MeterState.from_json(state), OpenRow.from_json(row), cut, ordinal, cause, looked)
+        channel.former = None if former is None else Former(*former)
+        return channel
 
 
 def statement(spec: ChannelSpec, state: MeterState) -> tuple[int | None, str]:

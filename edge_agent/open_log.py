@@ -136,7 +136,7 @@ class OpenLog:
                 channel.known for channel in self.channels.values()
             )
         if ready:
-            self._bear(window, time)
+            self.bear(window, time)
 
     def _open(self, at: Moment, time: TimeState, *, base: int) -> None:
         """A new window without a predecessor whose rows would go on."""
@@ -267,7 +267,7 @@ class OpenLog:
         if not used:
             return
         if self.birth is not None:
-            self._bear(window, time)
+            self.bear(window, time)
         for rows in gap_rows(used, window, window.count, time):
             self.emit(GapContent(rows=rows), self.now_ms, time)
         start = window.start + window.step * index
@@ -293,7 +293,7 @@ class OpenLog:
             channel.begin_epoch(lost.get(name, 0))
         self.birth, self.born, self.unplaced, self.clock_sealed = Cause.EPOCH, False, False, False
         if self.window is not None:
-            self._bear(self.window, time)
+            self.bear(self.window, time)
             self._place_boot(self.window, time)
         for line in queued:
             if isinstance(line.content, GapContent):
@@ -336,7 +336,7 @@ class OpenLog:
             channel.state = after
             return True
         if self.born and statement(channel.spec, after) != channel.statement:
-            self._cut(metered.steps[0].at, time)
+            self.cut(metered.steps[0].at, time)
         if before.register is None:
             channel.cut = after.register or 0
         window = self._window()
@@ -347,18 +347,17 @@ class OpenLog:
             channel.row.add(index, step, (channel.silence or GapCause.SOURCE_DOWN) if silent else None, ordinal)
             channel.ordinal = ordinal
         channel.silence = None
-        channel.fresh |= after.at != before.at
-        channel.state = after
+        channel.believe(after, metered)
         return True
 
-    def _cut(self, at: Moment, time: TimeState) -> None:
-        """What stands before a moment's interval is sealed, and a birth is due before what follows."""
+    def cut(self, at: Moment, time: TimeState, cause: Cause | None = Cause.RESET) -> None:
+        """What stands before a moment's interval is sealed, and with a cause a birth is due before what follows."""
         window = self._window()
         index = min(window.index(at.ms), window.count - 1) if at.boot == window.boot else 0
         if index > 0:
             start = Moment(window.boot, window.boundary_ms(index))
             self._reopen(window, index, start, (window.offset_ms, window.clock), max(self.now_ms, at.ms), time=time)
-        self.birth = self.birth or Cause.RESET
+        self.birth = self.birth or cause
 
     def _window(self) -> Window:
         assert self.window is not None, "time is followed before a reading is taken"
@@ -371,14 +370,14 @@ class OpenLog:
         if upto == 0:
             return
         if self.birth is not None:
-            self._bear(window, time)
+            self.bear(window, time)
         for rows in gap_rows(self.channels.values(), window, upto, time):
             self.emit(GapContent(rows=rows), now_ms, time)
         for part in in_lines(usage_rows(self.channels.values(), upto)):
             self.emit(UsageContent(start=window.start, step=window.step, count=upto, rows=part), now_ms, time)
         self.last_end = window.start + window.step * upto if window.clock.placed else None
 
-    def _bear(self, window: Window, time: TimeState) -> None:
+    def bear(self, window: Window, time: TimeState) -> None:
         """Queue the birth that is due: where every channel stands at the end of the line before."""
         cause = self.birth or Cause.START
         self.birth, self.born = None, True

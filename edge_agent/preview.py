@@ -66,9 +66,11 @@ def _row(
         "source": source.name,
         "device": spec.device,
         "meter": spec.meter,
+        "kind": str(spec.kind),
         "unit": spec.unit,
         "exponent": spec.exponent,
         "raw": None if reading is None else reading.value,
+        "serial": "" if reading is None else reading.serial,
         "register": None if found is None else found[0].register,
         "verdict": (down or "not readable now") if reading is None else verdict_of(found),
     }

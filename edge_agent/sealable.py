@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 
 from shared.key import SigningKey
 from shared.limits import LINE_BYTES_MAX, LINE_ROWS_MAX
-from shared.report import Cause, Channel, Clock, GapCause, GapRow, Lost, UsageRow
+from shared.report import Cause, Channel, Clock, ExchangeRow, GapCause, GapRow, Lost, UsageRow
 
 _LINE_ROOM_BYTES: Final = LINE_BYTES_MAX - 2_048
 """What a line has for rows beside header, hashes and signature."""
@@ -66,7 +66,14 @@ class ForgottenContent:
     receipted_at: int
 
 
-Content = BirthContent | UsageContent | GapContent | ClockContent | RotateContent | ForgottenContent
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangeContent:
+    """Meters that were swapped."""
+
+    rows: tuple[ExchangeRow, ...]
+
+
+Content = BirthContent | UsageContent | GapContent | ClockContent | RotateContent | ForgottenContent | ExchangeContent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from edge_agent.reading import ChannelSpec
 from edge_agent.sealable import (
     BirthContent,
     ClockContent,
+    ExchangeContent,
     ForgottenContent,
     GapContent,
     RotateContent,
@@ -103,6 +104,8 @@ def report_of(sealable: Sealable, header: Header, *, author: Author, previous: P
             return Forgotten(header=header, lost=lost, receipted_at=receipted_at)
         case ClockContent(offset=offset):
             return ClockLine(header=header, offset=offset)
+        case ExchangeContent(rows=exchanged):
+            return Exchange(header=header, rows=exchanged)
         case RotateContent(next=key):
             return rotate(header, key)
 

@@ -7,9 +7,17 @@ from typing import Any
 
 from edge_agent.metering import Metering
 from edge_agent.reading import ChannelSpec, Kind, Reading
-from edge_agent.sealable import BirthContent, ClockContent, ForgottenContent, GapContent, Sealable, UsageContent
+from edge_agent.sealable import (
+    BirthContent,
+    ClockContent,
+    ExchangeContent,
+    ForgottenContent,
+    GapContent,
+    Sealable,
+    UsageContent,
+)
 from edge_agent.timekeeping import Tick
-from shared.report import Birth, Clock, ClockLine, Forgotten, Gap, GapRow, Header, Usage, Verdict
+from shared.report import Birth, Clock, ClockLine, Exchange, Forgotten, Gap, GapRow, Header, Usage, Verdict
 
 MIDNIGHT_MS = 1_793_750_400_000
 """2026-11-04T00:00:00Z, a multiple of every window used here."""
@@ -29,7 +37,7 @@ def spec(device: str = "m1", **changes: Any) -> ChannelSpec:
     return ChannelSpec(**(values | changes))
 
 
-def record(line: Sealable, seq: int) -> Birth | Usage | Gap | ClockLine | Forgotten:
+def record(line: Sealable, seq: int) -> Birth | Usage | Gap | ClockLine | Forgotten | Exchange:
     """The wire's own record of a line: its constructor refuses what the wire forbids."""
     header = Header(
         gateway="gw-1",
@@ -61,6 +69,8 @@ def record(line: Sealable, seq: int) -> Birth | Usage | Gap | ClockLine | Forgot
             return ClockLine(header=header, offset=content.offset)
         case ForgottenContent():
             return Forgotten(header=header, lost=content.lost, receipted_at=content.receipted_at)
+        case ExchangeContent():
+            return Exchange(header=header, rows=content.rows)
         case _:
             raise AssertionError(f"metering seals no {content}")
 
@@ -73,7 +83,7 @@ class Reader:
     raw: dict[tuple[str, str], int | None] = field(default_factory=dict)
     used: dict[tuple[str, str], int] = field(default_factory=dict)
     unknown: list[GapRow] = field(default_factory=list)
-    records: list[Birth | Usage | Gap | ClockLine | Forgotten] = field(default_factory=list)
+    records: list[Birth | Usage | Gap | ClockLine | Forgotten | Exchange] = field(default_factory=list)
 
     def take(self, lines: Sequence[Sealable]) -> None:
         """Check and follow lines in their order."""
@@ -94,14 +104,21 @@ class Reader:
                             assert not delta or usage.notes.get(index) is not Verdict.MISSING
                         self._move(usage[:2], sum(usage.deltas))
                 case Gap():
-                    for gap in report.rows:
-                        if gap.before is None or gap.after is None:
-                            self.unknown.append(gap)
-                        else:
-                            assert self.register[gap[:2]] == gap.before
-                            self._move(gap[:2], gap.after - gap.before)
+                    self._take_gaps(report.rows)
+                case Exchange():
+                    for swapped in report.rows:
+                        self._move(swapped[:2], swapped.register - self.register[swapped[:2]])
+                        self.raw[swapped[:2]] = swapped.new_display
                 case ClockLine():
                     assert report.header.clock is Clock.SYNCHRONISED
+
+    def _take_gaps(self, rows: Sequence[GapRow]) -> None:
+        for gap in rows:
+            if gap.before is None or gap.after is None:
+                self.unknown.append(gap)
+            else:
+                assert self.register[gap[:2]] == gap.before
+                self._move(gap[:2], gap.after - gap.before)
 
     def of(self, kind: type) -> list:  # type: ignore[type-arg]
         """The records of one kind."""

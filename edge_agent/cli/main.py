@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from edge_agent.cli import installer
 from edge_agent.cli.exits import EPILOG, Exit
 from shared.errors import MetersealError
 
@@ -18,6 +19,7 @@ _EXAMPLES: Final = """examples:
   edge-agent key new /var/lib/meterseal/gateway.key     make its key alone
   edge-agent config check                               is the configuration right, is everything there?
   edge-agent read                                       every source once: does it show what the meter shows?
+  edge-agent commission                                 … and have it sealed that it does
   edge-agent run                                        meter, seal and send, until SIGTERM
   edge-agent status                                     how the running agent stands
   edge-agent reload                                     take the changed configuration; nothing is lost
@@ -68,6 +70,8 @@ def _dispatch(options: argparse.Namespace) -> Exit:
             if options.command == "renew":
                 return enrol.renew(options.config, options.set)
             return enrol.enrol(options.url, options.code, options.config, options.set, wait=not options.no_wait)
+        case _ if options.command in installer.NAMES:
+            return installer.run(options)
         case "config":
             from edge_agent.cli import settings  # noqa: PLC0415
 
@@ -90,6 +94,7 @@ _EXITS: Final = {
     "DatabaseFull": Exit.TRY_AGAIN,
     "KeyExists": Exit.REFUSED,
     "KeyUnusable": Exit.USAGE,
+    "NobodyThere": Exit.USAGE,
     "NotEnrolled": Exit.NOT_FOUND,
     "SpecChanged": Exit.USAGE,
     "SpoolForeign": Exit.REFUSED,
@@ -141,6 +146,7 @@ def _parser() -> argparse.ArgumentParser:
         "reload", "Have the running agent take the changed configuration, without losing an interval.", shared, reads
     )
     command("backlog", "What the collector has not yet confirmed.", shared, reads)
+    installer.add(command, shared, reads)
     for name, said, verbs in (
         ("config", "Check or show the configuration.", {"check": "Is it right?", "show": "What applies?"}),
         (

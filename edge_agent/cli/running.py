@@ -23,7 +23,7 @@ from edge_agent.identity import KeyUnusable, read_public_key, read_signing_key
 from edge_agent.invalid import ConfigInvalid
 from edge_agent.keyring import FileKeyring
 from edge_agent.last_good import LastGood
-from edge_agent.local import answering, door_of
+from edge_agent.local import FIT, answering, door_of
 from edge_agent.overheard import OverheardLink
 from edge_agent.preview import read_sources
 from edge_agent.reading import Source
@@ -175,6 +175,8 @@ class Running:
                 return await self.reload()
             case "rotate":
                 return {"key": await self._agent.rotate_key()} if self._agent.status() else {}
+            case _ if question.startswith(FIT):
+                return await self._agent.fit(question.removeprefix(FIT))
             case _:
                 return {"error": "the questions are status, read, reload and rotate"}
 

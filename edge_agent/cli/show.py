@@ -74,6 +74,7 @@ def status(config: Path, flags: Sequence[str], *, as_json: bool) -> Exit:
         for device, meter, unit, exponent, log, register, raw in found.get("channels", ())
     ]
     _print_table(("channel", "register", "raw", "unit", "log"), rows)
+    _print_commissioned(found)
     return Exit.OK
 
 
@@ -95,7 +96,7 @@ def backlog(config: Path, flags: Sequence[str], *, as_json: bool) -> Exit:
 def read(config: Path, flags: Sequence[str], *, as_json: bool) -> Exit:
     """Every source once; 1 where a channel could not be read."""
     settings = settings_at_hand(config, flags)
-    rows = asyncio.run(_read(settings))
+    rows = asyncio.run(read_rows(settings))
     if as_json:
         print(json.dumps({"rows": rows}))
     else:
@@ -118,7 +119,8 @@ def read(config: Path, flags: Sequence[str], *, as_json: bool) -> Exit:
 _BACKLOG = ("backlog_lines", "backlog_oldest", "spool_bytes", "spool_bytes_max", "last_receipt_ms")
 
 
-async def _read(settings: AgentSettings) -> list[dict[str, Any]]:
+async def read_rows(settings: AgentSettings) -> list[dict[str, Any]]:
+    """Every source once: by the running agent, else here, with nothing changed."""
     found = await ask(door_of(settings.spool_path), "read")
     if found is not None:
         rows: list[dict[str, Any]] = found["rows"]
@@ -174,6 +176,12 @@ def _spool(settings: AgentSettings) -> Iterator[Spool]:
         database.close()
 
 
+def spool_backlog(settings: AgentSettings) -> dict[str, Any]:
+    """What the spool of an agent that does not run says of receipts; raises SpoolMissing, DatabaseError."""
+    with _spool(settings) as spool:
+        return _backlog(spool)
+
+
 def _backlog(spool: Spool) -> dict[str, Any]:
     return {
         "backlog_lines": spool.waiting_count,
@@ -199,6 +207,18 @@ def _print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     widths = [max(len(row[place]) for row in (head, *rows)) for place in range(len(head))]
     for row in (head, *rows):
         print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _print_commissioned(found: dict[str, Any]) -> None:
+    """Whose display people have compared, and of which channels nobody has yet."""
+    confirmed = found.get("commissioned", {})
+    for channel, said in confirmed.items():
+        place = f"line {said['seq']} of {said['log']}"
+        ago = span(int(time.time()) - said["at"])
+        print(f"display of {channel} compared {ago} ago: {said['display']}, stated by the birth in {place}")
+    waiting = [f"{row[0]}.{row[1]}" for row in found.get("channels", ()) if f"{row[0]}.{row[1]}" not in confirmed]
+    if confirmed and waiting:
+        print(f"not compared with a display: {', '.join(waiting)} (`edge-agent commission`)")
 
 
 def _indented(problem: str) -> str:

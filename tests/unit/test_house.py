@@ -22,6 +22,7 @@ LINES_MAX: Final = 400
 EFFECT_ROOMS: Final = (
     "shared/effects/",
     "edge_agent/sources/",
+    "edge_agent/installer/",  # looks at the machine and at lines, for people beside it.
     "edge_agent/cli/",
     "edge_agent/identity.py",  # makes the key, once, for the command line.
     "edge_agent/status_server.py",  # listens for people on the same machine; outside of every simulation.

@@ -1,0 +1,48 @@
+"""The commands of whoever fits a gateway beside a meter: what they take, and which file does them."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from edge_agent.cli.exits import Exit
+
+Command = Callable[..., argparse.ArgumentParser]
+NAMES = ("commission", "doctor", "exchange")
+
+
+def add(command: Command, shared: argparse.ArgumentParser, reads: argparse.ArgumentParser) -> None:
+    """The commands are known to the parser."""
+    commission = command("commission", "Compare each meter's display with what is read, and seal it.", shared, reads)
+    commission.add_argument("channel", nargs="?", metavar="CHANNEL", help="such as main.energy; default: all meters")
+    commission.add_argument("--display", metavar="VALUE", help="what the display shows, where nobody can be asked")
+    command("doctor", "Look at everything that a gateway needs, and say what to do next.", shared, reads)
+    exchange = command("exchange", "Swap a meter: seal what the old and the new display show.", shared, reads)
+    exchange.add_argument("channel", metavar="CHANNEL", help="such as main.energy")
+    exchange.add_argument("--old-display", metavar="VALUE", help="what the old one showed last, or unknown")
+    exchange.add_argument("--new-serial", metavar="TEXT", help="the new one's serial number")
+    exchange.add_argument("--new-display", metavar="VALUE", help="what the new one showed first")
+    exchange.add_argument("--yes", action="store_true", help="seal without asking")
+
+
+def run(options: argparse.Namespace) -> Exit:
+    """Do the command."""
+    place: tuple[Path, list[str]] = (options.config, options.set)
+    match options.command:
+        case "commission":
+            from edge_agent.cli.commission import commission  # noqa: PLC0415 - only what the command needs.
+
+            return commission(*place, channel=options.channel, display=options.display, as_json=options.json)
+        case "doctor":
+            from edge_agent.cli.doctor import doctor  # noqa: PLC0415
+
+            return doctor(*place, as_json=options.json)
+        case _:
+            from edge_agent.cli.exchange import Told, exchange  # noqa: PLC0415
+
+            told = Told(
+                old_display=options.old_display,
+                new_serial=options.new_serial,
+                new_display=options.new_display,
+                yes=options.yes,
+            )
+            return exchange(*place, channel=options.channel, told=told, as_json=options.json)
