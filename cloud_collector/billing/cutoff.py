@@ -3,11 +3,14 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from cloud_collector.intake.fact import report_of
 from cloud_collector.invoice.basis import Cutoff, LogCutoff
 from cloud_collector.invoice.compose import Composition
 from cloud_collector.store.store import Store
-from cloud_collector.usage.derive import RowKind
+from cloud_collector.usage.derive import OWN_TIME, Placement, RowKind
 from cloud_collector.usage.span import ChannelName, Read
+from cloud_collector.usage.unfold import placed_start
+from shared.report import Summary
 
 
 @dataclass(slots=True)
@@ -17,6 +20,8 @@ class _Basis:
     lowest: dict[tuple[str, str, str], int] = field(default_factory=dict)
     also: set[tuple[str, str, str, int, int]] = field(default_factory=set)
     carried: set[tuple[str, str, str]] = field(default_factory=set)
+    summaries: list[tuple[str, str, str, int]] = field(default_factory=list)
+    """(gateway, log, epoch, id of the line) of summaries that may tell of what is absent."""
 
     def add(self, gateway: str, log: str, epoch: str, first: int, last: int) -> None:
         """These reports as well."""
@@ -61,7 +66,7 @@ def cutoff(
         also=tuple(sorted(basis.also)),
         carried=tuple(sorted(basis.carried)),
         silent=dict(silent),
-        moved=tuple(moved),
+        moved=tuple(sorted({*moved, *_moved_summaries(store, basis, skew_seconds)})),
         boots=tuple(sorted(boots)),
         skew_seconds=skew_seconds,
         rates_max=dict(rates_max),
@@ -70,7 +75,8 @@ def cutoff(
 
 def _basis(store: Store, composition: Composition) -> _Basis:
     basis = _Basis()
-    for read in _reads(composition):
+    reads = list(_reads(composition))
+    for read in reads:
         name = read.channel
         basis.low(name.gateway, read.log, read.epoch, read.seq_start)
         channel = _channel(store, name)
@@ -80,6 +86,7 @@ def _basis(store: Store, composition: Composition) -> _Basis:
     for name, stretches in composition.asked.items():
         for start, end in stretches:
             _name_gaps(store, basis, name, start, end)
+    _unfold(store, basis, reads)
     _tell_time(store, basis)
     return basis
 
@@ -124,6 +131,42 @@ def _name_gaps(store: Store, basis: _Basis, name: ChannelName, start: int, end: 
             _carry(store, basis, channel, chain, (name.gateway, log))
         else:
             basis.add(name.gateway, log, epoch, seq, seq)
+
+
+def _unfold(store: Store, basis: _Basis, reads: Iterable[Read]) -> None:
+    """Summaries that may tell of what is absent there, with all that they cover: their share is what is left by it."""
+    stretches: dict[tuple[str, str, str], list[tuple[int, int]]] = {}
+    named = ((read.channel.gateway, read.log, read.epoch, read.seq_start, read.seq_end) for read in reads)
+    for gateway, log, epoch, first, last in (*named, *sorted(basis.also)):
+        stretches.setdefault((gateway, log, epoch), []).append((first, last))
+    for name, here in stretches.items():
+        row = store.row("chain_by_name", *name)
+        if row is None or not row[8]:
+            continue
+        left = [tuple(found) for found in store.rows("cover_extents", row[0])]
+        while found := [each for each in left if any(each[2] <= last and each[3] >= first for first, last in here)]:
+            for line, seq, first, last in found:
+                here += [(first, last), (seq, seq)]
+                basis.add(*name, first, last)
+                basis.add(*name, seq, seq)
+                basis.summaries.append((*name, line))
+            left = [each for each in left if each not in found]
+
+
+def _moved_summaries(store: Store, basis: _Basis, skew_seconds: int) -> list[tuple[str, str, str, int, int]]:
+    """Summaries whose clock ran ahead of their receipt."""
+    found = []
+    for gateway, log, epoch, line in basis.summaries:
+        raw, received_at = store.rows("summary_raw", line)[0]
+        report = report_of(raw)
+        if isinstance(report, Summary):
+            placement: Placement | None = OWN_TIME
+            if not report.header.clock.placed:
+                boot = store.row("boot_one", gateway, log, report.header.boot)
+                placement = Placement(boot[0], bool(boot[1])) if boot and boot[0] is not None else None
+            if placed_start(report, placement, received_at, skew_seconds)[1]:
+                found.append((gateway, log, epoch, report.header.seq, int(received_at)))
+    return found
 
 
 def _tell_time(store: Store, basis: _Basis) -> None:

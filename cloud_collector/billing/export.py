@@ -17,7 +17,7 @@ from cloud_collector.store.store import Store
 from shared.errors import MetersealError, Refused
 from shared.key import PublicKey
 from shared.line import Body, parse, read_body
-from shared.report import Birth, Exchange, Gap, Header, Report, Usage, read
+from shared.report import Birth, Exchange, Gap, Header, Report, Summary, Usage, read
 
 FOREVER = 2**40
 
@@ -173,6 +173,9 @@ def _shown(report: Report) -> Iterator[tuple[str, int, int]]:
     head = report.header
     always = not head.clock.placed
     match report:
+        case Summary(start=start, step=step, count=count, rows=rows):
+            stretch = (0, FOREVER) if always else (start, start + step * count)
+            yield from ((f"{head.gateway}/{row.device}", *stretch) for row in rows)
         case Usage(start=start, end=end, rows=rows):
             stretch = (0, FOREVER) if always else (start, end)
             yield from ((f"{head.gateway}/{row.device}", *stretch) for row in rows)

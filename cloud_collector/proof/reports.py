@@ -10,7 +10,7 @@ from cloud_collector.proof.trust import Trust
 from shared.errors import Refused
 from shared.key import PublicKey
 from shared.line import Line, parse
-from shared.report import Report, Rotate, read
+from shared.report import Report, Rotate, Summary, read
 from shared.validity import Rotation, Validity
 
 
@@ -50,6 +50,7 @@ def check_reports(
         positions.append((head.gateway, head.log, head.epoch, head.seq))
         if not wanted.allows(each.report):
             findings.append(_finding(each.place, "the invoice does not rest on this report: it does not belong here"))
+    findings += _covered(held)
     for gateway, log, epoch, (first, last) in missing_from(wanted, positions):
         which = f"report {first}" if first == last else f"reports {first} to {last}"
         findings.append(_finding(_file(gateway, log), f"{which} of epoch {epoch}, which had been received, is missing"))
@@ -102,6 +103,23 @@ def _linked(before: Held | None, after: Held) -> Iterator[Finding]:
     if neighbours and before.genuine and after.genuine and new.prev != before.line.hash:
         sentence = f"{_name(after.report)} follows another report {old.seq} than the one that stands here"
         yield _finding(after.place, sentence)
+
+
+def _covered(held: Sequence[Held]) -> Iterator[Finding]:
+    """A summary's hashes against the reports that stand at both ends of what it covers."""
+    hashes: dict[tuple[str, str, str, int], str] = {}
+    for each in held:
+        head = each.report.header
+        if each.genuine:
+            hashes[head.gateway, head.log, head.epoch, head.seq] = each.line.hash
+            hashes.setdefault((head.gateway, head.log, head.epoch, head.seq - 1), head.prev)
+    for each in held:
+        head = each.report.header
+        for cover in each.report.covers if isinstance(each.report, Summary) else ():
+            for seq, said in ((cover.first - 1, cover.before), (cover.last, cover.end)):
+                if hashes.get((head.gateway, head.log, head.epoch, seq), said) != said:
+                    sentence = f"{_name(each.report)} covers another report {seq} than the one that stands here"
+                    yield _finding(each.place, sentence)
 
 
 def _untrusted(held: Sequence[Held], known: Mapping[tuple[str, str], PublicKey], trust: Trust) -> Iterator[Finding]:

@@ -13,9 +13,10 @@ from cloud_collector.intake.intake import Intake
 from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
+from edge_agent.fold import Fold, Foldable
 from shared.effects.sqlite import SqliteDatabase
 from shared.key import SigningKey
-from shared.line import hash_of
+from shared.line import Line, hash_of, parse
 from shared.report import (
     Birth,
     Cause,
@@ -28,8 +29,10 @@ from shared.report import (
     Header,
     Position,
     Report,
+    Summary,
     Usage,
     UsageRow,
+    read,
     rotate,
     seal_report,
 )
@@ -113,6 +116,8 @@ class Gateway:
     registers: dict[str, int] = field(default_factory=lambda: {"sdm630-1": 12_345_631, "sdm630-2": 771_200})
     seq: int = 0
     prev: str = ""
+    folded: set[bytes] = field(default_factory=set)
+    """Lines that a summary stands for."""
     key: SigningKey = GATEWAY_KEY
 
     def _header(self, at: int) -> Header:
@@ -180,6 +185,24 @@ class Gateway:
     def rotate(self, at: int, following: SigningKey) -> None:
         self._seal(rotate(self._header(at), following))
         self.key = following
+
+    def fold(self, count: int, step: int = 3_600) -> None:
+        """The oldest lines of this epoch that are not folded yet become a summary, or summaries one of days."""
+        fold = Fold(step)
+        for raw in list(self.lines):
+            line = parse(raw)
+            assert isinstance(line, Line)
+            report = read(line)
+            kinds = Summary if step > 3_600 else Usage | Gap
+            if not isinstance(report, kinds) or report.header.epoch != self.epoch or raw in self.folded:
+                continue
+            if len(fold.taken) == count or not fold.take(Foldable(report, hash_of(raw))):
+                break
+        whole = fold.whole()
+        if len(whole.taken) > 1:
+            covered = {each.hash for each in whole.taken}
+            self.folded |= {raw for raw in self.lines if hash_of(raw) in covered}
+            self._seal(whole.summary(key=self.key.public.id, seq=self.seq + 1, prev=self.prev))
 
     def lose_spool(self, epoch: str, at: int) -> None:
         previous = Position(self.epoch, self.seq, self.prev)

@@ -89,7 +89,7 @@ select seq + 1, after - 1 from (
 
 -- name: received_moved
 select s.seq, l.received_at from span s join line l on l.id = s.line
-where s.chain = ? and s.seq <= ? and (s.seq >= ? or s.kind <= 2) and s.until = l.received_at / 1000
+where s.chain = ? and s.seq <= ? and (s.seq >= ? or s.kind <= 2) and s.until = l.received_at / 1000 and s.folded is null
 and (s.kind <= 2 or s.estimated is not null) and (s.kind <= 2 or (s.kind in (3, 4) and s.estimated = '*'))
 union
 select u.seq, l.received_at from unknown u join line l on l.id = u.line

@@ -21,6 +21,9 @@ where c.chain = ? group by c.line, c.seq order by min(c.first), c.seq;
 select l.raw, l.clock, l.boot, l.received_at from cover c join line l on l.id = c.line and l.aside = 0
 where c.chain = ? and c.last > ? and c.last <= ? order by c.last desc, c.seq limit 1;
 
+-- name: summary_raw
+select l.raw, l.received_at from line l where l.id = ?;
+
 -- name: lines_held_within
 select seq from line where chain = ? and seq between ? and ? and aside = 0 order by seq;
 
