@@ -59,8 +59,11 @@ def as_html(found: Invoice, operator: PublicKey) -> str:
     return page(found.body, key_words=operator.words)
 
 
-def as_bundle(store: Store, found: Invoice, operator: PublicKey) -> bytes:
-    """The evidence bundle, verified by its own command before it is handed out; raises NotHandedOut."""
+def as_bundle(store: Store, found: Invoice, operator: PublicKey, *, paper: bytes | None = None) -> bytes:
+    """The evidence bundle, verified by its own command before it is handed out; raises NotHandedOut.
+
+    `paper` is the printed invoice, where it goes along.
+    """
     body, known = found.body, revisions(store)
     if body["key"] != operator.id:
         raise NotHandedOut(f"{found.number} was sealed with the key {body['key']}, and this is {operator.id}")
@@ -78,7 +81,8 @@ def as_bundle(store: Store, found: Invoice, operator: PublicKey) -> bytes:
             older={number: contents[number] for number in older},
             lines=lines,
             keys=write_keys(operator, keys, headers),
-            readme=write_readme(body),
+            readme=write_readme(body, paper=paper is not None),
+            paper=paper,
         )
     )
     trusted = frozenset({operator.sha256, *(row.key.sha256 for row in keys)})

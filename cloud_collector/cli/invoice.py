@@ -8,7 +8,8 @@ from typing import Annotated, Any, Final
 import typer
 
 from cloud_collector.billing.archive import ArchiveConflict, ArchiveFailed
-from cloud_collector.billing.export import Invoice, NoSuchInvoice, NotHandedOut, as_bundle, as_html, invoice
+from cloud_collector.billing.documents import Form, file_name, written
+from cloud_collector.billing.export import Invoice, NoSuchInvoice, NotHandedOut, invoice
 from cloud_collector.cli.opened import (
     FolderOption,
     Json,
@@ -22,12 +23,16 @@ from cloud_collector.cli.opened import (
     signing_key,
 )
 from cloud_collector.contracts.period import iso
+from cloud_collector.invoice.semantic import NotExpressible
 from cloud_collector.settings import CollectorSettings
+from shared.key import PublicKey
 
 app = typer.Typer(no_args_is_help=True, help="Issued invoices: list, show, export with their evidence.")
 
 NOT_FOUND: Final = 3
 REFUSED: Final = 4
+_NAMES_KEY: Final = frozenset({Form.PDF, Form.HTML, Form.BUNDLE})
+"""Forms that name the operator's key, which only its file tells."""
 Number = Annotated[str, typer.Argument(help="The invoice's number, such as INV-7.")]
 
 
@@ -72,6 +77,12 @@ def show(number: Number, store: StoreOption = None, folder: FolderOption = None,
 @ending
 def export(
     number: Number,
+    as_: Annotated[
+        list[Form] | None, typer.Option("--as", help="A form to write, named after the invoice; repeatable.")
+    ] = None,
+    to: Annotated[
+        Path, typer.Option("--to", metavar="FOLDER", help="Where files of `--as` go; `-` is standard output.")
+    ] = Path(),
     bundle: Annotated[
         Path | None, typer.Option("--bundle", metavar="FILE.zip", help="The invoice with everything it rests on.")
     ] = None,
@@ -82,32 +93,34 @@ def export(
     folder: FolderOption = None,
     key: KeyOption = None,
 ) -> None:
-    """Example: `cloud-collector invoice export INV-7 --bundle INV-7.zip --html INV-7.html`.
+    """Example: `cloud-collector invoice export INV-7 --as pdf --as bundle --to outbox`.
 
     Write an invoice's files; `-` is standard output. A bundle is verified before it is written. Exit 4 where the
-    evidence would show another account's readings.
+    evidence would show another account's readings, or where EN 16931 cannot express the invoice.
     """
-    if not any((bundle, html, json_, sealed)):
-        say("say what to write: --bundle FILE.zip, --html FILE, --json FILE or --sealed FILE")
+    named = [(Form.BUNDLE, bundle), (Form.HTML, html), (Form.JSON, json_), (Form.SEALED, sealed)]
+    wanted = [(form, path) for form, path in named if path is not None]
+    wanted += [(form, to if str(to) == "-" else to / file_name(number, form)) for form in as_ or ()]
+    if not wanted:
+        say(f"say what to write: --as {', '.join(Form)}; or --bundle FILE.zip, --html FILE, --json FILE, --sealed FILE")
         raise typer.Exit(2)
     known = settings(store=store, key=key, folder=folder)
     found = _invoice(number, known)
-    if json_ is not None:
-        _write(json_, (json.dumps(found.body, indent=2, ensure_ascii=False) + "\n").encode())
-    if sealed is not None:
-        _write(sealed, found.line)
-    if html is not None:
-        _write(html, as_html(found, signing_key(known).public).encode())
-    if bundle is not None:
-        public = signing_key(known).public
-        with opened(known) as held:
-            try:
-                made = as_bundle(held, found, public)
-            except NotHandedOut as error:
-                say(str(error))
-                raise typer.Exit(REFUSED) from None
-        _write(bundle, made)
-        say(f"check it with: verify-invoice {bundle} --trust {public.words} --trust GATEWAY")
+    public = signing_key(known).public if any(form in _NAMES_KEY for form, _ in wanted) else None
+    for form, path in wanted:
+        _write(path, _made(known, found, form, public))
+        if form is Form.BUNDLE and public is not None:
+            say(f"check it with: verify-invoice {path} --trust {public.words} --trust GATEWAY")
+
+
+def _made(known: CollectorSettings, found: Invoice, form: Form, public: PublicKey | None) -> bytes:
+    """The invoice in one form; ends the command with 4 where it has none."""
+    with opened(known) as held:
+        try:
+            return written(held, found, form, operator=public)
+        except (NotHandedOut, NotExpressible) as error:
+            say(str(error))
+            raise typer.Exit(REFUSED) from None
 
 
 def told(body: dict[str, Any]) -> str:

@@ -59,7 +59,7 @@ def body_of(composition: Composition, issue: Issue) -> Body:
         {**printed, "reads": reads_of(line.reads)} for printed, line in zip(quote["lines"], draft.lines, strict=True)
     ]
     quote["taxes"] = [
-        {**printed, "category": tax.category, "reason": tax.reason}
+        {**printed, "category": tax.category, "reason": tax.reason, "lines": [place + 1 for place in tax.lines]}
         for printed, tax in zip(quote["taxes"], draft.taxes, strict=True)
     ]
     return {

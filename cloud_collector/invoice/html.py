@@ -5,16 +5,14 @@ Written from the sealed body and from nothing else, so that the page can say not
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from functools import cache
 from html import escape
 from importlib import resources
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
-from cloud_collector.contracts.money import exponent_of
-from cloud_collector.invoice.locale import Locale, locale_named
+from cloud_collector.invoice.said import Said, iban_grouped
 from shared.line import Body
 
 _PROLOGUE: Final = """<!doctype html>
@@ -41,50 +39,37 @@ _RULES: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Paper:
-    """What every part of the page needs: the body, and how its account reads numbers."""
+    """What every part of the page needs: the body, and how its account reads figures, escaped for HTML."""
 
     body: Body
-    locale: Locale
-    zone: str
-    currency: str
+    said: Said
+
+    @property
+    def currency(self) -> str:
+        return self.said.currency
 
     def money(self, text: str) -> str:
-        """Every digit given, and at least the currency's own decimals."""
-        whole, _, fraction = text.partition(".")
-        fraction = fraction.ljust(exponent_of(self.currency), "0")
-        return escape(self.locale.amount(f"{whole}.{fraction}" if fraction else whole, self.currency))
+        return escape(self.said.money(text))
 
     def number(self, text: str) -> str:
-        return escape(self.locale.number(text))
+        return escape(self.said.number(text))
 
     def moment(self, text: str) -> str:
-        return escape(self.locale.moment(_instant(text), self.zone))
+        return escape(self.said.moment(text))
 
     def day(self, text: str) -> str:
-        return escape(self.locale.date(_instant(text).astimezone(ZoneInfo(self.zone)).date()))
+        return escape(self.said.day(text))
+
+    def date(self, text: str) -> str:
+        return escape(self.said.date(text))
 
     def span(self, start: str, end: str) -> str:
-        """Half-open instants as people read them: first and last day, or moments where no midnight bounds them."""
-        first, last = (_instant(text).astimezone(ZoneInfo(self.zone)) for text in (start, end))
-        if first == last:
-            return escape(self.locale.moment(first, self.zone))
-        if not (_is_midnight(first) and _is_midnight(last)):
-            return f"{self.moment(start)} – {self.moment(end)}"
-        closing = last.date() - timedelta(days=1)
-        if closing == first.date():
-            return escape(self.locale.date(closing))
-        return f"{escape(self.locale.date(first.date()))} – {escape(self.locale.date(closing))}"
+        return escape(self.said.span(start, end))
 
 
 def page(body: Body, *, key_words: str) -> str:
     """The whole page; `key_words` name the operator's receipt key as people compare it."""
-    account = body["account"]
-    paper = _Paper(
-        body=body,
-        locale=locale_named(account.get("locale")),
-        zone=body["period"]["timezone"],
-        currency=body["currency"],
-    )
+    paper = _Paper(body=body, said=Said.of(body))
     title = f"{_TITLES[body['kind']]} {body['number']}"
     parts = [
         _PROLOGUE.format(title=escape(f"{title}, {body['operator']['name']}"), style=_style()),
@@ -140,8 +125,8 @@ def _facts(paper: _Paper) -> str:
         ("Issued", paper.day(body["issued_at"])),
     ]
     if body.get("due"):
-        facts.append(("Due", escape(paper.locale.date(date.fromisoformat(body["due"])))))
-    facts += [("Contract", escape(body["contract"])), ("Times are in", escape(paper.zone))]
+        facts.append(("Due", paper.date(body["due"])))
+    facts += [("Contract", escape(body["contract"])), ("Times are in", escape(paper.said.zone.key))]
     cells = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
     return f'<dl class="facts">{cells}</dl>\n'
 
@@ -232,7 +217,7 @@ def _reads(paper: _Paper, reads: Sequence[Sequence[Any]]) -> str:
     rows = []
     for gateway, log, device, meter, epoch, first, start, last, end, estimated in reads:
         unit, exponent = units.get((gateway, device, meter), ("", 0))
-        counters = (paper.number(_scaled(value, exponent)) for value in (start, end, end - start))
+        counters = (escape(paper.said.counter(value, exponent)) for value in (start, end, end - start))
         cells = "".join(f"<td>{value}</td>" for value in counters)
         note = ' <em class="estimated">estimated</em>' if estimated else ""
         rows.append(
@@ -244,10 +229,6 @@ def _reads(paper: _Paper, reads: Sequence[Sequence[Any]]) -> str:
         "<th>Start</th><th>End</th><th>Difference</th><th>Unit</th><th>Signed reports</th></tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table>"
     )
-
-
-def _scaled(value: int, exponent: int) -> str:
-    return format(Decimal(value).scaleb(exponent), "f")
 
 
 def _totals(paper: _Paper) -> str:
@@ -268,10 +249,10 @@ def _payment(paper: _Paper) -> str:
         return '<p class="payment">This amount is in your favour: it is set off against your next invoices.</p>\n'
     if not iban or Decimal(body["total"]) == 0:
         return ""
-    due = f" by {escape(paper.locale.date(date.fromisoformat(body['due'])))}" if body.get("due") else ""
-    grouped = " ".join(iban[at : at + 4] for at in range(0, len(iban), 4))
+    due = f" by {paper.date(body['due'])}" if body.get("due") else ""
     return (
-        f'<p class="payment">Please pay <b>{paper.money(body["total"])}</b>{due} to <b>{escape(grouped)}</b>, '
+        f'<p class="payment">Please pay <b>{paper.money(body["total"])}</b>{due} '
+        f"to <b>{escape(iban_grouped(iban))}</b>, "
         f"reference <b>{escape(body['number'])}</b>.</p>\n"
     )
 
@@ -334,8 +315,4 @@ def _proof(paper: _Paper, key_words: str) -> str:
 
 
 def _instant(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
-
-
-def _is_midnight(local: datetime) -> bool:
-    return (local - timedelta(seconds=1)).date() != local.date()
+    return datetime.fromisoformat(text)

@@ -24,6 +24,7 @@ INVOICE_FILE: Final = "invoice.ms"
 CATALOG_FILE: Final = "catalog.toml"
 KEYS_FILE: Final = "keys.json"
 README_FILE: Final = "README.txt"
+PAPER_FILE: Final = "invoice.pdf"
 _OLDER_CATALOG: Final = re.compile(r"catalog\.([1-9][0-9]{0,8})\.toml", re.ASCII)
 _LINES: Final = re.compile(r"lines/([a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?)\.([a-z0-9_.-]{1,32})\.ms", re.ASCII)
 
@@ -48,11 +49,15 @@ class Bundle:
     lines: Mapping[LogName, tuple[bytes, ...]]
     keys: bytes
     readme: bytes
+    paper: bytes | None = None
+    """The printed invoice. It is not sealed: it follows from the invoice, or it does not."""
 
 
 def to_zip(bundle: Bundle) -> bytes:
     """The bundle's file; the same bundle makes the same bytes (P15)."""
-    files = {README_FILE: bundle.readme, INVOICE_FILE: bundle.invoice, CATALOG_FILE: bundle.catalog}
+    files = {README_FILE: bundle.readme, INVOICE_FILE: bundle.invoice}
+    files |= {} if bundle.paper is None else {PAPER_FILE: bundle.paper}
+    files[CATALOG_FILE] = bundle.catalog
     files |= {f"catalog.{number}.toml": content for number, content in sorted(bundle.older.items())}
     files[KEYS_FILE] = bundle.keys
     for (gateway, log), lines in sorted(bundle.lines.items()):
@@ -77,7 +82,7 @@ def from_zip(raw: bytes) -> Bundle | Refused:
             if not content.endswith(b"\n"):
                 return Refused(f"{name} does not end with a line break")
             lines[match[1], match[2]] = tuple(content[:-1].split(b"\n"))
-        elif name not in (README_FILE, INVOICE_FILE, CATALOG_FILE, KEYS_FILE):
+        elif name not in (README_FILE, INVOICE_FILE, PAPER_FILE, CATALOG_FILE, KEYS_FILE):
             return Refused(f"the bundle holds {name}, which belongs to no bundle")
     bundle = Bundle(
         invoice=files[INVOICE_FILE],
@@ -86,6 +91,7 @@ def from_zip(raw: bytes) -> Bundle | Refused:
         lines=lines,
         keys=files[KEYS_FILE],
         readme=files[README_FILE],
+        paper=files.get(PAPER_FILE),
     )
     return bundle if to_zip(bundle) == raw else Refused("the files of the bundle are not in their order")
 
@@ -129,7 +135,7 @@ def read_keys(raw: bytes) -> tuple[PublicKey, tuple[GatewayKey, ...]] | Refused:
     return operator, gateways
 
 
-def write_readme(body: Body) -> bytes:
+def write_readme(body: Body, *, paper: bool = False) -> bytes:
     """README.txt: for whoever opens the zip and has never heard of it."""
     older = [row["revision"] for row in body["catalog"][1:]]
     return _README.format(
@@ -141,12 +147,17 @@ def write_readme(body: Body) -> bytes:
         total=body["total"],
         currency=body["currency"],
         revision=body["catalog"][0]["revision"],
+        paper=_PAPER if paper else "",
         older="".join(
             f"  catalog.{number}.toml      revision {number}, whose prices it also used\n" for number in older
         ),
     ).encode()
 
 
+_PAPER: Final = """\
+  invoice.pdf         the same invoice to read and to pay, with the electronic invoice inside; it is not
+                      sealed: where verify-invoice can make it again, it says whether it is the same
+"""
 _README: Final = """\
 Evidence for invoice {number}
 {operator} to {account}
@@ -163,11 +174,11 @@ this file: from your contract, and from the label or the screen of each gateway.
 What is in here:
 
   invoice.ms          the invoice, sealed with the operator's key
-  catalog.toml        revision {revision} of the prices and contracts, byte for byte
+{paper}  catalog.toml        revision {revision} of the prices and contracts, byte for byte
 {older}  keys.json           the public keys, whose they are, and which lines here they sign
   lines/              the meter reports that the invoice rests on, each signed by its gateway
 
-Not in this version: checkpoints.ms, proofs.json, invoice.pdf, verify.html.
+Not in this version: checkpoints.ms, proofs.json, verify.html.
 
 Every byte of this zip is checked. Packing it anew changes its structure, and that is found too.
 """

@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from cloud_collector.invoice.pdf import pdf
 from cloud_collector.proof.container import BUNDLE_BYTES_MAX
 from cloud_collector.proof.findings import STAGES, Stage
 from cloud_collector.proof.trust import read_trust
 from cloud_collector.proof.verify import Verification, summary, verify
-from shared.errors import Refused
+from shared.errors import MetersealError, Refused
+from shared.key import PublicKey
+from shared.line import Body
 
 OK: Final = 0
 USAGE: Final = 2
@@ -57,12 +60,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"verify-invoice: {given.bundle}: {error.strerror}", file=sys.stderr)
         return NOT_FOUND
-    outcome = verify(raw, trust)
+    outcome = verify(raw, trust, printed)
     if given.json:
         print(json.dumps(summary(outcome), indent=2))
     else:
         print(told(outcome))
     return OK if outcome.ok else NOT_VERIFIED
+
+
+def printed(body: Body, operator: PublicKey) -> bytes | Refused:
+    """The invoice's PDF, made here, where the extra `einvoice` is installed."""
+    try:
+        return pdf(body, key_words=operator.words)
+    except MetersealError as error:
+        return Refused(str(error))
 
 
 def told(outcome: Verification) -> str:
@@ -82,7 +93,7 @@ def told(outcome: Verification) -> str:
         rows.append(f"  {mark:<4}  {STAGES[stage]}{_detail(outcome, stage) if not found and reached else ''}")
         rows += [f"        {finding.place}: {finding.sentence}" for finding in found]
     rows += [f"  note  {note}" for note in outcome.notes]
-    rows.append("  note  this version of bundles has no checkpoints, proofs, PDF or verify.html")
+    rows.append("  note  this version of bundles has no checkpoints, proofs or verify.html")
     return "\n".join(rows)
 
 

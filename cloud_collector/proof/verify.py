@@ -4,9 +4,10 @@ Pure, and from the bundle alone. Everything that the invoice says is composed ag
 catalog by the very code that issued it, and compared to the letter; only what `stated` reads is taken from it.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from cloud_collector.contracts.catalog import Catalog
 from cloud_collector.contracts.read import load_catalog
@@ -24,6 +25,9 @@ from cloud_collector.proof.usage import ledger_of
 from shared.errors import MetersealError, Refused
 from shared.key import PublicKey
 from shared.line import Body, parse, read_body
+
+_MADE_WITH: Final = re.compile(rb"/Keywords\((meterseal [0-9a-z., -]{1,120})\)")
+"""Which versions a PDF says have made it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,16 +48,23 @@ class Verification:
         return not self.findings
 
 
-def verify(raw: bytes, trust: Trust) -> Verification:
-    """Check a bundle's file from its first byte to its last; whatever it holds, the answer is a value."""
+Printer = Callable[[Body, PublicKey], bytes | Refused]
+"""Makes the printed invoice of a body and the operator's key again, or says why that is not possible here."""
+
+
+def verify(raw: bytes, trust: Trust, printer: Printer | None = None) -> Verification:
+    """Check a bundle's file from its first byte to its last; whatever it holds, the answer is a value.
+
+    The printed invoice is not sealed: only `printer` can tell whether it is the one that follows from what is.
+    """
     try:
-        return _verify(raw, trust)
+        return _verify(raw, trust, printer)
     except (KeyError, ValueError, TypeError, IndexError, AttributeError, ArithmeticError, RecursionError) as error:
         # The seal is genuine, and what it seals is no invoice of ours: its parts have other shapes.
         return _failed(Stage.INVOICE, "invoice.ms", f"it does not say what an invoice says: {error!r}"[:256])
 
 
-def _verify(raw: bytes, trust: Trust) -> Verification:
+def _verify(raw: bytes, trust: Trust, printer: Printer | None) -> Verification:
     bundle = from_zip(raw)
     if isinstance(bundle, Refused):
         return _failed(Stage.FORM, "the bundle", bundle.reason)
@@ -77,13 +88,15 @@ def _verify(raw: bytes, trust: Trust) -> Verification:
     findings += checked.findings
     findings += _written_again(bundle, body, operator, gateways, checked)
     findings += _composed_again(body, facts, checked)
+    paper = _paper(bundle, body, operator, printer)
+    findings += [paper] if isinstance(paper, Finding) else []
     return Verification(
         findings=tuple(sorted(findings, key=lambda finding: finding.stage)),
         body=body,
         reports=len(checked.held),
         operator=operator,
         keys=gateways,
-        notes=tuple(_notes(body)),
+        notes=(*_notes(body), *([paper] if isinstance(paper, str) else [])),
     )
 
 
@@ -172,7 +185,7 @@ def _written_again(
     if bundle.keys != write_keys(operator, gateways, [held.report.header for held in checked.held]):
         sentence = "it does not say of each key whose it is and which reports here it signs, or it was changed"
         found.append(Finding(stage=Stage.KEYS, place="keys.json", sentence=sentence))
-    if bundle.readme != write_readme(body):
+    if bundle.readme != write_readme(body, paper=bundle.paper is not None):
         found.append(
             Finding(stage=Stage.FORM, place="README.txt", sentence="it is not the text of this invoice's bundle")
         )
@@ -186,6 +199,28 @@ def _composed_again(body: Body, facts: _Facts, checked: Checked) -> list[Finding
     except MetersealError as error:
         return [Finding(stage=Stage.QUANTITIES, place="invoice.ms", sentence=f"it cannot be rated again: {error}")]
     return compare(body, fresh)
+
+
+def _paper(bundle: Bundle, body: Body, operator: PublicKey, printer: Printer | None) -> Finding | str:
+    """Whether the printed invoice is the one that follows from the sealed one, or that nobody has looked."""
+    if bundle.paper is None:
+        return "the bundle has no invoice.pdf"
+    fresh = Refused("pip install 'meterseal[einvoice]' to compare it") if printer is None else printer(body, operator)
+    if isinstance(fresh, Refused):
+        return (
+            f"invoice.pdf is not sealed and was not compared, so believe this answer and not its page: {fresh.reason}"
+        )
+    if fresh == bundle.paper:
+        return "invoice.pdf is, byte for byte, the page that follows from the sealed invoice"
+    theirs, ours = (_MADE_WITH.search(each) for each in (bundle.paper, fresh))
+    if theirs and ours and theirs[1] != ours[1]:
+        made, here = (found[1].decode("latin-1") for found in (theirs, ours))
+        return (
+            "invoice.pdf is not sealed and could not be compared, so believe this answer and not its page: "
+            f"it says that {made} made it, and here is {here}"
+        )
+    sentence = "it is not the page that follows from the sealed invoice: believe the invoice, and not its page"
+    return Finding(stage=Stage.FORM, place="invoice.pdf", sentence=sentence)
 
 
 def _notes(body: Body) -> list[str]:

@@ -108,9 +108,11 @@ class TaxLine:
     amount: Decimal
     category: str | None = None
     reason: str | None = None
+    lines: tuple[int, ...] = ()
+    """Which lines of the draft it is on, from 0."""
 
     def to_json(self) -> dict[str, str]:
-        """The public form; category and reason are the invoice's."""
+        """The public form; category, reason and lines are the invoice's."""
         return {
             "name": self.name,
             "percent": plain(Fraction(self.percent)),

@@ -15,16 +15,21 @@ def joined(terms: Terms, drafts: Sequence[Draft]) -> Draft:
     currency = terms.currency
     bases: dict[tuple[object, ...], Fraction] = {}
     named: dict[tuple[object, ...], TaxLine] = {}
+    places: dict[tuple[object, ...], tuple[int, ...]] = {}
+    before = 0
     for draft in drafts:
         for tax in draft.taxes:
             rate = (tax.name, tax.percent, tax.category, tax.reason)
             bases[rate] = bases.get(rate, Fraction(0)) + Fraction(tax.base)
+            places[rate] = places.get(rate, ()) + tuple(before + place for place in tax.lines)
             named.setdefault(rate, tax)
+        before += len(draft.lines)
     taxes = tuple(
         replace(
             named[rate],
             base=currency.amount(base),
             amount=currency.amount(base * Fraction(named[rate].percent) / 100),
+            lines=places[rate],
         )
         for rate, base in bases.items()
     )

@@ -13,10 +13,12 @@ from cloud_collector.rating.draft import DraftLine, TaxLine
 def taxes_on(terms: Terms, lines: Iterable[DraftLine]) -> tuple[TaxLine, ...]:
     """Each rate's base and amount, in the order in which lines first meet them."""
     bases: dict[tuple[str, Decimal, str | None, str | None], Fraction] = {}
-    for line in lines:
+    places: dict[tuple[str, Decimal, str | None, str | None], list[int]] = {}
+    for place, line in enumerate(lines):
         for tax in _taxes_of(terms, line):
             rate = (tax.name, tax.percent, tax.category, tax.reason)
             bases[rate] = bases.get(rate, Fraction(0)) + Fraction(line.amount)
+            places.setdefault(rate, []).append(place)
     return tuple(
         TaxLine(
             name=name,
@@ -25,6 +27,7 @@ def taxes_on(terms: Terms, lines: Iterable[DraftLine]) -> tuple[TaxLine, ...]:
             reason=reason,
             base=terms.currency.amount(base),
             amount=terms.currency.amount(base * Fraction(percent) / 100),
+            lines=tuple(places[name, percent, category, reason]),
         )
         for (name, percent, category, reason), base in bases.items()
     )

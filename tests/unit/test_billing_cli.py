@@ -2,11 +2,14 @@
 
 import json
 import shutil
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from cloud_collector.billing.documents import Form
 from cloud_collector.cli.main import app
 from cloud_collector.proof.command import main as verify_invoice
 from tests.unit.billing_samples import (
@@ -66,6 +69,35 @@ def test_a_month_is_previewed_run_listed_exported_and_verified(here: Path) -> No
     assert "<h1>Invoice</h1>" in names["html"].read_text(encoding="utf-8")
     trust = ["--trust", RECEIPT_KEY.public.words, "--trust", GATEWAY_KEY.public.words]
     assert verify_invoice([str(names["bundle"]), *trust]) == 0
+
+
+def test_every_form_of_an_invoice_is_written_under_its_name(here: Path) -> None:
+    assert run("billing", "run").exit_code == 0
+    forms = [word for form in Form for word in ("--as", form.value)]
+    assert run("invoice", "export", "INV-1", *forms, "--to", str(here)).exit_code == 0
+    suffixes = "pdf html json ms factur-x.xml ubl.xml zip".split()
+    assert all((here / f"INV-1.{suffix}").stat().st_size > 1000 for suffix in suffixes)
+    with zipfile.ZipFile(here / "INV-1.zip") as bundle:
+        assert bundle.read("invoice.pdf") == (here / "INV-1.pdf").read_bytes()
+    trust = ["--trust", RECEIPT_KEY.public.words, "--trust", GATEWAY_KEY.public.words]
+    assert verify_invoice([str(here / "INV-1.zip"), *trust]) == 0
+
+
+def test_a_form_goes_to_standard_output(here: Path) -> None:
+    del here
+    run("billing", "run")
+    done = run("invoice", "export", "INV-1", "--as", "ubl", "--to", "-")
+    assert done.exit_code == 0
+    assert done.stdout.startswith("<?xml")
+
+
+def test_a_form_whose_libraries_are_absent_says_what_to_install(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    del here
+    run("billing", "run")
+    monkeypatch.setitem(sys.modules, "facturx", None)
+    done = run("invoice", "export", "INV-1", "--as", "factur-x")
+    assert done.exit_code == 1
+    assert "pip install 'meterseal[einvoice]'" in done.stderr
 
 
 def test_a_run_without_an_instant_is_never_of_the_future(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

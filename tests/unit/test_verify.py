@@ -450,6 +450,7 @@ def test_the_command_verifies_by_words_and_by_fingerprints(file: Path, capsys: p
     said = capsys.readouterr().out
     assert said.startswith("VERIFIED  INV-1, 394.61 EUR\n")
     assert "no checkpoints" in said
+    assert "the bundle has no invoice.pdf" in said
 
 
 def test_the_command_says_what_fails_and_exits_with_six(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,287 @@
+"""An issued invoice in the terms of EN 16931-1: business terms `BT-…` and groups `BG-…` by number.
+
+Written from the sealed body alone. What it gives is what the library factur-x writes as CII and as UBL; where
+the standard knows less than a catalog, `NotExpressible` says so, and nothing is bent to fit.
+
+A line's arithmetic is exact in it: where quantity × price is not the amount (tiers, proration, a discount), the
+price is the amount for the whole quantity, which the standard's base quantity (BT-149) says. Prices are never
+negative (BR-27): the quantity is. A credit note (381) counts in the customer's favour, so its signs turn.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from cloud_collector.contracts.money import exponent_of
+from cloud_collector.invoice.unit_code import ONE, unit_code
+from shared.errors import MetersealError
+from shared.line import Body
+
+INVOICE: Final = "380"
+CREDIT_NOTE: Final = "381"
+_CREDIT_TRANSFER: Final = "30"
+_SEPA_CREDIT_TRANSFER: Final = "58"
+_ZERO_RATED: Final = frozenset({"Z", "E", "AE", "K", "G", "O"})
+_REASONS: Final = {
+    "AE": "Reverse charge",
+    "K": "Intra-community supply",
+    "G": "Export outside the EU",
+    "E": "Exempt from VAT",
+    "O": "Not subject to VAT",
+}
+"""What is said where the catalog gives a category and no reason (BT-120)."""
+_NOTES_MAX: Final = 50
+"""Notes of one document, at most; the last one says how many there were."""
+
+
+class NotExpressible(MetersealError):
+    """EN 16931 has no words for something on this invoice."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Vat:
+    """A category and rate under which lines stand (BG-23)."""
+
+    category: str
+    percent: str
+    reason: str | None
+
+
+def semantic(body: Body) -> dict[str, Any]:
+    """The invoice's business terms, all of them strings, dates and lists; raises NotExpressible."""
+    if exponent_of(body["currency"]) > 2:
+        raise NotExpressible(
+            f"{body['currency']} has {exponent_of(body['currency'])} decimals and EN 16931 has two: "
+            "this invoice has no electronic form"
+        )
+    if not body["operator"]["vat_id"]:
+        raise NotExpressible(
+            "EN 16931 wants a number by which the seller is known: set operator.vat_id to its VAT or business number"
+        )
+    sign = -1 if body["kind"] == "credit_note" else 1
+    vats, breakdown, levies = _taxes(body, sign)
+    zone = ZoneInfo(body["period"]["timezone"])
+    last = _last_day(body["period"]["start"], body["period"]["end"], zone)
+    net, charged = sign * Decimal(body["net"]), sum((Decimal(each["amount"]) for each in levies), Decimal(0))
+    terms: dict[str, Any] = {
+        "BT-1": body["number"],
+        "BT-2": _day(body["issued_at"], zone),
+        "BT-3": CREDIT_NOTE if sign < 0 else INVOICE,
+        "BT-5": body["currency"],
+        "BT-12": body["contract"],
+        "BT-72": last,
+        "BT-73": _day(body["period"]["start"], zone),
+        "BT-74": last,
+        "BG-1": [{"BT-22": note} for note in notes(body)],
+        "BG-3": [{"BT-25": number} for number in corrected(body)],
+        "BG-4": _party(body["operator"], vat=any(vat.category != "O" for vat in breakdown)),
+        "BG-7": _party(body["account"], vat=any(vat.category != "O" for vat in breakdown)),
+        "BG-21": levies,
+        "BG-23": [_breakdown(vat, base, amount, body) for vat, (base, amount) in breakdown.items()],
+        "BG-25": [
+            _line(body, place, line, vat, sign, zone)
+            for place, (line, vat) in enumerate(zip(body["lines"], vats, strict=True), start=1)
+        ],
+        "BT-106": _money(net, body),
+        "BT-109": _money(net + charged, body),
+        "BT-110": _money(sum((amount for _, amount in breakdown.values()), Decimal(0)), body),
+        "BT-112": _money(sign * Decimal(body["total"]), body),
+        "BT-115": _money(sign * Decimal(body["total"]), body),
+    }
+    if levies:
+        terms["BT-108"] = _money(charged, body)
+    if any(vat.category == "K" for vat in breakdown):
+        # BR-IC-11, BR-IC-12: when and to which country it was supplied.
+        terms["BG-13"] = {"country_code": body["account"]["country"], "name": body["account"]["name"]}
+    return terms | _payment(body)
+
+
+def corrected(body: Body) -> list[str]:
+    """Earlier invoices, of which this one changes or completes something (BG-3)."""
+    return sorted({row["number"] for rated in body["rated"] for row in rated["booked"]})
+
+
+def notes(body: Body) -> list[str]:
+    """What the reader must know beside the lines: cut-off, what was estimated, not measured, corrected."""
+    zone = ZoneInfo(body["period"]["timezone"])
+    found = [f"Readings counted up to {_moment(body['cutoff']['received_until'], zone)} ({zone.key})."]
+    estimated = [str(place) for place, line in enumerate(body["lines"], start=1) if line["estimated"]]
+    if estimated:
+        found.append(f"Partly estimated: line{'s' * (len(estimated) > 1)} {', '.join(estimated)}.")
+    earlier = corrected(body)
+    if earlier:
+        found.append(f"Differences to what was billed with {', '.join(earlier)}, by the period in which it was used.")
+    found += [
+        f"Not measured and not billed: {gateway}/{device} {meter}, {_moment(start, zone)} to {_moment(end, zone)} "
+        f"({cause.replace('_', ' ')})."
+        for gateway, device, meter, start, end, cause in body["gaps"]
+    ]
+    if len(found) > _NOTES_MAX:
+        found[_NOTES_MAX - 1 :] = [f"{len(found) - _NOTES_MAX + 1} further gaps: the invoice's own page names them."]
+    return found
+
+
+def _taxes(body: Body, sign: int) -> tuple[list[_Vat], dict[_Vat, tuple[Decimal, Decimal]], list[dict[str, Any]]]:
+    """Of each line its VAT; what is on which rate (BG-23); and taxes that are no VAT, as charges (BG-21)."""
+    taxes = body["taxes"]
+    named = [tax for tax in taxes if tax["category"]] or taxes
+    vats: list[_Vat | None] = [None] * len(body["lines"])
+    for tax in named:
+        for place in tax["lines"]:
+            if vats[place - 1] is not None:
+                raise NotExpressible(
+                    f"line {place} bears two taxes, and EN 16931 knows one rate of VAT a line: "
+                    "give the VAT a category in the catalog, and the other tax none"
+                )
+            vats[place - 1] = _vat(tax)
+    untaxed = _Vat(category="E", percent="0", reason="No VAT is charged on this")
+    filled = [vat or untaxed for vat in vats]
+    sums: dict[_Vat, tuple[Decimal, Decimal]] = {}
+    for vat, line in zip(filled, body["lines"], strict=True):
+        base, _ = sums.get(vat, (Decimal(0), Decimal(0)))
+        sums[vat] = (base + sign * Decimal(line["amount"]), Decimal(0))
+    for tax in named:
+        vat = _vat(tax)
+        base, amount = sums.get(vat, (Decimal(0), Decimal(0)))
+        sums[vat] = (base, amount + sign * Decimal(tax["amount"]))
+    levies = []
+    for tax in taxes:
+        if tax not in named and Decimal(tax["amount"]):
+            amount = sign * Decimal(tax["amount"])
+            if amount < 0:
+                raise NotExpressible(
+                    f"{tax['name']} is in the customer's favour, and no charge of EN 16931 is negative"
+                )
+            base, paid = sums.get(untaxed, (Decimal(0), Decimal(0)))
+            sums[untaxed] = (base + amount, paid)
+            levies.append(
+                {
+                    "amount": _money(amount, body),
+                    "reason": f"{tax['name']} {tax['percent']} %",
+                    "vat_category_code": untaxed.category,
+                    "vat_rate": untaxed.percent,
+                }
+            )
+    if any(vat.category == "O" for vat in sums) and len(sums) > 1:
+        raise NotExpressible("a line outside of VAT stands beside others, which EN 16931 does not allow (BR-O-11)")
+    return filled, sums, levies
+
+
+def _vat(tax: Body) -> _Vat:
+    percent = Decimal(tax["percent"])
+    category = tax["category"] or ("S" if percent else "E" if tax["reason"] else "Z")
+    if category in _ZERO_RATED and percent:
+        raise NotExpressible(f"{tax['name']} has the category {category}, which means 0 %, and {tax['percent']} %")
+    if category == "S" and not percent:
+        raise NotExpressible(f"{tax['name']} has the category S, the standard rate, and 0 %: use Z or E")
+    reason = None if category in ("S", "Z", "L", "M") else tax["reason"] or _REASONS.get(category)
+    return _Vat(category=category, percent=tax["percent"], reason=reason)
+
+
+def _breakdown(vat: _Vat, base: Decimal, amount: Decimal, body: Body) -> dict[str, Any]:
+    if vat.category in ("AE", "K") and not body["account"]["vat_id"]:
+        raise NotExpressible(
+            f"the category {vat.category} needs the customer's VAT number: set accounts.{body['account']['id']}.vat_id"
+        )
+    found: dict[str, Any] = {"BT-116": _money(base, body), "BT-117": _money(amount, body), "BT-118": vat.category}
+    if vat.category != "O":
+        found["BT-119"] = vat.percent
+    if vat.reason:
+        found["BT-120"] = vat.reason
+    return found
+
+
+def _line(body: Body, place: int, line: Body, vat: _Vat, sign: int, zone: ZoneInfo) -> dict[str, Any]:
+    amount = sign * Decimal(line["amount"])
+    quantity, price, base = _priced(line, amount, exponent_of(body["currency"]))
+    code = ONE if base is None and quantity in (Decimal(1), Decimal(-1)) and line["quantity"] is None else None
+    parts = [line["charge"], *(part for part in (line["device"], line["window"]) if part)]
+    found: dict[str, Any] = {
+        "BT-126": str(place),
+        "BT-129": format(quantity, "f"),
+        "BT-130": code or unit_code(line["unit"] if Decimal(line["quantity"] or 0) else "1"),
+        "BT-131": _money(amount, body),
+        "BT-146": format(price, "f"),
+        "BT-151": vat.category,
+        "BT-153": " · ".join(parts),
+        "BT-134": _day(line["service_start"], zone),
+        "BT-135": _last_day(line["service_start"], line["service_end"], zone),
+        "BG-32": _counters(body, line),
+    }
+    if vat.category != "O":
+        found["BT-152"] = vat.percent
+    if base is not None:
+        found["BT-149"] = format(base, "f")
+    if line["why"]:
+        found["BT-154"] = line["why"]
+    if line["estimated"]:
+        found["BT-127-00"] = [{"BT-127": "Partly estimated."}]
+    return found
+
+
+def _priced(line: Body, amount: Decimal, places: int) -> tuple[Decimal, Decimal, Decimal | None]:
+    """Quantity, net price and base quantity, of which quantity × price ÷ base is the amount to the cent."""
+    used = abs(Decimal(line["quantity"] or 0))
+    unit_price = None if line["unit_price"] is None else abs(Decimal(line["unit_price"]))
+    sign = -1 if amount < 0 else 1
+    if not used:
+        return Decimal(sign), abs(amount), None
+    if unit_price is not None and abs(used * unit_price - abs(amount)) * 2 <= Decimal(1).scaleb(-places):
+        return sign * used, unit_price, None
+    return sign * used, abs(amount), used
+
+
+def _counters(body: Body, line: Body) -> list[dict[str, str]]:
+    """Each counter at its start and end, in the meter's unit (BT-160, BT-161)."""
+    units = {tuple(row[:3]): (row[3], row[4]) for row in body["channels"]}
+    found = []
+    for gateway, _, device, meter, _, _, start, _, end, estimated in line["reads"]:
+        unit, exponent = units.get((gateway, device, meter), ("", 0))
+        first, last = (format(Decimal(value).scaleb(exponent), "f") for value in (start, end))
+        mark = ", partly estimated" if estimated else ""
+        found.append({"BT-160": f"{gateway}/{device} {meter}", "BT-161": f"{first} to {last} {unit}{mark}"})
+    return found
+
+
+def _party(party: Body, *, vat: bool) -> dict[str, Any]:
+    address = [row for row in party["address"] if row]
+    found: dict[str, Any] = {"name": party["name"], "country_code": party["country"]}
+    found |= dict(zip(("addr_l1", "addr_l2", "addr_l3"), [*address[:2], ", ".join(address[2:])], strict=False))
+    if party["vat_id"]:
+        # BR-O-02: where all is outside of VAT, no VAT number is named; the same one identifies all the same (BR-CO-26).
+        found |= {"vat_identifier": party["vat_id"]} if vat else {"identifiers": {None: party["vat_id"]}}
+    return {name: value for name, value in found.items() if value}
+
+
+def _payment(body: Body) -> dict[str, Any]:
+    if Decimal(body["total"]) <= 0:
+        return {}
+    found: dict[str, Any] = {"BT-9": date.fromisoformat(body["due"])} if body["due"] else {}
+    iban = body["operator"]["iban"]
+    if iban:
+        found["BT-81"] = _SEPA_CREDIT_TRANSFER if body["currency"] == "EUR" else _CREDIT_TRANSFER
+        found["BT-84"] = iban.replace(" ", "")
+        found["BT-83"] = body["number"]
+    return found
+
+
+def _money(amount: Decimal, body: Body) -> str:
+    places = exponent_of(body["currency"])
+    return format(amount.quantize(Decimal(1).scaleb(-places)) + Decimal(0), "f")
+
+
+def _day(instant: str, zone: ZoneInfo) -> date:
+    return datetime.fromisoformat(instant).astimezone(zone).date()
+
+
+def _last_day(start: str, end: str, zone: ZoneInfo) -> date:
+    """The last day of a half-open stretch; of a mere instant its own."""
+    if start == end:
+        return _day(start, zone)
+    return (datetime.fromisoformat(end).astimezone(zone) - timedelta(seconds=1)).date()
+
+
+def _moment(instant: str, zone: ZoneInfo) -> str:
+    return f"{datetime.fromisoformat(instant).astimezone(zone):%Y-%m-%d %H:%M}"
