@@ -7,6 +7,7 @@
 PYTHON ?= python3
 SEEDS ?= 50
 JOBS ?= 2
+CUTS ?= 2000
 ARCHES ?= $(shell dpkg --print-architecture 2>/dev/null || echo amd64)
 PY := .venv/bin/python
 BIN := .venv/bin
@@ -17,13 +18,14 @@ ENVIRONMENT := .make/environment-$(INGREDIENTS)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help env demo test lint types layers unit simulation system absent simulate sabotage kills bench evidence deb deb-check format clean
+.PHONY: help env demo test lint types layers unit simulation system absent simulate sabotage kills power-cuts bench evidence deb deb-check format clean
 
 help:
 	@echo 'make demo                 a whole site on this machine, live in the browser; ONCE=1 ends after the invoices, SEED= changes the data'
 	@echo 'make test                 lint, types, layers, unit, property, simulation and system tests'
 	@echo 'make simulate SEEDS=1000  that many seeds of the simulator; SEED=7 runs one and prints its last events'
 	@echo 'make sabotage             breaks one rule at a time and shows that the simulator notices'
+	@echo 'make power-cuts CUTS=9999 that many power cuts of the real spool code; SEED= changes the moments'
 	@echo 'make kills                real processes and a real broker, killed with SIGKILL, checked to the unit; SEED= changes the moments'
 	@echo 'make bench                figures of this machine, each beside its floor'
 	@echo 'make evidence             the long versions of all of these, as they stand behind a release'
@@ -80,6 +82,9 @@ simulate: $(ENVIRONMENT)
 sabotage: $(ENVIRONMENT)
 	$(PY) -m tests.simulation.sabotage
 
+power-cuts: $(ENVIRONMENT)
+	$(PY) -W ignore -m tests.spool_life --cuts $(CUTS) $(if $(SEED),--seed $(SEED))
+
 kills: $(ENVIRONMENT)
 	$(PY) -m tests.crash.kills $(if $(SEED),--seed $(SEED))
 
@@ -91,6 +96,7 @@ evidence: $(ENVIRONMENT)
 	HYPOTHESIS_PROFILE=search $(PY) -m pytest -n $(JOBS) tests/property
 	$(MAKE) simulate SEEDS=1000
 	$(MAKE) sabotage
+	$(MAKE) power-cuts CUTS=100000
 	$(MAKE) kills SEED=1
 	$(MAKE) kills SEED=2
 	$(MAKE) kills SEED=3

@@ -33,6 +33,17 @@ class Machine:
         self.dead = False
         self.cuts = 0
         self._left: int | None = None
+        self.operations = 0
+        """Writes and syncs so far."""
+        self._fault: tuple[int, type[apsw.Error], bool] | None = None
+
+    def fail_after(self, operations: int, error: type[apsw.Error], *, lasting: bool) -> None:
+        """This operation, counted from now, fails with that error; `lasting`: and every one after it."""
+        self._fault = (self.operations + operations, error, lasting)
+
+    def mend(self) -> None:
+        """No operation fails any more."""
+        self._fault = None
 
     def cut_after(self, operations: int) -> None:
         """The power goes at this operation, counted from now."""
@@ -42,6 +53,11 @@ class Machine:
         """One operation on the disk; raises PowerCut when it is the last."""
         if self.dead:
             raise PowerCut
+        self.operations += 1
+        if self._fault is not None:
+            at, error, lasting = self._fault
+            if self.operations == at or (lasting and self.operations > at):
+                raise error("injected")
         if self._left is not None:
             self._left -= 1
             if self._left <= 0:
@@ -58,6 +74,16 @@ class Machine:
             self.live[name], self.synced[name] = settled, bytearray(settled)
             unsynced.clear()
         self.dead, self._left = False, None
+
+    def image(self) -> dict[str, bytes]:
+        """Every file as it is now, with nothing unsynced."""
+        return {name: bytes(live) for name, live in self.live.items()}
+
+    def restore(self, image: dict[str, bytes]) -> None:
+        """Every file as it was then."""
+        self.live = {name: bytearray(content) for name, content in image.items()}
+        self.synced = {name: bytearray(content) for name, content in image.items()}
+        self.unsynced = {name: set() for name in image}
 
     def rename(self, old: str, new: str) -> None:
         """A file gets another name."""

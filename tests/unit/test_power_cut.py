@@ -1,105 +1,31 @@
 """P2: what was committed survives a power cut at any write, and memory never ran ahead of the disk."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from copy import deepcopy
 from random import Random
 
+import apsw
 import pytest
 
-from edge_agent.receipts import HeardAs
-from edge_agent.sealed import Place
-from edge_agent.spool import Origin, Spool
-from tests.powercut import Machine, MachineDisk, MachineFiles, PowerCut
-from tests.spools import birth, open_spool, receipt, usage
+from edge_agent.folding import Folded, Folding
+from shared.errors import DatabaseError
+from shared.report import Summary
+from tests.powercut import MachineDisk, PowerCut
+from tests.spool_life import BYTES_MAX, CUTS_A_MACHINE, Promised, begin, check, cuts_of, live, machine, reports_of
+from tests.spools import birth, open_spool, usage
 
 # SQLite goes on after a failed checkpoint, for the commit before it is durable; apsw reports the lost exception.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
-MACHINES = 100
-CUTS = 20
-
-
-class Promised:
-    """What the spool has said is durable: lines by place, the last snapshot, confirmed lines."""
-
-    def __init__(self) -> None:
-        self.lines: dict[Place, bytes] = {}
-        self.confirmed: set[Place] = set()
-        self.snapshots: set[int] = set()
-        """The last snapshot, and the one that the cut transaction may or may not have stored."""
-
-
-@contextmanager
-def machine(seed: int, **options: str) -> Iterator[tuple[Machine, MachineDisk]]:
-    built = Machine(Random(seed))
-    files = MachineFiles(built, f"machine-{seed}")
-    try:
-        yield built, MachineDisk(files, **options)
-    finally:
-        files.unregister()
-
-
-def meter(spool: Spool, random: Random, promised: Promised, number: int, at: int) -> None:
-    """One thing that an agent does; it is promised when the call returns."""
-    match random.choice(("commit", "seal", "seal", "seal", "receive")):
-        case "commit":
-            promised.snapshots.add(number)
-            spool.commit({"number": number})
-            promised.snapshots = {number}
-        case "seal":
-            promised.snapshots.add(number)
-            lines = spool.seal([usage(number + extra) for extra in range(random.randrange(1, 3))], {"number": number})
-            promised.snapshots = {number}
-            promised.lines |= {line.place: line.raw for line in lines}
-        case _:
-            chain = spool.chain("main")
-            assert chain is not None
-            through = random.randrange(chain.through, chain.seq + 1)
-            heard = spool.receive(receipt(spool, through, at=at))
-            assert heard.meaning is HeardAs.CONFIRMED
-            promised.confirmed = {place for place in promised.lines if place.seq <= through}
-
-
-def check(spool: Spool, promised: Promised) -> None:
-    for place, raw in promised.lines.items():
-        assert spool.raw(place) == raw, f"the line at {place} was promised and is gone"
-    if promised.snapshots:
-        assert spool.snapshot()["number"] in promised.snapshots
-    waiting = set(spool.waiting(10_000))
-    lost = {place for place in promised.lines if place not in promised.confirmed and place not in waiting}
-    # A receipt that was being followed at the cut may have been followed: then no line before it waits.
-    assert not lost or waiting.isdisjoint(range(max(place.seq for place in lost)))
-
-
-def cuts_of(seed: int, cuts: int, *, synchronous: str = "full") -> int:
-    """Cut one machine's power this often; raises where a promise was broken, returns the cuts that hit."""
-    random = Random(seed)
-    promised = Promised()
-    with machine(seed, synchronous=synchronous) as (built, disk):
-        number = 0
-        for cut in range(cuts):
-            built.cut_after(random.randrange(1, 90))
-            try:
-                spool = open_spool(disk, seed=seed)
-                assert spool.origin is not Origin.SALVAGED, "a power cut has damaged the spool"
-                check(spool, promised)
-                if spool.chain("main") is None:
-                    spool.seal([birth()], {"number": 0})
-                    promised.snapshots = {0}
-                while True:
-                    number += 1
-                    meter(spool, random, promised, number, cut * 1_000 + number)
-            except PowerCut:
-                pass
-            disk.release()
-            built.power_on()
-        check(open_spool(disk, seed=seed), promised)
-        disk.release()
-        return built.cuts
+MACHINES = 50
+DAY_ACTIONS = 20
 
 
 def test_no_committed_line_or_snapshot_is_lost_in_two_thousand_power_cuts() -> None:
-    assert sum(cuts_of(seed, CUTS) for seed in range(MACHINES)) == MACHINES * CUTS
+    """P2: on spools so small that lines are folded and forgotten all the time."""
+    outcomes = [cuts_of(seed) for seed in range(MACHINES)]
+    assert sum(cuts for cuts, _ in outcomes) == MACHINES * CUTS_A_MACHINE == 2_000
+    assert sum(folded for _, folded in outcomes) >= MACHINES
 
 
 def test_the_same_cuts_lose_commits_where_sqlite_does_not_sync_each_of_them() -> None:
@@ -107,10 +33,86 @@ def test_the_same_cuts_lose_commits_where_sqlite_does_not_sync_each_of_them() ->
     broken = 0
     for seed in range(10):
         try:
-            cuts_of(seed, CUTS, synchronous="normal")
+            cuts_of(seed, synchronous="normal")
         except (AssertionError, KeyError, TypeError):
             broken += 1
     assert broken >= 9
+
+
+def test_the_same_cuts_lose_lines_that_go_before_their_summary_is_committed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The harness has teeth (P7)."""
+    original = Folding.replace
+
+    def hasty(self: Folding, folded: Folded) -> None:
+        self._database.executemany("delete from line where id = ?", [(id_,) for id_ in folded.ids])
+        self._database.execute("commit")
+        self._database.execute("begin immediate")
+        original(self, folded)
+
+    monkeypatch.setattr(Folding, "replace", hasty)
+    broken = 0
+    for seed in range(20):
+        try:
+            cuts_of(seed)
+        except AssertionError:
+            broken += 1
+    assert broken >= 1
+
+
+@pytest.mark.parametrize(("error", "lasting"), [(apsw.FullError, True), (apsw.IOError, False), (apsw.IOError, True)])
+def test_wherever_a_write_fails_in_a_day_nothing_is_lost_and_the_message_is_clear(
+    error: type[apsw.Error], *, lasting: bool
+) -> None:
+    """P2, P3, P9: ENOSPC and EIO at the k-th write, for every k of a scripted day with folding and receipts."""
+    with machine(7) as (built, disk):
+        promised = _nearly_full(disk)
+        image, began = built.image(), built.operations
+        assert _day(disk, deepcopy(promised)) is None
+        writes, noticed = built.operations - began, 0
+        disk.release()
+        assert writes >= 100
+        for write in range(1, writes + 1):
+            built.restore(image)
+            here = deepcopy(promised)
+            built.fail_after(write, error, lasting=lasting)
+            why = _day(disk, here)
+            # P2: an error on commit ends the process, and recovery is at start.
+            built.dead = True
+            disk.release()
+            built.dead = False
+            built.mend()
+            if why is not None:
+                noticed += 1
+                assert "spool.db" in why
+                assert ("free some, then start again" in why) == (error is apsw.FullError)
+            again = begin(disk, here)
+            live(again, Random(write), here)
+            check(again, here)
+            disk.release()
+    assert noticed >= writes // 2, "most writes of a day cannot fail unnoticed"
+
+
+def _nearly_full(disk: MachineDisk) -> Promised:
+    """A spool that will be full within a few windows."""
+    promised, draw = Promised(), Random(11)
+    spool = begin(disk, promised)
+    while spool.bytes_used < BYTES_MAX - 8_192:
+        live(spool, draw, promised)
+    disk.release()
+    return promised
+
+
+def _day(disk: MachineDisk, promised: Promised) -> str | None:
+    """What an agent does on its disk in a day; returns why it ended early, if it did."""
+    draw = Random(3)
+    try:
+        spool = begin(disk, promised)
+        for _ in range(DAY_ACTIONS):
+            live(spool, draw, promised)
+    except DatabaseError as error:
+        return str(error)
+    assert any(isinstance(each, Summary) for each in reports_of(spool)), "the day folds"
+    return None
 
 
 def test_a_cut_while_a_damaged_spool_is_replaced_loses_no_line_that_verifies() -> None:
