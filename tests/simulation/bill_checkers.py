@@ -227,10 +227,12 @@ class _Judge:
     ) -> None:
         """P1: what is billed, free before the start, set apart and unplaced is what the world counted."""
         accounts = {(found.channel.device, found.channel.meter): found for found in account(store, agent.name)}
+        broken = {(each.device, each.name) for each in agent.site.meters if each.breaks}
         for (device, meter), held in spans.items():
             expected = self._world.checkers.expected.get((agent.name, device, meter))
             found = accounts[device, meter]
-            if expected is None or (found.quarantined and (agent.cloned or agent.lied)):
+            cut_off = agent.revoked and (device, meter) in broken
+            if expected is None or cut_off or (found.quarantined and (agent.cloned or agent.lied or agent.revoked)):
                 continue  # What the checker of P1 says of it is all that can be said.
             everything = within(held, bounds[0], bounds[-1])
             total = everything + found.quarantined + found.unplaced

@@ -38,6 +38,10 @@ KINDS: Final = (
     "source.down",
     "malice.hostile",
     "malice.unknown",
+    "key.rotation",
+    "key.revocation",
+    "key.receipt",
+    "site.logs",
 )
 VERDICTS: Final = ("accepted", "duplicate", "quarantined", "aside", "unmatched", "refused")
 BILLED: Final = (
@@ -78,6 +82,9 @@ _EVENTS_A_DAY: Final = {
     "source.down": 3.0,
     "malice.hostile": 6.0,
     "malice.unknown": 4.0,
+    "key.rotation": 3.0,
+    "key.revocation": 0.8,
+    "key.receipt": 1.5,
 }
 """Events a virtual day at intensity one, for the whole world."""
 

@@ -19,8 +19,9 @@ Send = Callable[[str, bytes], None]
 class Rogue:
     """A gateway that is no agent: it seals what it likes under its own key."""
 
-    def __init__(self, name: str, seed: int, loop: SimLoop, send: Send) -> None:
+    def __init__(self, name: str, seed: int, loop: SimLoop, send: Send, *, device: str = "d0") -> None:
         self.name = name
+        self.device = device
         self.draw = random.Random(f"rogue {name} {seed}")
         self.key = SigningKey(self.draw.randbytes(32))
         self._loop = loop
@@ -87,12 +88,12 @@ class Rogue:
         )
 
     def _birth(self, header: Header) -> Birth:
-        channel = Channel("d0", "energy", "W.h", 0, "sim", "", 0, 0)
+        channel = Channel(self.device, "energy", "W.h", 0, "sim", "", 0, 0)
         return Birth(
             header=header, agent="rogue 6.6.6", config=CONFIG, cause=Cause.EPOCH, previous=None, channels=(channel,)
         )
 
     def _usage(self, header: Header, register: int, units: int) -> Usage:
         start = header.sealed_at // 3600 * 3600 - 3600
-        row = UsageRow("d0", "energy", "W.h", 0, register, (units,) + (0,) * 11, {})
+        row = UsageRow(self.device, "energy", "W.h", 0, register, (units,) + (0,) * 11, {})
         return Usage(header=header, start=start, step=300, count=12, rows=(row,))

@@ -6,7 +6,7 @@ looks. Its display may be reset, rolled back, roll over or be misread; its total
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -117,6 +117,8 @@ class Site:
         self.looks = 0
         self.unreadable_until: dict[str, float] = {}
         """By device: its source raises until then."""
+        self.logs: dict[str, str] = {}
+        """By device: the log that it is sealed in, where that is not `main`."""
 
     def stop_counting(self, now: float) -> None:
         """From now on totals stand still."""
@@ -139,7 +141,8 @@ class SimSource:
         self._clock = clock
         self._power = power
         self._loop = loop
-        self.channels = tuple(spec_of(meter, self.name) for meter in self._meters)
+        log = site.logs.get(device, "main")
+        self.channels = tuple(replace(spec_of(meter, self.name), log=log) for meter in self._meters)
 
     async def read(self) -> Sequence[Reading]:
         """Read every meter of the device; each reading is entered in the ledger's book of looks."""

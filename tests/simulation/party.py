@@ -12,6 +12,7 @@ from cloud_collector.collector import Chore, Collector
 from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.store import Store
 from edge_agent.agent import Agent
+from edge_agent.keyring import Keys
 from edge_agent.settings import AgentSettings
 from edge_agent.spool import SpoolFull
 from shared.effects.workers import InlineWorkers
@@ -162,6 +163,39 @@ class Party:
         raise NotImplementedError
 
 
+class SimKeyring:
+    """A gateway's keys on its disk: they survive its processes, and a spool that is lost or restored."""
+
+    def __init__(self, first: SigningKey) -> None:
+        self.keys = Keys(current=first)
+        self.power: Power | None = None
+        self.on_change: Callable[[Keys, Keys], None] = lambda *_: None
+        self.on_key: Callable[[SigningKey], None] = lambda _: None
+
+    def load(self) -> Keys:
+        """The keys as they were last kept."""
+        return self.keys
+
+    def keep(self, keys: Keys) -> None:
+        """The keys are durable, unless the power goes before; it may go after, too."""
+        assert self.power is not None, "kept by a process"
+        if not self.power.step():
+            raise PowerLost(self.power.name)
+        before, self.keys = self.keys, keys
+        for key in (keys.current, keys.next):
+            if key is not None:
+                self.on_key(key)
+        self.on_change(before, keys)
+        if not self.power.step():
+            raise PowerLost(self.power.name)
+
+    def begin(self, first: SigningKey) -> None:
+        """People give the gateway another first key; what is pinned stays."""
+        former = (self.keys.current.public, *self.keys.former)
+        self.keys = Keys(current=first, former=former, trusted=self.keys.trusted)
+        self.on_key(first)
+
+
 class AgentParty(Party):
     """A gateway's agent with its meters."""
 
@@ -172,6 +206,15 @@ class AgentParty(Party):
         self.site = site
         self.settings = settings
         self.key = SigningKey(self.draw.randbytes(32))
+        self.publics: dict[str, PublicKey] = {self.key.public.id: self.key.public}
+        """Every key that it has ever had."""
+        self.ring = SimKeyring(self.key)
+        self.ring.on_key = self._has_key
+        self.agent: Agent | None = None
+        self.revoked = 0
+        """How often its key was revoked."""
+        self.cut_back = False
+        """Whether a revocation has set apart what was accepted before."""
         self.poll_seconds = float(self.draw.choice((120, 180, 240, 300)))
         self.receipt_key = receipt_key
         self.lives: list[Life] = []
@@ -192,9 +235,11 @@ class AgentParty(Party):
             SimSource(self.site, device, clock=clock, power=power, loop=loop, poll_seconds=self.poll_seconds)
             for device in devices
         ]
-        agent = Agent(
+        self.ring.power = power
+        self.agent = Agent(
             self.settings,
             key=self.key,
+            keyring=self.ring,
             receipt_keys=(self.receipt_key,),
             sources=sources,
             clock=clock,
@@ -202,13 +247,17 @@ class AgentParty(Party):
             disk=SpoolDisk(self.drive, power),
             random=random.Random(f"agent {self.name} {self.starts} {self.stage.seed}"),
         )
-        await agent.run()
+        await self.agent.run()
 
     def _born(self) -> None:
+        self.agent = None
         self.lives.append(Life(self.stage.loop.now, self.site.looks + 1, self.machine.boot))
 
     def _died(self) -> None:
         self.lives[-1].ended = self.stage.loop.now
+
+    def _has_key(self, key: SigningKey) -> None:
+        self.publics[key.public.id] = key.public
 
     def _committed(self, database: SimDatabase) -> None:
         self.lives[-1].committed_look = self.site.looks
@@ -230,6 +279,8 @@ class CollectorParty(Party):
         super().__init__(stage, "collector", machine)
         self.settings = settings
         self.key = key
+        self.next_key = SigningKey(self.draw.randbytes(32))
+        """The receipt key that replaces the first, gateway by gateway."""
         self.verdicts: Counter[str] = Counter()
         self.collector: Collector | None = None
         self.chores: Callable[[Power], Sequence[Chore]] = lambda _: ()
@@ -246,6 +297,7 @@ class CollectorParty(Party):
             workers=InlineWorkers(),
             random=random.Random(f"collector {self.starts} {self.stage.seed}"),
             chores=self.chores(power),
+            find_key={self.next_key.public.id: self.next_key}.get,
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.collector.run())

@@ -18,6 +18,7 @@ import edge_agent.meter
 import edge_agent.receipts
 from cloud_collector.activity.threshold import Interval
 from cloud_collector.collector import Collector
+from cloud_collector.fleet.epochs import Epoch, Ordered, order
 from cloud_collector.fleet.positions import Chain, Entry, Hold, Known, Positions, PutAside, Taken
 from cloud_collector.intake.receipts import seal_all
 from cloud_collector.store.store import migrations
@@ -36,6 +37,7 @@ from shared.line import hash_of
 from shared.payload import unpack
 from shared.report import Verdict
 from shared.topic import Leaf
+from shared.validity import Validity
 from tests.simulation.run import run_seed
 
 SEEDS_MAX: Final = 200
@@ -198,6 +200,37 @@ def activation_by_arrival() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def revoked_key_opens_an_epoch() -> Iterator[None]:
+    """P10: a revocation says nothing of epochs that were not accepted yet."""
+    limit = Validity._limit
+
+    def generous(self: Validity, key: str, log: str, epoch: str) -> int | None:
+        named = any((log, epoch) in limits for limits in self._revoked.get(key, ()))
+        return limit(self, key, log, epoch) if named else None
+
+    with patch.object(Validity, "_limit", generous):
+        yield
+
+
+@contextlib.contextmanager
+def clone_accepted() -> Iterator[None]:
+    """P19: a second birth after the same epoch simply goes on."""
+
+    def trusting(epochs: Iterable[Epoch], adopted: Any = ()) -> dict[str, Ordered]:
+        return order([dataclasses.replace(epoch, previous=None) for epoch in epochs], adopted)
+
+    with patch("cloud_collector.intake.linking.order", trusting):
+        yield
+
+
+@contextlib.contextmanager
+def replaced_key_goes_on() -> Iterator[None]:
+    """P10: whoever has a key that was replaced may go on with it."""
+    with patch.object(Validity, "retired", lambda *_: frozenset()), patch.object(Validity, "retiring", lambda *_: []):
+        yield
+
+
+@contextlib.contextmanager
 def boundary_counted_twice() -> Iterator[None]:
     """P1: the interval that a period's end cuts is the period's as a whole, and the next one's share is too."""
     measure = StoreView.measure
@@ -227,6 +260,9 @@ SABOTAGES: Final[dict[str, Callable[[], contextlib.AbstractContextManager[None]]
     "rerun-ignores-booked": rerun_ignores_booked,
     "activation-by-arrival": activation_by_arrival,
     "boundary-counted-twice": boundary_counted_twice,
+    "revoked-key-opens-an-epoch": revoked_key_opens_an_epoch,
+    "replaced-key-goes-on": replaced_key_goes_on,
+    "clone-accepted": clone_accepted,
 }
 
 

@@ -20,6 +20,7 @@ from tests.simulation.broker import Broker, Nastiness
 from tests.simulation.checkers import Checkers, enrol
 from tests.simulation.clocks import Machine
 from tests.simulation.faults import Coverage, Mix, draw_mix, schedule
+from tests.simulation.keys import KeyFaults
 from tests.simulation.malice import Rogue
 from tests.simulation.meters import Meter, Style, make_site
 from tests.simulation.party import AgentParty, CollectorParty, Stage
@@ -75,6 +76,7 @@ class World:
         self.hostile = Rogue("mallory", seed, self.loop, self._send_rogue)
         self.stranger = Rogue("gw-x", seed, self.loop, self._send_rogue)
         self.checkers = Checkers(self)
+        self.keys = KeyFaults(self)
         self.billing = Billing(self)
 
     def run(self) -> Result:
@@ -108,7 +110,7 @@ class World:
         self._prepare_store()
         self.billing.agree()
         self.broker.taps.append(self._trace_publication)
-        for kind in ("broker.slow", "clock.drift"):
+        for kind in ("broker.slow", "clock.drift", "site.logs"):
             if self.mix.on(kind):
                 self.note(kind)
         self.collector.boot()
@@ -162,6 +164,8 @@ class World:
     def _agent(self, name: str, operator: SigningKey) -> AgentParty:
         draw = random.Random(f"agent {name} {self.seed}")
         site = make_site(name, self.seed, channels=draw.choice((4, 4, 5)))
+        if self.mix.on("site.logs"):
+            site.logs = {"d1": "flat-2"}
         drift = draw.choice((-80, 30, 150)) if self.mix.on("clock.drift") else 0
         machine = Machine(self.loop, drift_ppm=drift, has_rtc=not self.mix.on("clock.1970"))
         step, count = draw.choice(((300, 12), (900, 4), (600, 6), (300, 6)))
@@ -261,9 +265,15 @@ class World:
                 agent.site.unreadable_until[device] = self.loop.now + draw.uniform(300, 8 * 3_600)
             case ["meter", what]:
                 self._harm_meter(kind, what, agent, draw)
-            case ["malice", who]:
-                self.note(kind)
-                (self.hostile if who == "hostile" else self.stranger).act()
+            case ["key" | "malice", what]:
+                self._mean_harm(kind, what, agent, draw)
+
+    def _mean_harm(self, kind: str, what: str, agent: AgentParty, draw: random.Random) -> None:
+        if kind.startswith("key."):
+            self.keys.inject(what, agent, draw)
+            return
+        self.note(kind)
+        (self.hostile if what == "hostile" else self.stranger).act()
 
     def _crash_broker(self, draw: random.Random) -> None:
         if self.broker.up:
