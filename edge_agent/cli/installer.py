@@ -7,7 +7,7 @@ from pathlib import Path
 from edge_agent.cli.exits import Exit
 
 Command = Callable[..., argparse.ArgumentParser]
-NAMES = ("commission", "doctor", "exchange")
+NAMES = ("commission", "doctor", "exchange", "label", "support-bundle")
 
 
 def add(command: Command, shared: argparse.ArgumentParser, reads: argparse.ArgumentParser) -> None:
@@ -22,6 +22,12 @@ def add(command: Command, shared: argparse.ArgumentParser, reads: argparse.Argum
     exchange.add_argument("--new-serial", metavar="TEXT", help="the new one's serial number")
     exchange.add_argument("--new-display", metavar="VALUE", help="what the new one showed first")
     exchange.add_argument("--yes", action="store_true", help="seal without asking")
+    label = command("label", "The gateway's label: its key as words and as a QR code.", shared, reads)
+    label.add_argument("--svg", type=Path, metavar="FILE", help="write it as a drawing")
+    label.add_argument("--pdf", type=Path, metavar="FILE", help="write it as a page of its own size")
+    bundle = command("support-bundle", "One file for who helps, without keys, passwords and tokens.", shared, reads)
+    bundle.add_argument("--out", type=Path, default=Path("edge-agent-support.zip"), metavar="FILE")
+    bundle.add_argument("--log", type=Path, metavar="FILE", help="a log whose end goes in")
 
 
 def run(options: argparse.Namespace) -> Exit:
@@ -36,6 +42,14 @@ def run(options: argparse.Namespace) -> Exit:
             from edge_agent.cli.doctor import doctor  # noqa: PLC0415
 
             return doctor(*place, as_json=options.json)
+        case "label":
+            from edge_agent.cli.label import label  # noqa: PLC0415
+
+            return label(*place, svg=options.svg, pdf=options.pdf, as_json=options.json)
+        case "support-bundle":
+            from edge_agent.cli.support import support_bundle  # noqa: PLC0415
+
+            return support_bundle(*place, out=options.out, log=options.log, as_json=options.json)
         case _:
             from edge_agent.cli.exchange import Told, exchange  # noqa: PLC0415
 
