@@ -42,7 +42,7 @@ class Label:
         half = len(self.sha256) // 2
         quarters = [self.sha256[at : at + half // 2] for at in range(0, len(self.sha256), half // 2)]
         return [
-            (self.gateway, 12 if len(self.gateway) <= _WIDE_CHARS else 6, True),
+            (self.gateway, 12 if len(self.gateway) <= _WIDE_CHARS else 5, True),
             *(("-".join(words[at : at + 2]), 9, False) for at in range(0, len(words), 2)),
             ("sha-256 of its public key", 5, False),
             *((quarter, 5, False) for quarter in quarters),
