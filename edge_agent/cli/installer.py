@@ -7,7 +7,7 @@ from pathlib import Path
 from edge_agent.cli.exits import Exit
 
 Command = Callable[..., argparse.ArgumentParser]
-NAMES = ("commission", "doctor", "exchange", "label", "support-bundle")
+NAMES = ("commission", "doctor", "exchange", "label", "probe", "support-bundle")
 
 
 def add(command: Command, shared: argparse.ArgumentParser, reads: argparse.ArgumentParser) -> None:
@@ -22,6 +22,20 @@ def add(command: Command, shared: argparse.ArgumentParser, reads: argparse.Argum
     exchange.add_argument("--new-serial", metavar="TEXT", help="the new one's serial number")
     exchange.add_argument("--new-display", metavar="VALUE", help="what the new one showed first")
     exchange.add_argument("--yes", action="store_true", help="seal without asking")
+    probe = command("probe", "See which meters answer, and propose their configuration.", shared, reads)
+    probe.add_argument(
+        "--serial", type=Path, action="append", default=[], metavar="PORT", help="default: all there are"
+    )
+    probe.add_argument(
+        "--tcp", action="append", default=[], metavar="HOST[:PORT]", help="a Modbus TCP device or gateway"
+    )
+    probe.add_argument("--mqtt", metavar="HOST[:PORT]", help="the site's own broker; default: on this machine")
+    probe.add_argument("--units", default="1-10", metavar="A-B", help="Modbus addresses; default: %(default)s")
+    probe.add_argument("--line", default="9600N", metavar="9600N", help="speed and parity; default: %(default)s")
+    probe.add_argument(
+        "--seconds", type=float, default=11.0, metavar="S", help="how long to listen; default: %(default)s"
+    )
+    probe.add_argument("--write", type=Path, metavar="FILE", help="write it there, such as conf.d/20-meters.toml")
     label = command("label", "The gateway's label: its key as words and as a QR code.", shared, reads)
     label.add_argument("--svg", type=Path, metavar="FILE", help="write it as a drawing")
     label.add_argument("--pdf", type=Path, metavar="FILE", help="write it as a page of its own size")
@@ -46,6 +60,18 @@ def run(options: argparse.Namespace) -> Exit:
             from edge_agent.cli.label import label  # noqa: PLC0415
 
             return label(*place, svg=options.svg, pdf=options.pdf, as_json=options.json)
+        case "probe":
+            from edge_agent.cli.probe import Where, probe  # noqa: PLC0415
+
+            where = Where(
+                serial=tuple(options.serial),
+                tcp=tuple(options.tcp),
+                mqtt=options.mqtt,
+                line=options.line,
+                units=options.units,
+                seconds=options.seconds,
+            )
+            return probe(*place, where=where, write=options.write, as_json=options.json)
         case "support-bundle":
             from edge_agent.cli.support import support_bundle  # noqa: PLC0415
 

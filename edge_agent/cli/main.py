@@ -17,10 +17,12 @@ CONFIG: Final = Path("/etc/meterseal/agent.toml")
 _EXAMPLES: Final = """examples:
   edge-agent enrol https://collector.example:8843 CODE  make this gateway's key and enrol it
   edge-agent key new /var/lib/meterseal/gateway.key     make its key alone
+  edge-agent probe                                      which meters answer, as ready configuration
   edge-agent config check                               is the configuration right, is everything there?
   edge-agent read                                       every source once: does it show what the meter shows?
   edge-agent commission                                 … and have it sealed that it does
   edge-agent run                                        meter, seal and send, until SIGTERM
+  edge-agent doctor                                     is everything well, and what is to do?
   edge-agent status                                     how the running agent stands
   edge-agent reload                                     take the changed configuration; nothing is lost
   edge-agent backlog --json                             what the collector has not yet confirmed

@@ -177,7 +177,9 @@ def test_a_page_names_only_targets_that_make_has(path: Path) -> None:
     assert set(named) <= TARGETS
 
 
-SPOKEN: Final = re.compile(r"(?:`|^ +|^|/)(edge-agent|cloud-collector) ([a-z]+)(?: ([a-z-]+))?", re.MULTILINE)
+SPOKEN: Final = re.compile(
+    r"(?:`|^ +|^|/)(edge-agent|cloud-collector) ([a-z]+(?:-[a-z]+)*)(?: ([a-z-]+))?", re.MULTILINE
+)
 
 
 @pytest.mark.parametrize("path", PAGES, ids=_name)
