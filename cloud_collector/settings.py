@@ -46,6 +46,61 @@ class EnrolmentSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentSettings:
+    """How invoices are printed."""
+
+    fonts_path: Path | None = None
+    """A folder of fonts with letters that Typst's own fonts lack."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailSettings:
+    """The server that takes the operator's e-mail; without a host, none is sent."""
+
+    host: str = ""
+    port: int = 587
+    tls: str = "starttls"
+    """`starttls`, `tls` from the first byte (port 465), or `none` for a server on this machine."""
+    sender: str = ""
+    """The address that invoices come from."""
+    username: str = ""
+    password_file: Path | None = None
+    ca_file: Path | None = None
+    """Whom to trust; without it, the system's authorities."""
+    timeout_seconds: int = 30
+
+    def __post_init__(self) -> None:
+        if self.tls not in ("starttls", "tls", "none"):
+            raise InvalidRecord(f"mail.tls is {self.tls[:32]!r}, not starttls, tls or none")
+        if not 1 <= self.port <= 65535:
+            raise InvalidRecord(f"mail.port is {self.port}, not from 1 to 65535")
+        if self.timeout_seconds < 1:
+            raise InvalidRecord("mail.timeout_seconds must be at least 1")
+        if self.host and "@" not in self.sender:
+            raise InvalidRecord("mail.sender must be an e-mail address where mail.host is set")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatevSettings:
+    """Whose books a DATEV file is for, and the accounts in them; all of it comes from the tax adviser."""
+
+    consultant: int = 0
+    """The adviser's number (Beraternummer)."""
+    client: int = 0
+    """The client's number (Mandantennummer)."""
+    year_begins: str = "01-01"
+    """The first day of the fiscal year, MM-DD."""
+    account_digits: int = 4
+    """Digits of a general ledger account (Sachkontenlänge)."""
+    receivable: str = ""
+    """The account that customers' debts stand on, where `debtors` names none."""
+    debtors: Mapping[str, str] = field(default_factory=dict)
+    """By account of the catalog: the customer's own account (Debitor)."""
+    revenue: Mapping[str, str] = field(default_factory=dict)
+    """By tax: the account of the revenue, `S19` for category S at 19 %, `-` for what bears no tax."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CollectorSettings:
     """Everything that `Collector` needs besides its effects and its key."""
 
@@ -80,6 +135,9 @@ class CollectorSettings:
     broker: BrokerSettings = field(default_factory=BrokerSettings)
     web: WebSettings = field(default_factory=WebSettings)
     enrolment: EnrolmentSettings = field(default_factory=EnrolmentSettings)
+    documents: DocumentSettings = field(default_factory=DocumentSettings)
+    mail: MailSettings = field(default_factory=MailSettings)
+    datev: DatevSettings = field(default_factory=DatevSettings)
 
     def __post_init__(self) -> None:
         if not 1 <= self.batch_messages <= BATCH_MESSAGES_MAX:

@@ -21,6 +21,7 @@ from cloud_collector.cli.opened import (
     say,
     settings,
     signing_key,
+    write_file,
 )
 from cloud_collector.contracts.period import iso
 from cloud_collector.invoice.semantic import NotExpressible
@@ -66,7 +67,7 @@ def show(number: Number, store: StoreOption = None, folder: FolderOption = None,
 
     What an invoice says, line by line, down to the counters.
     """
-    found = _invoice(number, settings(store=store, folder=folder))
+    found = issued_invoice(number, settings(store=store, folder=folder))
     if json_:
         print(json.dumps(found.body, indent=2, ensure_ascii=False))
         return
@@ -105,10 +106,10 @@ def export(
         say(f"say what to write: --as {', '.join(Form)}; or --bundle FILE.zip, --html FILE, --json FILE, --sealed FILE")
         raise typer.Exit(2)
     known = settings(store=store, key=key, folder=folder)
-    found = _invoice(number, known)
+    found = issued_invoice(number, known)
     public = signing_key(known).public if any(form in _NAMES_KEY for form, _ in wanted) else None
     for form, path in wanted:
-        _write(path, _made(known, found, form, public))
+        write_file(path, _made(known, found, form, public))
         if form is Form.BUNDLE and public is not None:
             say(f"check it with: verify-invoice {path} --trust {public.words} --trust GATEWAY")
 
@@ -117,7 +118,7 @@ def _made(known: CollectorSettings, found: Invoice, form: Form, public: PublicKe
     """The invoice in one form; ends the command with 4 where it has none."""
     with opened(known) as held:
         try:
-            return written(held, found, form, operator=public)
+            return written(held, found, form, operator=public, fonts=known.documents.fonts_path)
         except (NotHandedOut, NotExpressible) as error:
             say(str(error))
             raise typer.Exit(REFUSED) from None
@@ -153,7 +154,8 @@ def told(body: dict[str, Any]) -> str:
     return "\n".join(rows)
 
 
-def _invoice(number: str, known: CollectorSettings) -> Invoice:
+def issued_invoice(number: str, known: CollectorSettings) -> Invoice:
+    """The invoice of this number, in the folder before anyone sees it; ends the command where there is none."""
     with opened(known) as held:
         try:
             return invoice(held, archive(known), number)
@@ -163,14 +165,3 @@ def _invoice(number: str, known: CollectorSettings) -> Invoice:
         except (ArchiveConflict, ArchiveFailed) as error:
             say(f"{error}. An invoice is in the folder before anyone is handed a copy")
             raise typer.Exit(1) from None
-
-
-def _write(path: Path, content: bytes) -> None:
-    if str(path) == "-":
-        typer.get_binary_stream("stdout").write(content)
-        return
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        say(f"{path}: {error.strerror}")
-        raise typer.Exit(1) from None

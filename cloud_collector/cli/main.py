@@ -13,10 +13,12 @@ from cloud_collector.cli import (
     enrolment,
     gateway,
     invoice,
+    invoices,
     key,
     operate,
     pki,
     quote,
+    sending,
     replace,
     usage,
 )
@@ -63,6 +65,7 @@ app.command("rebuild")(operate.rebuild)
 app.command("audit")(operate.audit)
 app.command("quote")(quote.quote)
 app.add_typer(config.app, name="config")
+invoice.app.command("send")(sending.send)
 gateway.app.command("command")(command.command)
 gateway.app.command("adopt")(command.adopt)
 gateway.app.command("invite")(enrolment.invite)
@@ -78,6 +81,7 @@ app.add_typer(key.app, name="key")
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(billing.app, name="billing")
 app.add_typer(invoice.app, name="invoice")
+app.add_typer(invoices.app, name="invoices")
 
 
 def main() -> None:

@@ -126,6 +126,18 @@ def say(sentence: str) -> None:
     print(sentence, file=sys.stderr)
 
 
+def write_file(path: Path, content: bytes) -> None:
+    """The bytes in a file, or on standard output where it is `-`; ends the command with 1 where that fails."""
+    if str(path) == "-":
+        typer.get_binary_stream("stdout").write(content)
+        return
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        say(f"{path}: {error.strerror}")
+        raise typer.Exit(1) from None
+
+
 def ending(command: Callable[P, T]) -> Callable[P, T]:
     """The command, its errors turned into a sentence and an exit code."""
 

@@ -12,6 +12,7 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElaps
 from tests.bench.agent import agent
 from tests.bench.beside import beside
 from tests.bench.billing import billing
+from tests.bench.documents import documents
 from tests.bench.figure import Figure, Say, as_json, show
 from tests.bench.intake import intake
 from tests.bench.site import OTHER_CORE
@@ -19,6 +20,7 @@ from tests.bench.wire import wire
 from tests.processes import ROOT
 from tests.requirements import COMPONENTS
 
+WITHOUT_BROKER = frozenset({"billing", "documents"})
 Room = Callable[[Say], list[Figure]]
 
 
@@ -30,6 +32,7 @@ def rooms(*, quick: bool) -> dict[str, Room]:
             "wire": partial(wire, lines=5, pings=1),
             "agent": partial(agent, seconds=3),
             "billing": partial(billing, contracts=3),
+            "documents": partial(documents, invoices=3),
         }
     return {
         "intake": partial(intake, lines=6_000, rounds=3, gateways=500),
@@ -37,6 +40,7 @@ def rooms(*, quick: bool) -> dict[str, Room]:
         "agent": partial(agent, seconds=60),
         "beside": partial(beside, seconds=30),
         "billing": partial(billing, contracts=100),
+        "documents": partial(documents, invoices=100),
     }
 
 
@@ -60,9 +64,10 @@ def main(arguments: Sequence[str]) -> int:
     )
     figures: list[Figure] = []
     chosen = {name: room for name, room in rooms(quick=options.quick).items() if name in (options.only or (name,))}
-    if not COMPONENTS["mosquitto"]() and chosen.keys() - {"billing"}:
-        print("Mosquitto is absent (Debian: sudo apt install mosquitto): only billing is measured", file=sys.stderr)
-        chosen = {name: room for name, room in chosen.items() if name == "billing"}
+    if not COMPONENTS["mosquitto"]() and chosen.keys() - WITHOUT_BROKER:
+        told = " and ".join(sorted(WITHOUT_BROKER))
+        print(f"Mosquitto is absent (Debian: sudo apt install mosquitto): only {told} are measured", file=sys.stderr)
+        chosen = {name: room for name, room in chosen.items() if name in WITHOUT_BROKER}
     with progress:
         task = progress.add_task("")
         for name, room in chosen.items():

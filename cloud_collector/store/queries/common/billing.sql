@@ -61,6 +61,9 @@ select id, line from invoice where number = ?;
 select number, kind, contract, account, period_start, period_end, currency, total, issued_at, revision
 from invoice order by id;
 
+-- name: invoices_between
+select line from invoice where issued_at >= ? and issued_at < ? order by id;
+
 -- name: park
 insert into parked (contract, period_start, reason, since) values (?, ?, ?, ?)
 on conflict (contract) do update set period_start = excluded.period_start, reason = excluded.reason,
