@@ -18,8 +18,8 @@ from cloud_collector.cli import (
     operate,
     pki,
     quote,
-    sending,
     replace,
+    sending,
     usage,
 )
 from cloud_collector.cli.anywhere import EXITS, Anywhere
