@@ -1,7 +1,7 @@
-"""Documents: PDFs with the electronic invoice inside, a second of one core, of the invoices that the billing bench issues.
+"""Documents: PDFs with the electronic invoice inside, a second of one core.
 
-In process: a month of ten devices with three charges each is billed once, then its invoice is written under other numbers,
-so that nothing that was laid out before can be taken again as a whole.
+The invoices are those of a site of ten devices with three charges each, every one to another customer and with other
+amounts, so that nothing that was laid out before can be taken again as a whole.
 """
 
 import time

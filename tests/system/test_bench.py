@@ -22,6 +22,7 @@ ROOMS = {
         "written a day, commit_seconds = 300",
     ),
     "billing": ("issued invoices a second of a core",),
+    "documents": ("PDF/A-3 with EN 16931 a second of a core",),
 }
 
 

@@ -321,7 +321,7 @@ def test_what_was_cut_off_in_between_is_not_sent_again_by_itself() -> None:
         sent.append(message)
         return Posted(fate=Fate.SENT)
 
-    def breaks(message: EmailMessage) -> Posted:
+    def breaks(_: EmailMessage) -> Posted:
         return Posted(fate=Fate.UNCLEAR, why="the connection broke")
 
     told: dict[str, Any] = {"sender": "a@b.example", "recipient": "c@d.example"}
