@@ -54,6 +54,7 @@ class Fitting:
                 refused = metering.exchange(name, asked["swap"], tick)
                 if refused is None:
                     self._sealing.seal_due()
+                    self._forget(name)
                 return refused or self._stands(name)
             case _:
                 stated = metering.restate(name, tick)
@@ -76,6 +77,12 @@ class Fitting:
         found[".".join(name)] = confirmed
         self._sealing.spool.keep(kept.COMMISSIONED, dict([*found.items()][-COMMISSIONED_MAX:]))
         return confirmed
+
+    def _forget(self, name: ChannelName) -> None:
+        """What was confirmed was the other meter's display."""
+        found: dict[str, Any] = self._sealing.spool.kept(kept.COMMISSIONED) or {}
+        if found.pop(".".join(name), None) is not None:
+            self._sealing.spool.keep(kept.COMMISSIONED, found)
 
     def _stands(self, name: ChannelName) -> dict[str, Any]:
         """In which line it was sealed: the last of the channel's log."""

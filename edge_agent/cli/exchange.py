@@ -71,8 +71,8 @@ def _asked(agent: AtMeter, channel: str, row: dict[str, Any], told: Told) -> dic
     unit, exponent = row["unit"], row["exponent"]
     if told.old_display is None:
         reads = "is not read now" if row["raw"] is None else f"reads {on_display(row['raw'], unit, exponent)} now"
-        serial = f", serial number {row['serial']}" if row["serial"] else ""
-        say(f"{dyed('1', Colour.BOLD, on_stderr=True)}  The old meter{serial}, {reads}.")
+        serial = f" (serial number {row['serial']})" if row["serial"] else ""
+        say(f"{dyed('1', Colour.BOLD, on_stderr=True)}  The old meter{serial} {reads}.")
     old_text, old = _steps(
         told.old_display, f"   What does its display show? [number, or {UNKNOWN}]", row, allow_unknown=True
     )

@@ -142,7 +142,7 @@ def collector_of(status: Mapping[str, Any], receipt_ms: int | None, waiting: int
     """Whether the collector confirms what is sent: the last receipt is the only proof (P6, P7)."""
     lines = f"{count(waiting, 'line')} waiting"
     if receipt_ms is None:
-        step = "`cloud-collector gateway list` shows whether it knows this gateway, and *unmatched* what it refuses"
+        step = "`cloud-collector gateway list` shows whether it knows this gateway and its key"
         if not waiting and not status:
             return look("collector", "nothing was sealed yet, so nothing was confirmed", "start the agent, look again")
         return bad("collector", f"has never confirmed anything, {lines}", step)

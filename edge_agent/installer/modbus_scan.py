@@ -7,7 +7,7 @@ from typing import Final, Literal
 from edge_agent.display import on_display
 from edge_agent.installer.proposal import Found, Options, name
 from edge_agent.sources.modbus_channel import Register
-from edge_agent.sources.modbus_line import Line, LineDown, NoAnswer, Refused
+from edge_agent.sources.modbus_line import GATEWAY_SILENT, Line, LineDown, NoAnswer, Refused
 from edge_agent.sources.modbus_settings import ModbusDevice, ModbusSettings
 from edge_agent.sources.modbus_templates import Plate, Template, list_templates
 from edge_agent.sources.modbus_values import Unreadable, steps_of_registers
@@ -16,6 +16,7 @@ PAUSE_SECONDS: Final = 0.05
 """The silence before each question: some meters need it."""
 KNOCKS: Final = ((3, 0, 2), (4, 0, 2))
 """Whoever is there answers one of these, be it that it has no such register."""
+FAILED: Final = 4
 Place = tuple[int, int, int]
 """Function, address, count."""
 
@@ -28,18 +29,25 @@ class Unit:
         self._seconds = seconds
         self._said: dict[Place, list[int] | None] = {}
         self.id: Final = unit_id
+        self.failing = False
+        """Whether it answered that it failed: so do some gateways for who is not there."""
 
     async def there(self, knocks: Iterable[Place] = KNOCKS) -> bool:
         """Whether something answers here; raises LineDown."""
+        refused = False
         for place in knocks:
             try:
                 await self._ask(place)
-            except Refused:
-                return True
+            except Refused as error:
+                if error.code in GATEWAY_SILENT:
+                    return False
+                refused = True
+                self.failing = error.code == FAILED
             except NoAnswer:
                 continue
-            return True
-        return False
+            else:
+                return True
+        return refused
 
     async def words(self, place: Place) -> list[int] | None:
         """What stands there, or None; raises LineDown."""
@@ -73,7 +81,9 @@ async def scan(where: Options, units: Iterable[int], seconds: float) -> AsyncIte
         for number in units:
             unit = Unit(line, number, seconds)
             if await unit.there():
-                yield await _found(unit, where, line.name)
+                found = await _found(unit, where, line.name)
+                if "template" in found.entry or not unit.failing:
+                    yield found
             yield number
     finally:
         line.close()
@@ -92,9 +102,10 @@ async def _found(unit: Unit, where: Options, shown: str) -> Found:
     source = {"type": "modbus", "name": name(f"modbus-{shown.rpartition('/')[2]}")} | dict(where)
     at = f"{shown} unit {unit.id}"
     if not certain:
-        guesses = ", ".join(each.name for each in possible) or "none of the meters that are known by name"
-        entry = {"device": f"unit-{unit.id}", "unit_id": unit.id, "template": possible[0].name if possible else "?"}
-        what = f"answers, and may be {guesses}: look at its plate"
+        guesses = ", ".join(each.name for each in possible)
+        entry = {"device": f"unit-{unit.id}", "unit_id": unit.id} | ({"template": possible[0].name} if possible else {})
+        known = f"may be {guesses}: look at its plate" if possible else "is none of the meters that are known by name"
+        what = f"answers, and {known}"
         return Found(where=at, what=what, sure=False, source=source, list_name="devices", entry=entry)
     template = certain[0]
     serial = await _plate(unit, template.serial) or ""

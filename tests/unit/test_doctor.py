@@ -79,7 +79,7 @@ def test_a_gateway_that_is_ready_is_told_so(tmp_path: Path, broker: Mosquitto) -
     assert next(iter(words)) == "clock"
     for name in ("clock", "disk", "DNS", "TCP", "login", "topics", "meter exec"):
         assert words[name] == "good", found[name]
-    assert words["agent"] == words["spool"] == words["TLS"] == "look"
+    assert words["agent"] == words["spool"] == "look"
     assert all(each["next"] for each in found.values() if each["word"] in ("look", "bad"))
 
 

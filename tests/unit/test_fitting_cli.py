@@ -135,6 +135,8 @@ def test_a_display_that_differs_is_not_sealed_and_the_reason_is_guessed_aloud(si
 def test_a_meter_is_exchanged_in_a_terminal_and_the_register_goes_on_exactly(site: Path) -> None:
     """P1: what the old display adds, and what the new one shows more than at first."""
 
+    run(site, "commission", "main.energy", "--display", "12345.6")
+
     def connect(question: str) -> None:
         if "connected" in question:
             (site / "display").write_text("300\n", encoding="ascii")
@@ -152,6 +154,7 @@ def test_a_meter_is_exchanged_in_a_terminal_and_the_register_goes_on_exactly(sit
     assert register(site) == 12_345_900
     (site / "display").write_text("320\n", encoding="ascii")
     wait_until(lambda: register(site) == 12_345_920, 20, "the new meter is metered")
+    assert status(site)["commissioned"] == {}, "what was compared was the other one"
 
 
 def test_an_exchange_is_sealed_on_the_spool_of_an_agent_that_does_not_run(site: Path, agent: Process) -> None:

@@ -68,7 +68,9 @@ async def test_meters_behind_a_modbus_host_are_known_by_what_they_say_of_themsel
         (3, "schneider-iem3000"),
     ]
     assert "20160812" in found.devices[0].device
-    assert "12 345.6 kWh" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "12 345.6 kWh" in said
+    assert "unit 2" not in said, "nobody is there"
 
 
 @pytest.mark.parametrize(
