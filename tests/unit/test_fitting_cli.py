@@ -134,7 +134,6 @@ def test_a_display_that_differs_is_not_sealed_and_the_reason_is_guessed_aloud(si
 @pytest.mark.usefixtures("agent")
 def test_a_meter_is_exchanged_in_a_terminal_and_the_register_goes_on_exactly(site: Path) -> None:
     """P1: what the old display adds, and what the new one shows more than at first."""
-
     run(site, "commission", "main.energy", "--display", "12345.6")
 
     def connect(question: str) -> None:
