@@ -25,6 +25,7 @@ from shared.effects.broker import BrokerSettings
 from shared.effects.mqtt import MqttLink
 from tests import telegrams
 from tests.brokers import mosquitto_broker
+from tests.faulty_wire import serial_line
 from tests.meter_peers import MbusBus, MbusMeter, SerialLine, push, running
 from tests.modbus_peer import Unit, serve, unit_of
 from tests.processes import ROOT, command, free_port
@@ -71,6 +72,19 @@ async def test_meters_behind_a_modbus_host_are_known_by_what_they_say_of_themsel
     said = capsys.readouterr().err
     assert "12 345.6 kWh" in said
     assert "unit 2" not in said, "nobody is there"
+
+
+async def test_a_modbus_meter_on_a_serial_line_is_asked_once_the_line_was_silent(tmp_path: Path) -> None:
+    async with serial_line() as line:
+        peer = await serve([meter(2, "eastron-sdm630", 20160812)], serial=line.peer)
+        try:
+            settings = await probed(tmp_path, Where(serial=(Path(line.wire.where),), seconds=0.2, units="2-2"))
+        finally:
+            await peer.shutdown()  # type: ignore[no-untyped-call]
+            await asyncio.sleep(0.01)
+    found: Any = settings.sources[0]
+    assert str(found.serial_port) == line.wire.where
+    assert [(each.unit_id, each.template) for each in found.devices] == [(2, "eastron-sdm630")]
 
 
 @pytest.mark.parametrize(
