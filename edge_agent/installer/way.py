@@ -87,6 +87,8 @@ async def _handshake(broker: BrokerSettings, *, dates_count: bool) -> Finding:
         return _untrusted(broker, error, dates_count=dates_count)
     except ssl.SSLError as error:
         return bad("TLS", f"{where}: {error.reason or error}", "is this the broker's TLS port, most often 8883?")
+    except ConnectionError:
+        return bad("TLS", f"{where} broke off", "is this the broker's TLS port, most often 8883?")
     except (OSError, TimeoutError, ValueError) as error:
         return bad("TLS", f"{where}: {error or 'no answer'}", "check broker.ca_file, cert_file and key_file")
     socket_of = writer.get_extra_info("ssl_object")
