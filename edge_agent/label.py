@@ -52,7 +52,7 @@ class Label:
 
 
 def in_terminal(matrix: Matrix) -> str:
-    """Two rows a line, dark on light whatever the terminal's colours are."""
+    """Two rows a line, what is light drawn as blocks: to be shown white on black."""
     size = len(matrix) + 2 * QUIET
     blank = [0] * size
     rows = [*[blank] * QUIET, *([*[0] * QUIET, *row, *[0] * QUIET] for row in matrix), *[blank] * QUIET]

@@ -32,7 +32,8 @@ def label(config: Path, flags: Sequence[str], *, svg: Path | None, pdf: Path | N
             return max(codes)
     if not (svg or pdf or as_json):
         if matrix is not None and sys.stdout.isatty():
-            print(in_terminal(matrix))
+            # White on black whatever the terminal's colours are: cameras do not read it inverted.
+            print("\n".join(f"\033[97;40m{line}\033[0m" for line in in_terminal(matrix).splitlines()))
         print(f"{found.gateway}\n{found.words}\n{found.sha256}")
     return Exit.OK
 
