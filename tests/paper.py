@@ -74,6 +74,22 @@ def exempt() -> Body:
     return summed(with_amounts("80.00"), {"percent": "0", "category": "E", "reason": "Exempt by law", "lines": [1]})
 
 
+def exempt_twice() -> Body:
+    """Exempt for two reasons, and a line without any tax: one group of the standard all the same."""
+    taxes = [
+        {"percent": "0", "category": "E", "reason": reason, "name": reason, "lines": [at]}
+        for at, reason in ((1, "A"), (2, "B"))
+    ]
+    return summed(with_amounts("80.00", "7.00", "1.00"), *taxes)
+
+
+def adjustment() -> Body:
+    """After the contract's end."""
+    body = with_amounts("3.20", kind="adjustment")
+    body["rated"][0]["booked"] = [{"number": "INV-1", "line": {}}, {"number": "INV-2", "line": {}}]
+    return summed(body, {"percent": "25.5", "category": "S", "lines": [1]})
+
+
 def untaxed() -> Body:
     """Of a catalog without taxes."""
     return with_amounts("80.00")
@@ -120,6 +136,8 @@ CASES: Final = {
     "several_rates": several_rates,
     "reverse_charge": reverse_charge,
     "exempt": exempt,
+    "exempt_twice": exempt_twice,
+    "adjustment": adjustment,
     "untaxed": untaxed,
     "outside": outside,
     "zero": zero,

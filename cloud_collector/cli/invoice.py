@@ -24,7 +24,7 @@ from cloud_collector.cli.opened import (
     write_file,
 )
 from cloud_collector.contracts.period import iso
-from cloud_collector.invoice.semantic import NotExpressible
+from cloud_collector.invoice.vat import NotExpressible
 from cloud_collector.settings import CollectorSettings
 from shared.key import PublicKey
 

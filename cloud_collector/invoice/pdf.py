@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from cloud_collector.invoice.document import ENGINE
 from cloud_collector.invoice.einvoice import NotInstalled, cii
-from cloud_collector.invoice.semantic import NotExpressible
 from cloud_collector.invoice.sheet import sheet
+from cloud_collector.invoice.vat import NotExpressible
 from shared.errors import MetersealError
 from shared.line import Body
 

@@ -8,45 +8,22 @@ price is the amount for the whole quantity, which the standard's base quantity (
 negative (BR-27): the quantity is. A credit note (381) counts in the customer's favour, so its signs turn.
 """
 
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from cloud_collector.contracts.money import exponent_of
-from cloud_collector.invoice.unit_code import ONE, unit_code
-from shared.errors import MetersealError
+from cloud_collector.invoice.unit_code import unit_code
+from cloud_collector.invoice.vat import OUTSIDE, Group, Levy, NotExpressible, Rate, taxed
 from shared.line import Body
 
 INVOICE: Final = "380"
 CREDIT_NOTE: Final = "381"
 _CREDIT_TRANSFER: Final = "30"
 _SEPA_CREDIT_TRANSFER: Final = "58"
-_ZERO_RATED: Final = frozenset({"Z", "E", "AE", "K", "G", "O"})
-_REASONS: Final = {
-    "AE": "Reverse charge",
-    "K": "Intra-community supply",
-    "G": "Export outside the EU",
-    "E": "Exempt from VAT",
-    "O": "Not subject to VAT",
-}
-"""What is said where the catalog gives a category and no reason (BT-120)."""
 _NOTES_MAX: Final = 50
 """Notes of one document, at most; the last one says how many there were."""
-
-
-class NotExpressible(MetersealError):
-    """EN 16931 has no words for something on this invoice."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Vat:
-    """A category and rate under which lines stand (BG-23)."""
-
-    category: str
-    percent: str
-    reason: str | None
 
 
 def semantic(body: Body) -> dict[str, Any]:
@@ -61,10 +38,10 @@ def semantic(body: Body) -> dict[str, Any]:
             "EN 16931 wants a number by which the seller is known: set operator.vat_id to its VAT or business number"
         )
     sign = -1 if body["kind"] == "credit_note" else 1
-    vats, breakdown, levies = _taxes(body, sign)
+    taxes = taxed(body, sign)
     zone = ZoneInfo(body["period"]["timezone"])
     last = _last_day(body["period"]["start"], body["period"]["end"], zone)
-    net, charged = sign * Decimal(body["net"]), sum((Decimal(each["amount"]) for each in levies), Decimal(0))
+    net, charged = sign * Decimal(body["net"]), sum((levy.amount for levy in taxes.levies), Decimal(0))
     terms: dict[str, Any] = {
         "BT-1": body["number"],
         "BT-2": _day(body["issued_at"], zone),
@@ -76,23 +53,23 @@ def semantic(body: Body) -> dict[str, Any]:
         "BT-74": last,
         "BG-1": [{"BT-22": note} for note in notes(body)],
         "BG-3": [{"BT-25": number} for number in corrected(body)],
-        "BG-4": _party(body["operator"], vat=any(vat.category != "O" for vat in breakdown)),
-        "BG-7": _party(body["account"], vat=any(vat.category != "O" for vat in breakdown)),
-        "BG-21": levies,
-        "BG-23": [_breakdown(vat, base, amount, body) for vat, (base, amount) in breakdown.items()],
+        "BG-4": _party(body["operator"], vat=not taxes.outside),
+        "BG-7": _party(body["account"], vat=not taxes.outside),
+        "BG-21": [_charge(levy, body) for levy in taxes.levies],
+        "BG-23": [_group(rate, group, body) for rate, group in taxes.groups.items()],
         "BG-25": [
-            _line(body, place, line, vat, sign, zone)
-            for place, (line, vat) in enumerate(zip(body["lines"], vats, strict=True), start=1)
+            _line(body, place, line, rate, sign, zone)
+            for place, (line, rate) in enumerate(zip(body["lines"], taxes.rates, strict=True), start=1)
         ],
         "BT-106": _money(net, body),
         "BT-109": _money(net + charged, body),
-        "BT-110": _money(sum((amount for _, amount in breakdown.values()), Decimal(0)), body),
+        "BT-110": _money(sum((group.amount for group in taxes.groups.values()), Decimal(0)), body),
         "BT-112": _money(sign * Decimal(body["total"]), body),
         "BT-115": _money(sign * Decimal(body["total"]), body),
     }
-    if levies:
+    if taxes.levies:
         terms["BT-108"] = _money(charged, body)
-    if any(vat.category == "K" for vat in breakdown):
+    if any(rate.category == "K" for rate in taxes.groups):
         # BR-IC-11, BR-IC-12: when and to which country it was supplied.
         terms["BG-13"] = {"country_code": body["account"]["country"], "name": body["account"]["name"]}
     return terms | _payment(body)
@@ -123,95 +100,43 @@ def notes(body: Body) -> list[str]:
     return found
 
 
-def _taxes(body: Body, sign: int) -> tuple[list[_Vat], dict[_Vat, tuple[Decimal, Decimal]], list[dict[str, Any]]]:
-    """Of each line its VAT; what is on which rate (BG-23); and taxes that are no VAT, as charges (BG-21)."""
-    taxes = body["taxes"]
-    named = [tax for tax in taxes if tax["category"]] or taxes
-    vats: list[_Vat | None] = [None] * len(body["lines"])
-    for tax in named:
-        for place in tax["lines"]:
-            if vats[place - 1] is not None:
-                raise NotExpressible(
-                    f"line {place} bears two taxes, and EN 16931 knows one rate of VAT a line: "
-                    "give the VAT a category in the catalog, and the other tax none"
-                )
-            vats[place - 1] = _vat(tax)
-    untaxed = _Vat(category="E", percent="0", reason="No VAT is charged on this")
-    filled = [vat or untaxed for vat in vats]
-    sums: dict[_Vat, tuple[Decimal, Decimal]] = {}
-    for vat, line in zip(filled, body["lines"], strict=True):
-        base, _ = sums.get(vat, (Decimal(0), Decimal(0)))
-        sums[vat] = (base + sign * Decimal(line["amount"]), Decimal(0))
-    for tax in named:
-        vat = _vat(tax)
-        base, amount = sums.get(vat, (Decimal(0), Decimal(0)))
-        sums[vat] = (base, amount + sign * Decimal(tax["amount"]))
-    levies = []
-    for tax in taxes:
-        if tax not in named and Decimal(tax["amount"]):
-            amount = sign * Decimal(tax["amount"])
-            if amount < 0:
-                raise NotExpressible(
-                    f"{tax['name']} is in the customer's favour, and no charge of EN 16931 is negative"
-                )
-            base, paid = sums.get(untaxed, (Decimal(0), Decimal(0)))
-            sums[untaxed] = (base + amount, paid)
-            levies.append(
-                {
-                    "amount": _money(amount, body),
-                    "reason": f"{tax['name']} {tax['percent']} %",
-                    "vat_category_code": untaxed.category,
-                    "vat_rate": untaxed.percent,
-                }
-            )
-    if any(vat.category == "O" for vat in sums) and len(sums) > 1:
-        raise NotExpressible("a line outside of VAT stands beside others, which EN 16931 does not allow (BR-O-11)")
-    return filled, sums, levies
-
-
-def _vat(tax: Body) -> _Vat:
-    percent = Decimal(tax["percent"])
-    category = tax["category"] or ("S" if percent else "E" if tax["reason"] else "Z")
-    if category in _ZERO_RATED and percent:
-        raise NotExpressible(f"{tax['name']} has the category {category}, which means 0 %, and {tax['percent']} %")
-    if category == "S" and not percent:
-        raise NotExpressible(f"{tax['name']} has the category S, the standard rate, and 0 %: use Z or E")
-    reason = None if category in ("S", "Z", "L", "M") else tax["reason"] or _REASONS.get(category)
-    return _Vat(category=category, percent=tax["percent"], reason=reason)
-
-
-def _breakdown(vat: _Vat, base: Decimal, amount: Decimal, body: Body) -> dict[str, Any]:
-    if vat.category in ("AE", "K") and not body["account"]["vat_id"]:
-        raise NotExpressible(
-            f"the category {vat.category} needs the customer's VAT number: set accounts.{body['account']['id']}.vat_id"
-        )
-    found: dict[str, Any] = {"BT-116": _money(base, body), "BT-117": _money(amount, body), "BT-118": vat.category}
-    if vat.category != "O":
-        found["BT-119"] = vat.percent
-    if vat.reason:
-        found["BT-120"] = vat.reason
+def _group(rate: Rate, group: Group, body: Body) -> dict[str, Any]:
+    found: dict[str, Any] = {"BT-116": _money(group.base, body), "BT-117": _money(group.amount, body)}
+    found["BT-118"] = rate.category
+    if rate.category != OUTSIDE:
+        found["BT-119"] = rate.percent
+    if group.reasons:
+        found["BT-120"] = "; ".join(group.reasons)
     return found
 
 
-def _line(body: Body, place: int, line: Body, vat: _Vat, sign: int, zone: ZoneInfo) -> dict[str, Any]:
+def _charge(levy: Levy, body: Body) -> dict[str, Any]:
+    return {
+        "amount": _money(levy.amount, body),
+        "reason": levy.name,
+        "vat_category_code": levy.rate.category,
+        "vat_rate": levy.rate.percent,
+    }
+
+
+def _line(body: Body, place: int, line: Body, rate: Rate, sign: int, zone: ZoneInfo) -> dict[str, Any]:
     amount = sign * Decimal(line["amount"])
     quantity, price, base = _priced(line, amount, exponent_of(body["currency"]))
-    code = ONE if base is None and quantity in (Decimal(1), Decimal(-1)) and line["quantity"] is None else None
     parts = [line["charge"], *(part for part in (line["device"], line["window"]) if part)]
     found: dict[str, Any] = {
         "BT-126": str(place),
         "BT-129": format(quantity, "f"),
-        "BT-130": code or unit_code(line["unit"] if Decimal(line["quantity"] or 0) else "1"),
+        "BT-130": unit_code(line["unit"] if Decimal(line["quantity"] or 0) else None),
         "BT-131": _money(amount, body),
         "BT-146": format(price, "f"),
-        "BT-151": vat.category,
+        "BT-151": rate.category,
         "BT-153": " · ".join(parts),
         "BT-134": _day(line["service_start"], zone),
         "BT-135": _last_day(line["service_start"], line["service_end"], zone),
         "BG-32": _counters(body, line),
     }
-    if vat.category != "O":
-        found["BT-152"] = vat.percent
+    if rate.category != OUTSIDE:
+        found["BT-152"] = rate.percent
     if base is not None:
         found["BT-149"] = format(base, "f")
     if line["why"]:

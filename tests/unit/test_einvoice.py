@@ -14,8 +14,9 @@ from lxml import etree
 from saxonche import PySaxonProcessor
 
 from cloud_collector.invoice.einvoice import SchemaFailed, cii, ubl
-from cloud_collector.invoice.semantic import NotExpressible, semantic
+from cloud_collector.invoice.semantic import semantic
 from cloud_collector.invoice.unit_code import rec20, unit_code
+from cloud_collector.invoice.vat import NotExpressible
 from shared.unit import parse
 from tests.paper import (
     CASES,
