@@ -11,6 +11,7 @@ import pytest
 
 from cloud_collector.billing.export import as_bundle, invoice
 from cloud_collector.billing.run import bill_due
+from cloud_collector.invoice.pdf import pdf
 from tests.unit.billing_samples import (
     GATEWAY_KEY,
     NOVEMBER,
@@ -74,13 +75,21 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the invoice's bundle, and the same with its PDF."""
     store, biller, now = new_store(), store_biller(), NOVEMBER + 3 * 86_400
     receive(store, october(Gateway()).lines, at=now)
     bill_due(store, now * 1000, biller)
-    path = tmp_path_factory.mktemp("bundle") / "INV-1.zip"
-    path.write_bytes(as_bundle(store, invoice(store, biller.archive, "INV-1"), RECEIPT_KEY.public))
-    return path
+    folder, found = tmp_path_factory.mktemp("bundle"), invoice(store, biller.archive, "INV-1")
+    (folder / "INV-1.zip").write_bytes(as_bundle(store, found, RECEIPT_KEY.public))
+    paper = pdf(found.body, key_words=RECEIPT_KEY.public.words)
+    (folder / "printed.zip").write_bytes(as_bundle(store, found, RECEIPT_KEY.public, paper=paper))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bundle(bundles: Path) -> Path:
+    return bundles / "INV-1.zip"
 
 
 def _run(*command: str) -> subprocess.CompletedProcess[str]:
@@ -93,6 +102,15 @@ def test_the_base_install_verifies_an_invoice(installed: Path, bundle: Path) -> 
     done = _run(str(installed / "verify-invoice"), str(bundle), *trust)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("VERIFIED  INV-1, 394.61 EUR")
+
+
+def test_the_base_install_verifies_an_invoice_with_its_pdf_and_claims_nothing_of_that(
+    installed: Path, bundles: Path
+) -> None:
+    trust = ("--trust", RECEIPT_KEY.public.sha256, "--trust", GATEWAY_KEY.public.words)
+    done = _run(str(installed / "verify-invoice"), str(bundles / "printed.zip"), *trust)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "invoice.pdf is not sealed and was not compared" in done.stdout
 
 
 def test_the_base_install_names_a_changed_reading_and_exits_with_six(
