@@ -1,6 +1,7 @@
 """The forms in which one issued invoice is handed out, each with its file's name."""
 
 import json
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from urllib.parse import quote
@@ -47,11 +48,18 @@ def file_name(number: str, form: Form) -> str:
 
 
 def written(
-    store: Store, found: Invoice, form: Form, *, operator: PublicKey | None, fonts: Path | None = None
+    store: Store,
+    found: Invoice,
+    form: Form,
+    *,
+    operator: PublicKey | None,
+    fonts: Path | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> bytes:
     """The invoice in a form; raises NotHandedOut, NotExpressible, NotInstalled and PaperFailed.
 
-    `operator` may be None for forms that do not name its key.
+    `operator` may be None for forms that do not name its key. A bundle is whole without the PDF; `say` hears why it has
+    none.
     """
     match form:
         case Form.JSON:
@@ -63,23 +71,16 @@ def written(
         case Form.UBL:
             return ubl(found.body)
         case _:
-            assert operator is not None, "these name the operator's key"
-            return _naming(store, found, form, operator, fonts)
-
-
-def _naming(store: Store, found: Invoice, form: Form, operator: PublicKey, fonts: Path | None) -> bytes:
-    match form:
-        case Form.PDF:
-            return pdf(found.body, key_words=operator.words, fonts=fonts)
-        case Form.HTML:
-            return as_html(found, operator).encode()
-        case _:
-            return as_bundle(store, found, operator, paper=paper(found, operator, fonts))
-
-
-def paper(found: Invoice, operator: PublicKey, fonts: Path | None) -> bytes | None:
-    """The PDF for a bundle, which is whole without one: None where it cannot be made here."""
+            pass
+    assert operator is not None, "these name the operator's key"
+    if form is Form.HTML:
+        return as_html(found, operator).encode()
     try:
-        return pdf(found.body, key_words=operator.words, fonts=fonts)
-    except (NotInstalled, PaperFailed):
-        return None
+        paper = pdf(found.body, key_words=operator.words, fonts=fonts)
+    except (NotInstalled, PaperFailed) as error:
+        if form is Form.PDF:
+            raise
+        if say is not None:
+            say(f"the bundle has no invoice.pdf: {error}")
+        return as_bundle(store, found, operator)
+    return paper if form is Form.PDF else as_bundle(store, found, operator, paper=paper)

@@ -118,7 +118,7 @@ def _made(known: CollectorSettings, found: Invoice, form: Form, public: PublicKe
     """The invoice in one form; ends the command with 4 where it has none."""
     with opened(known) as held:
         try:
-            return written(held, found, form, operator=public, fonts=known.documents.fonts_path)
+            return written(held, found, form, operator=public, fonts=known.documents.fonts_path, say=say)
         except (NotHandedOut, NotExpressible) as error:
             say(str(error))
             raise typer.Exit(REFUSED) from None

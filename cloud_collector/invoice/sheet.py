@@ -117,6 +117,10 @@ def _step(step: Body, unit: str, said: Said, words: Mapping[str, str]) -> list[s
     if "booked" in step:
         return [words["booked"], "", amount]
     price = words["included"] if step.get("included") else f"× {said.money(step['price'])}" if "price" in step else ""
+    if "percent" in step:
+        price = f"× {said.number(step['percent'])} %"
+    elif "flat" in step and "quantity" in step:
+        price = words["flat"]
     if "quantity" in step:
         return [said.number(step["quantity"]) + unit, price, amount]
     told = {key: value for key, value in step.items() if key not in ("amount", "price", "included")}

@@ -100,6 +100,17 @@ def test_a_form_whose_libraries_are_absent_says_what_to_install(here: Path, monk
     assert "pip install 'meterseal[einvoice]'" in done.stderr
 
 
+def test_a_bundle_without_a_pdf_says_why_and_is_whole(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("billing", "run")
+    monkeypatch.setitem(sys.modules, "typst", None)
+    monkeypatch.setitem(sys.modules, "facturx", None)
+    done = run("invoice", "export", "INV-1", "--bundle", str(here / "INV-1.zip"))
+    assert done.exit_code == 0
+    assert "the bundle has no invoice.pdf: The extra `einvoice` is not installed" in done.stderr
+    trust = ["--trust", RECEIPT_KEY.public.words, "--trust", GATEWAY_KEY.public.words]
+    assert verify_invoice([str(here / "INV-1.zip"), *trust]) == 0
+
+
 def test_a_run_without_an_instant_is_never_of_the_future(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between two looks at the clock a millisecond may pass."""
     del here

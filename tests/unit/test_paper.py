@@ -123,6 +123,25 @@ def test_who_pays_finds_what_how_much_until_when_and_how_to_check() -> None:
     assert f"verify-invoice INV-1.zip --trust {WORDS}" in said
 
 
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ({"quantity": "120", "flat": "5.00", "amount": "5"}, "120 kWh at a flat price = 5,00\u00a0€"),
+        ({"quantity": "80", "percent": "2.5", "amount": "2"}, "80 kWh × 2,5 % = 2,00\u00a0€"),
+        (
+            {"packages": "3", "size": "100", "price": "2.00", "amount": "6"},
+            "packages 3, size 100 × 2,00\u00a0€ = 6,00\u00a0€",
+        ),
+        ({"fixed": "1.50", "amount": "1.5"}, "fixed 1.50  = 1,50\u00a0€"),
+    ],
+)
+def test_every_kind_of_step_says_what_it_multiplies(step: Body, said: str) -> None:
+    body = regular()
+    body["lines"][2]["steps"] = [step]
+    made_of = sheet(body, key_words=WORDS, attached=True)["lines"][2]["steps"][0]
+    assert " ".join(made_of).replace("\u00a0kWh", " kWh") == said
+
+
 def test_a_german_customer_reads_german() -> None:
     body = credit_note()
     body["account"]["locale"] = "de_AT"
