@@ -92,6 +92,10 @@ def _line(body: Body, place: int, line: Body, said: Said, words: Mapping[str, st
     marks += (
         [] if line["kind"] in _QUIET else [words["line_adjustment" if line["kind"] == "adjustment" else line["kind"]]]
     )
+    if len(body["taxes"]) > 1:
+        # With several taxes the sums below do not tell which of them is in a line.
+        on = (tax for tax in body["taxes"] if place in tax["lines"])
+        marks += [f"{tax['name']} {said.number(tax['percent'])} %" for tax in on]
     late = line["service_end"] <= body["period"]["start"]
     price = "" if line["unit_price"] is None else said.money(line["unit_price"])
     steps = [step for step in (_step(step, unit, said, words) for step in line["steps"]) if step[0]]

@@ -21,7 +21,7 @@ from cloud_collector.invoice.einvoice import cii
 from cloud_collector.invoice.pdf import PaperFailed, pdf
 from cloud_collector.invoice.sheet import sheet
 from cloud_collector.invoice.wording import language_of, languages
-from tests.paper import CASES, GOLDEN, WORDS, Body, credit_note, long, regular, unknown_seller, zero
+from tests.paper import CASES, GOLDEN, WORDS, Body, credit_note, long, regular, several_rates, unknown_seller, zero
 
 XMP = re.compile(r"<\?xpacket begin.*?<\?xpacket end", re.DOTALL)
 
@@ -140,6 +140,16 @@ def test_every_kind_of_step_says_what_it_multiplies(step: Body, said: str) -> No
     body["lines"][2]["steps"] = [step]
     made_of = sheet(body, key_words=WORDS, attached=True)["lines"][2]["steps"][0]
     assert " ".join(made_of).replace("\u00a0kWh", " kWh") == said
+
+
+def test_with_several_taxes_each_line_names_its_own() -> None:
+    lines = sheet(several_rates(), key_words=WORDS, attached=True)["lines"]
+    assert [line["when"].split(" · ")[1:] for line in lines] == [
+        ["VAT 25,5 %", "Electricity tax 2,253 %"],
+        ["VAT reduced 10 %"],
+        ["VAT 25,5 %"],
+        [],
+    ]
 
 
 def test_a_german_customer_reads_german() -> None:
