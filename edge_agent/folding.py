@@ -12,7 +12,7 @@ from typing import Final
 
 from edge_agent import tables
 from edge_agent.fold import DAY, HOUR, Fold, Foldable
-from edge_agent.limits import FOLD_LINES_MAX, FOLD_LOOK_LINES, FOLD_READ_LINES, FOLD_SUMMARIES_MAX
+from edge_agent.limits import FOLD_AGAIN_SHARE, FOLD_LINES_MAX, FOLD_LOOK_LINES, FOLD_READ_LINES, FOLD_SUMMARIES_MAX
 from edge_agent.receipts import Chain
 from edge_agent.sealed import Place, SealedLine
 from edge_agent.statements import statements
@@ -58,7 +58,11 @@ class Folding:
     def next(self, epoch: str, chains: Mapping[tuple[str, str], Chain], key: SigningKey) -> Folded | None:
         """The summary that frees most of what is oldest, sealed and not yet stored; None where nothing is gained."""
         hours = int(self._database.execute(self._sql["summary_bytes"], (epoch,))[0][0])
-        ways = (self._lines, self._summaries) if hours * 2 < self._bytes_max else (self._summaries, self._lines)
+        ways = (
+            (self._lines, self._summaries)
+            if hours * FOLD_AGAIN_SHARE < self._bytes_max
+            else (self._summaries, self._lines)
+        )
         for way in (*ways, self._anything):
             for rows, fold in way(epoch):
                 found = self._gained(rows, fold, chains, key)
@@ -68,10 +72,12 @@ class Folding:
 
     def replace(self, folded: Folded) -> None:
         """Put the summary in the place of its lines; call within one transaction."""
-        # P7: lines go only with the transaction that commits the summary which covers them.
+        place = folded.line.place
+        # P7: lines go only after the summary that covers them, and within its transaction.
+        self._database.execute(self._sql["put_line"], tables.line_row(folded.line))
         self._database.executemany(self._sql["forget"], [(id_,) for id_ in folded.ids])
         # It is sent when the oldest of them would have been.
-        self._database.execute(self._sql["put_summary"], (min(folded.ids), *tables.line_row(folded.line)))
+        self._database.execute(self._sql["move_line"], (min(folded.ids), place.log, place.epoch, place.seq))
         self._database.execute(self._sql["put_chain"], tables.chain_row(folded.chain))
         _LOG.info(
             "event=folded log=%s epoch=%s seq=%d lines=%d",

@@ -10,6 +10,10 @@ FOLD_LINES_MAX: Final = 256
 """Usage and gap lines folded into one summary; the loop of readings waits while that is done."""
 FOLD_READ_LINES: Final = 16
 """Lines read at a time while they are folded."""
+FOLD_AGAIN_SHARE: Final = 2
+"""Summaries are folded again before more lines are, once they take one part in so many of the spool."""
+FOLD_PATIENCE_SEALS: Final = 16
+"""Where nothing could be folded, so many transactions pass before it is looked for again without need."""
 FOLD_SUMMARIES_MAX: Final = 62
 """Summaries folded into another: each adds its own position to the at most 64 ranges that it covers."""
 FOLD_LOOK_LINES: Final = 512

@@ -68,6 +68,9 @@ def meter_counter(
     if reading.serial and state.serial and reading.serial != state.serial:
         return settle(state, reading, at, Judgement(None, Verdict.EXCHANGE, sure=True))
     held = state.held
+    if held is not None and (held.value, held.at, held.generation) == (value, at, reading.generation):
+        # The same answer handed over twice bears nothing out.
+        return state, _HELD
     found = judge(state, value, reading.generation, spec, between(state.at, at))
     hidden = () if held is None else _hidden(state, held, reading, spec, between)
     if found.sure:

@@ -4,16 +4,18 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from edge_agent import kept
-from edge_agent.folding import Folding
-from edge_agent.limits import FORGOTTEN_AT_ONCE_MAX, SPOOL_FORGET_LINES, SPOOL_ROOM_SHARE
+from edge_agent.folding import LINE_OVERHEAD_BYTES, Folding
+from edge_agent.limits import FOLD_PATIENCE_SEALS, FORGOTTEN_AT_ONCE_MAX, SPOOL_FORGET_LINES, SPOOL_ROOM_SHARE
 from edge_agent.receipts import Chain, absent
 from edge_agent.sealable import ForgottenContent
 from edge_agent.sealed import Place, SealedLine
 from edge_agent.statements import statements
 from edge_agent.tellers import Tellers
 from shared.effects.database import Database
+from shared.errors import Refused
 from shared.key import SigningKey
-from shared.report import Lost
+from shared.line import parse
+from shared.report import Lost, Usage, read
 
 
 class Room:
@@ -25,6 +27,7 @@ class Room:
         self.bytes_max: Final = bytes_max
         self._page_bytes = int(database.execute(self._sql["page_size"])[0][0])
         self._folding = Folding(database, bytes_max=bytes_max)
+        self._patience = 0
         self._tellers = Tellers()
         for (raw,) in database.execute(self._sql["telling"]):
             self._tellers.add(raw)
@@ -41,6 +44,28 @@ class Room:
         if short <= 0:
             return True
         return int(self._database.execute(self._sql["forgettable_bytes"], (keep_after, epoch))[0][0]) >= short
+
+    def is_short(self, needed_bytes: int, *, epoch: str) -> bool:
+        """Whether a day's lines would no longer fit once everything that waits is receipted, and kept for a day (P7).
+
+        Not asked for a while where nothing could be folded.
+        """
+        self._patience = max(0, self._patience - 1)
+        if self._patience or self.bytes_used * 2 < self.bytes_max:
+            return False
+        receipted = int(self._database.execute(self._sql["receipted_bytes"], (LINE_OVERHEAD_BYTES,))[0][0])
+        day = min(self._day_bytes(epoch), self.bytes_max // 2)
+        return self.bytes_used - receipted + needed_bytes + day > self.bytes_max
+
+    def _day_bytes(self, epoch: str) -> int:
+        """What a day of windows like the last ones takes."""
+        total = 0
+        for (raw,) in self._database.execute(self._sql["newest_usage"], (epoch,)):
+            line = parse(raw)
+            report = line if isinstance(line, Refused) else read(line)
+            if isinstance(report, Usage):
+                total += (len(raw) + LINE_OVERHEAD_BYTES) * 86_400 // (report.end - report.start)
+        return total
 
     def forget(self, *, keep_after: int, epoch: str) -> bool:
         """Delete some of the oldest lines receipted up to `keep_after` (P7); whether there were any."""
@@ -60,6 +85,7 @@ class Room:
         """Fold some of the oldest lines; the chain that goes on from their summary, None where nothing is gained."""
         folded = self._folding.next(epoch, chains, key)
         if folded is None:
+            self._patience = FOLD_PATIENCE_SEALS
             return None
         with self._database.atomic():
             self._folding.replace(folded)

@@ -359,16 +359,19 @@ class Spool:
         while self.bytes_used + needed_bytes > self.bytes_max:
             if not self._room.forget(keep_after=self._keep_after, epoch=self._epoch):
                 # P3: a full spool gives up detail, never totals.
-                self._fold()
+                if not self._fold():
+                    raise SpoolFull
                 folded = True
+        while self._room.is_short(needed_bytes, epoch=self._epoch) and self._fold():
+            folded = True
         return folded
 
-    def _fold(self) -> None:
+    def _fold(self) -> bool:
         after = self._room.fold(self._epoch, self._chains, self._key)
-        if after is None:
-            raise SpoolFull
-        self._chains[after.log, after.epoch] = after
-        self._waiting_count = self._counted()
+        if after is not None:
+            self._chains[after.log, after.epoch] = after
+            self._waiting_count = self._counted()
+        return after is not None
 
     @property
     def _keep_after(self) -> int:

@@ -121,8 +121,8 @@ select check_sum, packed from snapshot
 -- name: put_line
 insert into line (log, epoch, seq, hash, kind, sealed_at, raw) values (?, ?, ?, ?, ?, ?, ?)
 
--- name: put_summary
-insert into line (id, log, epoch, seq, hash, kind, sealed_at, raw) values (?, ?, ?, ?, ?, ?, ?, ?)
+-- name: move_line
+update line set id = ? where log = ? and epoch = ? and seq = ?
 
 -- name: foldable_logs
 select log from line where epoch = ? and receipted_at is null and rested = 0 and kind in ('usage', 'gap')
@@ -241,6 +241,12 @@ order by id limit ?
 select coalesce(sum(length(raw)), 0) from line
 where receipted_at is not null and receipted_at <= ?
 and not (epoch = ? and kind in ('birth', 'clock', 'exchange', 'rotate'))
+
+-- name: receipted_bytes
+select coalesce(sum(length(raw) + ?), 0) from line where receipted_at is not null
+
+-- name: newest_usage
+select raw from line where id in (select max(id) from line where epoch = ? and kind = 'usage' group by log)
 
 -- name: forget
 delete from line where id = ?

@@ -66,7 +66,7 @@ def within(spans: Iterable[Span], start: int, end: int) -> int:
 
 def witnessed(agent: AgentParty, meter: Meter, agreement: Agreement, *, is_clock_true: bool) -> Witnessed | None:
     """From when the device of an `energy` meter is billed, as far as the world can tell; None where it cannot."""
-    if agreement.threshold is None or not is_clock_true or agent.lied or agent.cloned or agent.spoils:
+    if agreement.threshold is None or not is_clock_true or agent.lied or agent.cloned or agent.spoils or agent.folded:
         return None
     looks = meter.looks
     passed = next((at for at, look in enumerate(looks) if _used(looks, look) >= agreement.threshold * UNITS_EACH), 0)

@@ -22,6 +22,7 @@ from shared.topic import Leaf, topic_of
 from tests.simulation.clocks import EPOCH_SECONDS
 from tests.simulation.disk import SimDatabase
 from tests.simulation.facts import CommittedFacts
+from tests.simulation.full_spool import is_told
 from tests.simulation.key_checkers import judge_keys
 from tests.simulation.ledger import expected_totals
 from tests.simulation.party import AgentParty
@@ -95,12 +96,12 @@ class Checkers:
                 self._receipt_holds(receipt)
 
     def _receipt_holds(self, receipt: Receipt) -> None:
-        held = self.facts.count_through(receipt.gateway, receipt.log, receipt.epoch, receipt.through)
+        held = self.facts.told_through(receipt.gateway, receipt.log, receipt.epoch, receipt.through)
         where = f"{receipt.gateway} {receipt.log} {receipt.epoch}"
         if held != receipt.through:
             self._problem(f"P6: a receipt for {where} through {receipt.through}, committed are {held}")
         elif receipt.through:
-            head = self.facts.hash_at(receipt.gateway, receipt.log, receipt.epoch, receipt.through)
+            head = self.facts.head_at(receipt.gateway, receipt.log, receipt.epoch, receipt.through)
             if head != receipt.head:
                 self._problem(f"P6: the receipt's head for {where} at {receipt.through} is not the line's")
         for name in receipt.aside:
@@ -110,9 +111,10 @@ class Checkers:
     def _watch_spool(self, agent: AgentParty) -> Callable[[SimDatabase, str, Parameters], None]:
         def watch(database: SimDatabase, sql: str, parameters: Parameters) -> None:
             if sql.lstrip().lower().startswith("delete from line"):
-                for (name,) in database.inner.execute("select hash from line where id = ?", parameters):
-                    if not self.facts.holds(agent.name, name):
-                        self._problem(f"P7: {agent.name} deletes a line that the collector does not hold")
+                rows = database.inner.execute("select hash, log, epoch, seq from line where id = ?", parameters)
+                for name, log, epoch, seq in rows:
+                    if not self.facts.holds(agent.name, name) and not is_told(database, log, epoch, seq):
+                        self._problem(f"P7: {agent.name} deletes a line that nobody else holds or tells of")
 
         return watch
 
@@ -130,7 +132,7 @@ class Checkers:
         if len(rows) > 1:
             self._problem(f"P8: {agent.name} still has {len(rows)} lines without a receipt")
         for log, epoch, seq in database.execute("select log, epoch, seq from chain join identity using (epoch)"):
-            held = self.facts.count_through(agent.name, log, epoch, seq)
+            held = self.facts.told_through(agent.name, log, epoch, seq)
             if held < seq - 1:
                 self._problem(f"P8: of {agent.name} {log} {epoch} {held} of {seq} lines arrived")
 

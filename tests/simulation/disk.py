@@ -120,6 +120,9 @@ class SimDatabase:
     def executemany(self, sql: str, rows: Iterable[Parameters]) -> None:
         """Run one statement for each row."""
         self.drive.check(self._power, sql)
+        rows = list(rows)
+        for parameters in rows:
+            self.drive.before(self, sql, parameters)
         self.inner.executemany(sql, rows)
         self._after(sql)
 

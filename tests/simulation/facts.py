@@ -4,6 +4,10 @@ import sqlite3
 from pathlib import Path
 from typing import Any, Final
 
+from shared.errors import Refused
+from shared.line import parse
+from shared.report import Summary, read
+
 _POSITIONS: Final = (
     "line join chain on chain.id = line.chain"
     " where chain.gateway = ? and chain.log = ? and chain.epoch = ? and line.aside = 0"
@@ -15,6 +19,8 @@ class CommittedFacts:
 
     def __init__(self, path: Path) -> None:
         self._connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
+        self._read: dict[int, list[tuple[int, int, str]]] = {}
+        """What summaries cover, by the line's id."""
 
     def rows(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """All rows of a query."""
@@ -24,6 +30,36 @@ class CommittedFacts:
         """How many positions from 1 to `through` are held."""
         sql = f"select count(*) from {_POSITIONS} and line.seq between 1 and ?"
         return int(self.rows(sql, gateway, log, epoch, through)[0][0])
+
+    def told_through(self, gateway: str, log: str, epoch: str, through: int) -> int:
+        """How many positions from 1 to `through` are held, or told of by a summary or as forgotten."""
+        covers = self._covers(gateway, log, epoch)
+        if not covers:
+            return self.count_through(gateway, log, epoch, through)
+        sql = f"select line.seq from {_POSITIONS} and line.seq between 1 and ?"
+        held = {row[0] for row in self.rows(sql, gateway, log, epoch, through)}
+        for first, last, _ in covers:
+            held |= set(range(first, min(last, through) + 1))
+        return len(held)
+
+    def head_at(self, gateway: str, log: str, epoch: str, through: int) -> str | None:
+        """The hash of the line at a position, as it is held or as a summary that ends with it says."""
+        held = self.hash_at(gateway, log, epoch, through)
+        ends = (end for _, last, end in self._covers(gateway, log, epoch) if last == through)
+        return held or next(ends, None)
+
+    def _covers(self, gateway: str, log: str, epoch: str) -> list[tuple[int, int, str]]:
+        """First, last and the last one's hash of every range that an accepted summary covers."""
+        sql = f"select line.id, line.raw from {_POSITIONS} and line.kind = 'summary'"
+        found: list[tuple[int, int, str]] = []
+        for id_, raw in self.rows(sql, gateway, log, epoch):
+            if id_ not in self._read:
+                line = parse(bytes(raw))
+                report = line if isinstance(line, Refused) else read(line)
+                ranges = report.covers if isinstance(report, Summary) else ()
+                self._read[id_] = [(cover.first, cover.last, cover.end) for cover in ranges]
+            found += self._read[id_]
+        return found
 
     def hash_at(self, gateway: str, log: str, epoch: str, seq: int) -> str | None:
         """The hash of the line at a position."""

@@ -27,7 +27,10 @@ KINDS: Final = (
     "spool.image",
     "spool.clone",
     "spool.corrupt",
+    "spool.full",
     "clock.step",
+    "clock.leap",
+    "clock.dark",
     "clock.drift",
     "clock.1970",
     "meter.reset",
@@ -35,6 +38,9 @@ KINDS: Final = (
     "meter.rollback",
     "meter.zero_glitch",
     "meter.high_glitch",
+    "meter.two_glitches",
+    "meter.two_readings",
+    "meter.exchange",
     "source.down",
     "malice.hostile",
     "malice.unknown",
@@ -57,6 +63,8 @@ BILLED: Final = (
 )
 """What billing met: starts, periods that did not wait any longer, late usage, deaths while issuing and before the
 folder had it, and starts that the world itself saw."""
+FOLDED: Final = ("spool.folded", "spool.refolded")
+"""What comes of full spools."""
 SHARE_MIN: Final = 0.05
 """Every kind and every verdict occurs in at least this share of a seed set, or the set is toothless."""
 
@@ -74,11 +82,17 @@ _EVENTS_A_DAY: Final = {
     "spool.lost": 1.0,
     "spool.image": 1.8,
     "spool.corrupt": 0.7,
+    "spool.full": 1.6,
     "clock.step": 4.0,
+    "clock.leap": 2.0,
+    "clock.dark": 0.8,
     "meter.reset": 1.0,
     "meter.rollback": 1.0,
     "meter.zero_glitch": 12.0,
     "meter.high_glitch": 12.0,
+    "meter.two_glitches": 6.0,
+    "meter.two_readings": 6.0,
+    "meter.exchange": 1.0,
     "source.down": 3.0,
     "malice.hostile": 6.0,
     "malice.unknown": 4.0,
@@ -141,6 +155,6 @@ class Coverage:
 
 def toothless(runs: list[Counter[str]]) -> list[str]:
     """Faults and verdicts that occurred in too few of the runs."""
-    names = [*KINDS, *(f"verdict.{name}" for name in VERDICTS), *BILLED]
+    names = [*KINDS, *(f"verdict.{name}" for name in VERDICTS), *BILLED, *FOLDED]
     least = SHARE_MIN * len(runs)
     return [f"{name} in {n} of {len(runs)}" for name in names if (n := sum(1 for run in runs if run[name])) < least]

@@ -62,6 +62,7 @@ def _hidden(breaks: Sequence[Break], good: Sequence[Look], lives: Sequence[Life]
     """Every amount that the breaks from the first to the last may have hidden together."""
     ways: list[set[int]] = [set() for _ in range(len(breaks) + 1)]
     ways[0] = {0}
+    exchanged = any(broken.kind == "exchange" for broken in breaks)
     for index, broken in enumerate(breaks):
         for amount in _alone(broken, good, lives, epochs):
             ways[index + 1] |= {done + amount for done in ways[index]}
@@ -69,7 +70,7 @@ def _hidden(breaks: Sequence[Break], good: Sequence[Look], lives: Sequence[Life]
             for after in _births(epoch, good):
                 end = sum(1 for other in breaks if other.at <= after.at)
                 if end > index:
-                    for amount in _bridged(broken, after, good):
+                    for amount in _bridged(broken, after, good, exchanged=exchanged):
                         ways[end] |= {done + amount for done in ways[index]}
         if len(ways[index + 1]) > CANDIDATES_MAX:
             raise AssertionError("the oracle has too many ways to explain a channel: thin the faults out")
@@ -102,7 +103,7 @@ def _alone(broken: Break, good: Sequence[Look], lives: Sequence[Life], epochs: S
         if len(own) > 1 and (life.ended is None or life.committed_look > own[1].number):
             break  # The first was held, the second has confirmed it, and that is surely remembered.
     unknown = {end.total - start.total for start in starts for end in ends}
-    if broken.kind == "rollback":
+    if broken.kind in ("rollback", "exchange"):
         return unknown
     told = {0} if broken.kind == "rollover" else {broken.total - look.total for look in starts}
     boots = {_life_of(look.number, lives).boot for look in (*starts, *ends)}
@@ -133,7 +134,7 @@ def _durable(before: Sequence[Look], after: Look, lives: Sequence[Life]) -> list
     return found
 
 
-def _bridged(broken: Break, after: Look, good: Sequence[Look]) -> set[int]:
+def _bridged(broken: Break, after: Look, good: Sequence[Look], *, exchanged: bool) -> set[int]:
     """What is hidden where a lost spool's stretch holds the break: all that the raw difference does not show."""
     amounts = set()
     for start in good:
@@ -143,4 +144,7 @@ def _bridged(broken: Break, after: Look, good: Sequence[Look]) -> set[int]:
         shown = after.display - start.display
         plausible = 0 <= shown <= RATE_MAX * (after.at - start.at)
         amounts.add(counted - shown if plausible else counted)
+        if exchanged:
+            # Of another meter's display nothing follows.
+            amounts.add(counted)
     return amounts

@@ -73,7 +73,10 @@ class Meter:
     looks: list[Look] = field(default_factory=list)
     breaks: list[Break] = field(default_factory=list)
     glitch: str | None = None
-    """What the next reading will show instead of the truth."""
+    """What the next readings will show instead of the truth: zero, high, or one after the other."""
+    doubled: bool = False
+    """Whether the next look brings two readings of the same moment."""
+    serial: str = ""
 
     def advance(self, now: float) -> None:
         """Count up to now."""
@@ -100,6 +103,13 @@ class Meter:
         self.breaks.append(Break(now, "reset", self.total))
         self.base = -self.total
         self.generation += 1
+
+    def exchange(self, now: float, display: int) -> None:
+        """Another meter takes its place, and shows what it shows."""
+        self.advance(now)
+        self.breaks.append(Break(now, "exchange", self.total))
+        self.base = display - self.total
+        self.serial = f"s-{len(self.breaks)}"
 
     def rollback(self, now: float, units: int) -> None:
         """The display goes back to an earlier value and counts on from there."""
@@ -156,19 +166,21 @@ class SimSource:
         for meter in self._meters:
             meter.advance(now)
             value = meter.display
-            if meter.glitch is not None:
-                value = 0 if meter.glitch == "zero" else value + GLITCH_HIGH
-            meter.looks.append(Look(self._site.looks, now, meter.total, meter.display, meter.glitch is None))
-            meter.glitch = None
-            readings.append(
-                Reading(
-                    device=meter.device,
-                    meter=meter.name,
-                    value=value,
-                    at_ms=at_ms,
-                    generation=f"g{meter.generation}" if meter.style is Style.GENERATION else "",
-                )
+            glitch, _, rest = (meter.glitch or "").partition(" ")
+            if glitch:
+                value = 0 if glitch == "zero" else value + GLITCH_HIGH
+            meter.looks.append(Look(self._site.looks, now, meter.total, meter.display, not glitch))
+            meter.glitch = rest or None
+            reading = Reading(
+                device=meter.device,
+                meter=meter.name,
+                value=value,
+                at_ms=at_ms,
+                serial=meter.serial,
+                generation=f"g{meter.generation}" if meter.style is Style.GENERATION else "",
             )
+            readings += [reading, reading] if meter.doubled else [reading]
+            meter.doubled = False
         return readings
 
     async def close(self) -> None:
@@ -209,6 +221,7 @@ def make_site(gateway: str, seed: int, channels: int) -> Site:
                 draw=random.Random(f"meter {gateway} {number} {seed}"),
                 base=base,
                 width_bits=32 if style is Style.WIDTH32 else None,
+                serial="s-0" if style is Style.PLAIN else "",
             )
         )
     return Site(gateway, meters)

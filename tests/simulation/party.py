@@ -221,6 +221,13 @@ class AgentParty(Party):
         self.epochs: list[tuple[str, int]] = []
         """Each epoch that its disk has committed, with the number of the last look before."""
         self.spoils = 0
+        self.seen: Callable[[AgentParty, SimDatabase], None] = lambda _, __: None
+        """Called with every commit of its spool."""
+        self.apart_until = 0.0
+        """Until when a long outage keeps it from the broker."""
+        self.folded = False
+        """Whether its spool was ever full, so that it knows hours only."""
+        self.folded_seq = 0
         self.cloned = False
         """Whether an image has made it speak as two: the collector parks it until a human decides."""
         self.lied = False
@@ -260,6 +267,7 @@ class AgentParty(Party):
         self.publics[key.public.id] = key.public
 
     def _committed(self, database: SimDatabase) -> None:
+        self.seen(self, database)
         self.lives[-1].committed_look = self.site.looks
         if database.inner.execute("select 1 from sqlite_master where name = 'identity'"):
             for (epoch,) in database.inner.execute("select epoch from identity"):

@@ -23,6 +23,8 @@ from tests.simulation.world import Result, World
 SEEDS_FILE: Final = Path(__file__).with_name("seeds.txt")
 LAST_EVENTS: Final = 50
 HEALTH_SECONDS: Final = 1_800.0
+FOLD_AGAIN_SHARE: Final = 1_000
+FOLD_LINES_MAX: Final = 12
 TEETH_SEEDS_MIN: Final = 40
 """Smaller sets are not asked for coverage."""
 
@@ -33,7 +35,9 @@ def run_seed(seed: int, *, hasty: bool = False) -> Result:
     gc.disable()
     try:
         # Health says nothing that a promise rests on, and at one a minute it would be most of the traffic.
-        with patch("edge_agent.uplink.HEALTH_SECONDS", HEALTH_SECONDS):
+        # And what takes a year on the wall, folding summaries again, is to happen within days.
+        often = patch.multiple("edge_agent.folding", FOLD_AGAIN_SHARE=FOLD_AGAIN_SHARE, FOLD_LINES_MAX=FOLD_LINES_MAX)
+        with patch("edge_agent.uplink.HEALTH_SECONDS", HEALTH_SECONDS), often:
             return World(seed, hasty=hasty).run()
     except Exception:  # noqa: BLE001 - the runner reports every way in which a seed fails.
         text = traceback.format_exc()

@@ -24,6 +24,7 @@ from cloud_collector.intake.receipts import seal_all
 from cloud_collector.store.store import migrations
 from cloud_collector.store.view import StoreView
 from cloud_collector.usage.span import ChannelName, Measured, Span
+from cloud_collector.usage.unfold import Folded, Unfolded
 from edge_agent.meter import Judgement
 from edge_agent.meter_state import Metered, MeterState
 from edge_agent.reading import Reading
@@ -82,6 +83,35 @@ def reset_read_as_rollback() -> Iterator[None]:
         return found._replace(amount=0, verdict=Verdict.ROLLBACK) if found.verdict is Verdict.RESET else found
 
     with patch("edge_agent.meter.judge_fall", mistaken):
+        yield
+
+
+@contextlib.contextmanager
+def guessed_reset() -> Iterator[None]:
+    """P4: a lower value is taken for a reset and counted from zero, however much that is."""
+    judge_fall = edge_agent.meter.judge_fall
+
+    def guessing(state: MeterState, value: int, *args: Any, **more: Any) -> Judgement:
+        found = judge_fall(state, value, *args, **more)
+        return found._replace(amount=value, verdict=Verdict.RESET) if found.verdict is Verdict.ROLLBACK else found
+
+    with patch("edge_agent.meter.judge_fall", guessing):
+        yield
+
+
+@contextlib.contextmanager
+def summary_beside_its_detail() -> Iterator[None]:
+    """P1: a summary counts as a whole as soon as one of its lines is absent, also for those that are there."""
+
+    def greedy(folded: Iterable[Folded], lacking: Any, _told: Any) -> list[Unfolded]:
+        return [
+            Unfolded(lacking[each.seq][0][0], each.seq, each.start, each.step, each.deltas, each.register,
+                     each.register + sum(each.deltas), None, each.cloned)
+            for each in folded
+            if lacking[each.seq]
+        ]  # fmt: skip
+
+    with patch("cloud_collector.intake.summaries.unfold", greedy):
         yield
 
 
@@ -256,6 +286,8 @@ SABOTAGES: Final[dict[str, Callable[[], contextlib.AbstractContextManager[None]]
     "prev-unchecked": prev_unchecked,
     "baseline-billed": baseline_billed,
     "reset-read-as-rollback": reset_read_as_rollback,
+    "guessed-reset": guessed_reset,
+    "summary-beside-its-detail": summary_beside_its_detail,
     "register-outside-the-transaction": register_outside_the_transaction,
     "rerun-ignores-booked": rerun_ignores_booked,
     "activation-by-arrival": activation_by_arrival,

@@ -14,6 +14,7 @@ from cloud_collector.settings import CollectorSettings
 from edge_agent.settings import AgentSettings
 from shared.effects.sqlite import SqliteDatabase
 from shared.key import SigningKey
+from tests.simulation import full_spool, times
 from tests.simulation.bill_checkers import judge_bills
 from tests.simulation.billing import Billing
 from tests.simulation.broker import Broker, Nastiness
@@ -175,7 +176,11 @@ class World:
             interval_count=count,
             commit_seconds=draw.choice((300, 450, 600)),
         )
-        return AgentParty(self.stage, site, machine, settings, operator.public)
+        if self.mix.on(full_spool.KIND):
+            settings = full_spool.small(settings, random.Random(f"small {name} {self.seed}"))
+        party = AgentParty(self.stage, site, machine, settings, operator.public)
+        party.seen = full_spool.watch
+        return party
 
     def _prepare_store(self) -> None:
         database = SqliteDatabase(self.collector.drive.path)
@@ -252,13 +257,8 @@ class World:
                 self.loop.later(draw.uniform(300, 7_200), self._make_room, party)
             case ["spool", _]:
                 self._harm_spool(kind, agent, draw)
-            case ["clock", "step"]:
-                self.note(kind, agent.name)
-                size = draw.choice((1, 5, 90, 1_200, 3_600)) * draw.choice((-1, 1)) * 1_000
-                lying = draw.random() < 0.3
-                agent.lied |= lying
-                agent.machine.step(size, synchronised=lying)
-                self.loop.later(draw.uniform(60, 3 * 3_600), agent.machine.synchronise)
+            case ["clock", _]:
+                times.harm(self, kind, agent, draw)
             case ["source", "down"]:
                 device = draw.choice(sorted({meter.device for meter in agent.site.meters}))
                 self.note(kind, f"{agent.name} {device}")
@@ -274,6 +274,16 @@ class World:
             return
         self.note(kind)
         (self.hostile if what == "hostile" else self.stranger).act()
+
+    def _cut_off(self, kind: str, draw: random.Random) -> None:
+        small = [agent for agent in self.agents if full_spool.is_small(agent)]
+        if small:
+            agent = draw.choice(small)
+            seconds = draw.uniform(*full_spool.HOURS) * 3_600
+            self.note(kind, agent.name)
+            agent.apart_until = max(agent.apart_until, self.loop.now + seconds)
+            self.broker.partition(agent.name)
+            self.loop.later(seconds, self.broker.heal, agent.name)
 
     def _crash_broker(self, draw: random.Random) -> None:
         if self.broker.up:
@@ -300,6 +310,11 @@ class World:
         agent.crash("power_cut.agent", pause=draw.uniform(5, 3_600), then=reboot, fuse=draw.randrange(0, 60))
 
     def _harm_spool(self, kind: str, agent: AgentParty, draw: random.Random) -> None:
+        if kind == full_spool.KIND:
+            self._cut_off(kind, draw)
+            return
+        if kind == "spool.corrupt" and full_spool.is_small(agent):
+            return  # What lies beyond a destroyed line rests on disk for ever, and fills it.
         if not self.checkers.knows(agent.name):
             return  # A loss before the first line was ever accepted has no register to bridge from.
         if kind == "spool.image":
@@ -322,6 +337,8 @@ class World:
     def _restore(self, agent: AgentParty, draw: random.Random, epochs: int) -> None:
         if self.loop.now >= TROUBLE_SECONDS or not agent.drive.image.exists():
             return
+        if self.loop.now < agent.apart_until + 3_600:
+            return  # What the collector has never seen tells nobody that it was undone.
 
         def harm() -> None:
             self.note("spool.image", agent.name)
@@ -343,10 +360,18 @@ class World:
         fresh = [broken for broken in meter.breaks if broken.at > self.loop.now - 3_600]
         if not settled or fresh or meter.glitch or not agent.running or not _suits(meter, what):
             return
-        if what in ("zero_glitch", "high_glitch"):
+        if what in ("zero_glitch", "high_glitch", "two_glitches"):
             if len(meter.breaks) == 0 or meter.looks[-4].at > meter.breaks[-1].at:
                 self.note(kind, f"{meter.gateway} {meter.device} {meter.name}")
-                meter.glitch = what.removesuffix("_glitch")
+                # Two that are unlike each other: two alike would be a reset, and nobody could tell.
+                two = draw.choice(("zero high", "high zero"))
+                meter.glitch = two if what == "two_glitches" else what.removesuffix("_glitch")
+        elif what == "two_readings":
+            self.note(kind, f"{meter.gateway} {meter.device} {meter.name}")
+            meter.doubled = True
+        elif what == "exchange":
+            self.note(kind, f"{meter.gateway} {meter.device} {meter.name}")
+            meter.exchange(self.loop.now, draw.randrange(900_000_000))
         elif what == "reset":
             self.note(kind, f"{meter.gateway} {meter.device} {meter.name}")
             meter.reset(self.loop.now)
@@ -367,7 +392,11 @@ def _suits(meter: Meter, what: str) -> bool:
             return meter.style is Style.GENERATION or (meter.style is Style.PLAIN and meter.display > 350_000_000)
         case "rollback":
             return meter.style is Style.PLAIN and meter.display > 450_000_000
-        case "zero_glitch" | "high_glitch":
+        case "exchange":
+            return meter.style is Style.PLAIN
+        case "two_readings":
+            return True
+        case "zero_glitch" | "high_glitch" | "two_glitches":
             return meter.style is not Style.WIDTH32
         case _:
             return False

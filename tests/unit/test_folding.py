@@ -112,7 +112,7 @@ def test_what_was_folded_is_folded_when_it_is_opened_again(path: Path) -> None:
 def test_lines_go_only_with_the_transaction_that_commits_their_summary(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spool = filled(path, 100)
+    spool = filled(path, 30)
     count = spool.waiting_count
     original = Folding.replace
 
@@ -144,7 +144,7 @@ def test_a_spool_of_nothing_but_births_says_that_it_is_full_and_loses_none() -> 
 
 
 def test_lines_of_an_earlier_epoch_are_never_folded() -> None:
-    spool = filled(Memory(), 100)
+    spool = filled(Memory(), 20)
     old = spool.epoch
     spool.receive(receipt(spool, 500, head="A" * 43, at=10))
     spool.begin_epoch([birth(cause=Cause.EPOCH)], {}, random=Random(5))
@@ -153,17 +153,34 @@ def test_lines_of_an_earlier_epoch_are_never_folded() -> None:
     epochs = [report.header.epoch for report in reports(spool) if isinstance(report, Summary)]
     assert epochs
     assert old not in epochs
-    assert len([report for report in reports(spool) if report.header.epoch == old]) == 101
+    assert len([report for report in reports(spool) if report.header.epoch == old]) == 21
+
+
+def test_what_waits_leaves_room_for_the_day_after_its_receipt(path: Path) -> None:
+    """P7: after an outage everything is receipted at once and kept for a day; metering goes on beside it."""
+    spool = filled(path, 600, bytes_max=160_000)
+    chain = spool.chain("main")
+    assert chain is not None
+    spool.receive(receipt(spool, chain.seq, at=1))
+    for number in range(600, 624):
+        spool.seal([usage(number, intervals=60)], {})
+        spool.receive(receipt(spool, chain.seq, at=number))
+    assert counted(spool) == 24 * 60
 
 
 def test_receipted_lines_go_before_anything_is_folded(path: Path) -> None:
-    spool = filled(path, 100)
-    spool.receive(receipt(spool, 101, at=1))
-    spool.receive(receipt(spool, 101, at=2 * DAY * 1_000))
-    for number in range(100, 200):
+    spool = open_spool(path, bytes_max=150_000)
+    spool.seal([birth()], {})
+    number = 0
+    while spool.bytes_used < 140_000:
         spool.seal([usage(number, intervals=60)], {})
+        number += 1
+        spool.receive(receipt(spool, number + 1, at=number))
+    spool.receive(receipt(spool, number + 1, at=2 * DAY * 1_000))
+    for more in range(number, number + 20):
+        spool.seal([usage(more, intervals=60)], {})
     assert not any(isinstance(report, Summary) for report in reports(spool))
-    assert len(held(spool)) < 201
+    assert held(spool)[1] > 2
 
 
 def drain(spool: Spool) -> PaperCollector:
