@@ -15,6 +15,7 @@ from tests.bench.billing import billing
 from tests.bench.documents import documents
 from tests.bench.figure import Figure, Say, as_json, show
 from tests.bench.intake import intake
+from tests.bench.offline import offline
 from tests.bench.site import OTHER_CORE
 from tests.bench.wire import wire
 from tests.processes import ROOT
@@ -31,6 +32,7 @@ def rooms(*, quick: bool) -> dict[str, Room]:
             "intake": partial(intake, lines=640, rounds=1, gateways=25),
             "wire": partial(wire, lines=5, pings=1),
             "agent": partial(agent, seconds=3),
+            "offline": partial(offline, days=1),
             "billing": partial(billing, contracts=3),
             "documents": partial(documents, invoices=3),
         }
@@ -39,6 +41,7 @@ def rooms(*, quick: bool) -> dict[str, Room]:
         "wire": partial(wire, lines=30, pings=3),
         "agent": partial(agent, seconds=60),
         "beside": partial(beside, seconds=30),
+        "offline": partial(offline, days=30),
         "billing": partial(billing, contracts=100),
         "documents": partial(documents, invoices=100),
     }

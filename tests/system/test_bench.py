@@ -21,6 +21,7 @@ ROOMS = {
         "processor",
         "written a day, commit_seconds = 300",
     ),
+    "offline": ("spool", "units that the account is off", "drained in"),
     "billing": ("issued invoices a second of a core",),
     "documents": ("PDF/A-3 with EN 16931 a second of a core",),
 }
