@@ -26,6 +26,7 @@ from tests.simulation.meters import SimSource, Site
 from tests.simulation.simloop import Power, PowerLost, SimLoop
 
 TICK_SECONDS: Final = 300.0
+TIGHT_BYTES: Final = 2**20
 RESTART_SECONDS: Final = 30.0
 """What a supervisor waits before it starts a process that has ended by itself."""
 
@@ -64,6 +65,11 @@ class Party:
     def kind(self) -> str:
         """Agent or collector."""
         return "agent" if isinstance(self, AgentParty) else "collector"
+
+    @property
+    def is_tight(self) -> bool:
+        """Whether receipted lines and births alone, which are kept, may fill its spool."""
+        return isinstance(self, AgentParty) and self.settings.spool_bytes_max < TIGHT_BYTES
 
     @property
     def running(self) -> bool:
@@ -141,6 +147,7 @@ class Party:
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         injected = self.drive.failed is power or self.drive.full or self.may_fail()
+        injected |= isinstance(error, SpoolFull) and self.is_tight
         if not (isinstance(error, DatabaseError | SpoolFull) and injected):
             trace = error.__traceback__
             while trace is not None and trace.tb_next is not None:
