@@ -84,7 +84,7 @@ class Fold:
 
     def take(self, line: Foldable) -> bool:
         """Add a line, or say that it belongs to another summary."""
-        said = list(said_by(line.report))
+        said = list(said_by(line.report, self._step))
         if not (self._is_like(line) and all(self._goes_on(each) for each in said)):
             return False
         before = {each.name: _copied(self._channels.get(each.name)) for each in said}
@@ -108,7 +108,7 @@ class Fold:
             return self
         less = Fold(self._step)
         for line in self._taken:
-            if any(each.name in unsaid for each in said_by(line.report)):
+            if any(each.name in unsaid for each in said_by(line.report, self._step)):
                 break
             less.take(line)
         return less.whole()
@@ -197,8 +197,8 @@ def merged(covers: Iterator[Cover]) -> tuple[Cover, ...]:
     return tuple(found)
 
 
-def said_by(report: Usage | Gap | Summary) -> Iterator[Said]:
-    """What a line says, channel by channel."""
+def said_by(report: Usage | Gap | Summary, step: int) -> Iterator[Said]:
+    """What a line says, channel by channel; a row within one bucket of that step at once."""
     if isinstance(report, Gap):
         for gap in report.rows:
             if gap.before is None or gap.after is None:
@@ -208,7 +208,13 @@ def said_by(report: Usage | Gap | Summary) -> Iterator[Said]:
                 units = Piece(gap.start, gap.end - gap.start, gap.after - gap.before, Verdict.ESTIMATED)
                 yield Said((gap.device, gap.meter), None, gap.before, [units])
         return
+    seconds = report.step * report.count
+    at_once = report.start // step == (report.start + seconds - 1) // step
     for row in report.rows:
+        if at_once and not row.notes:
+            pieces = [Piece(report.start, seconds, sum(row.deltas), None)]
+            yield Said((row.device, row.meter), (row.unit, row.exponent), row.register, pieces)
+            continue
         pieces = [
             Piece(report.start + at * report.step, report.step, units, _kept(row.notes.get(at), report))
             for at, units in enumerate(row.deltas)
