@@ -48,3 +48,5 @@ ENROLMENT_ADDRESSES_MAX: Final = 10_000
 """Addresses whose failures are counted; beyond it the longest silent is forgotten."""
 ENROLMENT_CONNECTIONS_MAX: Final = 64
 """Gateways that enrol or renew at the same time; further ones are told to come again."""
+GATHER_LOOKS: Final = 10
+"""While a batch fills, it is looked so often whether anything still comes."""

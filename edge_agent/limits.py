@@ -36,6 +36,8 @@ SALVAGE_FAILURES_MAX: Final = 1_000
 
 UPLINK_BACKLOG_LINES: Final = 31
 """Of the window of 32 lines in flight, those for the backlog from the oldest; one place is for the newest."""
+UPLINK_PAYLOAD_BYTES: Final = 64 * 1024
+"""Lines that go in one payload: deflated it keeps its bound, and the next is made while the collector takes it."""
 UPLINK_FLIGHTS_MAX: Final = 256
 """Lines whose sendings are remembered; beyond, only those in the window."""
 UPLINK_RESTING_SENDINGS: Final = 2

@@ -23,6 +23,7 @@ from edge_agent.limits import (
     RECONNECT_STABLE_SECONDS,
     SEND_AGAIN_RANGES_MAX,
     UPLINK_BACKLOG_LINES,
+    UPLINK_PAYLOAD_BYTES,
 )
 from edge_agent.receipts import HeardAs
 from edge_agent.sealable import ForgottenContent
@@ -32,7 +33,7 @@ from shared.effects.clock import Clock
 from shared.effects.link import Link, Message, Session, Will
 from shared.errors import LinkError, LinkLost, Refused
 from shared.key import PublicKey
-from shared.limits import INTEGER_MAX, PAYLOAD_BYTES_MAX, PAYLOAD_LINES_MAX
+from shared.limits import INTEGER_MAX, PAYLOAD_LINES_MAX
 from shared.line import parse
 from shared.payload import pack, unpack
 from shared.receipt import Receipt, read_receipt
@@ -353,14 +354,14 @@ def _payloads(spool: Spool, places: Sequence[Place]) -> Iterator[tuple[list[Plac
     """The lines packed into as few payloads as the bounds allow (P9)."""
     batch: list[Place] = []
     raws: list[bytes] = []
-    room = PAYLOAD_BYTES_MAX
+    room = UPLINK_PAYLOAD_BYTES
     for place in places:
         raw = spool.raw(place)
         if raw is None:
             continue
-        if len(raw) + 1 > room or len(raws) == PAYLOAD_LINES_MAX:
+        if raws and (len(raw) + 1 > room or len(raws) == PAYLOAD_LINES_MAX):
             yield batch, pack(raws)
-            batch, raws, room = [], [], PAYLOAD_BYTES_MAX
+            batch, raws, room = [], [], UPLINK_PAYLOAD_BYTES
         batch.append(place)
         raws.append(raw)
         room -= len(raw) + 1

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 
-from cloud_collector.limits import BATCH_BYTES_MAX, QUEUE_MESSAGES_MAX
+from cloud_collector.limits import BATCH_BYTES_MAX, GATHER_LOOKS, QUEUE_MESSAGES_MAX
 from shared.effects.clock import Clock
 from shared.effects.link import Message, Session
 from shared.errors import LinkLost
@@ -54,12 +54,20 @@ class Inbox:
             await self._news.wait()
         self._news.clear()
         if 0 < len(self._waiting) < most and self._bytes < BATCH_BYTES_MAX and self.lost is None:
-            await clock.sleep(milliseconds / 1000)
+            await self._gather(clock, most, milliseconds)
         taken = self._taken(most)
         if self._waiting or self.lost is not None:
             self._news.set()
         self._room.set()
         return taken
+
+    async def _gather(self, clock: Clock, most: int, milliseconds: int) -> None:
+        """Let more come for so long, but no longer than something does."""
+        for _ in range(GATHER_LOOKS):
+            held = len(self._waiting)
+            await clock.sleep(milliseconds / GATHER_LOOKS / 1000)
+            if len(self._waiting) in (held, most) or self._bytes >= BATCH_BYTES_MAX:
+                return
 
     def _taken(self, most: int) -> list[Message]:
         taken: list[Message] = []

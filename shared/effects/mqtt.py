@@ -98,6 +98,8 @@ class MqttLink:
             clean_session=not self._durable,
             keepalive=settings.keepalive_seconds,
             timeout=CONNECT_SECONDS_MAX,
+            # A payload is many segments: the last one must not wait for the first one's delayed acknowledgement.
+            socket_options=((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),),
             max_inflight_messages=PUBLISH_INFLIGHT_MAX,
             logger=_LOG,
             tls_context=self._tls() if settings.tls else None,

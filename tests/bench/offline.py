@@ -1,6 +1,7 @@
 """Weeks without a collector: what the spool takes, and how fast it is empty and accounted to the unit afterwards."""
 
 import asyncio
+import os
 import random
 import time
 from pathlib import Path
@@ -21,7 +22,7 @@ from shared.line import hash_of
 from shared.report import Cause, Channel, Clock, UsageRow
 from tests.bench.figure import Figure, Say
 from tests.bench.intake import collector_config
-from tests.bench.site import broker, queue, settings, workspace
+from tests.bench.site import MEASURED_CORE, broker, queue, settings, workspace
 from tests.processes import Process, command
 
 CHANNELS: Final = 100
@@ -94,6 +95,7 @@ def _drain(say: Say, spool: Spool, folder: Path, key: SigningKey) -> tuple[float
         asyncio.run(queue("_collector", port, []))
         collector = Process("collector", [*command("cloud-collector"), "--config", str(config), "run"], folder / "log")
         collector.start()
+        os.sched_setaffinity(collector.pid, {MEASURED_CORE})
         try:
             say("the link is back")
             uplink = Uplink(
