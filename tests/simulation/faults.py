@@ -82,7 +82,7 @@ _EVENTS_A_DAY: Final = {
     "spool.lost": 1.0,
     "spool.image": 1.8,
     "spool.corrupt": 0.7,
-    "spool.full": 1.6,
+    "spool.full": 2.0,
     "clock.step": 4.0,
     "clock.leap": 2.0,
     "clock.dark": 0.8,
