@@ -67,6 +67,7 @@ class Metering:
         self._time = TimeState.from_json(snapshot["time"])
         self._logs = {name: OpenLog.from_json(name, data) for name, data in snapshot["logs"].items()}
         self._log_of = {name: log for log in self._logs.values() for name in log.channels}
+        self._aside = {}
 
     def reconfigure(self, specs: Sequence[ChannelSpec], *, step: int, count: int, tick: Tick) -> None:
         """Meter exactly these channels from now on; raises SpecChanged, InvalidRecord, and then nothing has changed.
