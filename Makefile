@@ -86,7 +86,7 @@ power-cuts: $(ENVIRONMENT)
 	$(PY) -W ignore -m tests.spool_life --cuts $(CUTS) $(if $(SEED),--seed $(SEED))
 
 kills: $(ENVIRONMENT)
-	$(PY) -m tests.crash.kills $(if $(SEED),--seed $(SEED))
+	$(PY) -m tests.crash.kills $(if $(SEED),--seed $(SEED)) $(if $(MODBUS),--modbus)
 
 bench: $(ENVIRONMENT)
 	$(PY) -m tests.bench
@@ -100,6 +100,7 @@ evidence: $(ENVIRONMENT)
 	$(MAKE) kills SEED=1
 	$(MAKE) kills SEED=2
 	$(MAKE) kills SEED=3
+	$(MAKE) kills SEED=1 MODBUS=1
 	$(MAKE) bench
 	$(MAKE) demo ONCE=1
 

@@ -1,14 +1,14 @@
 """Real processes, a real broker, SIGKILL: every unit of the CSVs is accounted for, once (P1, P2, P5–P8).
 
-`python -m tests.crash.kills [--seed N] [--kills 60] [--lines 10000]`. Agents replay CSVs through
+`python -m tests.crash.kills [--modbus] [--seed N] [--kills 60] [--lines 10000]`. Agents replay CSVs through
 Mosquitto into a collector; agents, collector and broker are killed at drawn moments, among them inside
 sealing, inside the collector's commit, between that commit and its receipts, and while a backlog
-drains; whether a kill hit its moment is read from the victim's own log afterwards. The expected totals
-come from the CSVs by code of this file alone.
+drains; whether a kill hit its moment is read from the victim's own log afterwards. With `--modbus` the
+agents read Modbus meters on the wall clock, which are killed too, and everybody speaks TLS 1.3 with
+certificates from enrolment. The expected totals come from the CSVs by code of `tests.crash.feed` alone.
 """
 
 import argparse
-import csv
 import random
 import sys
 import tempfile
@@ -23,12 +23,15 @@ from typing import Final
 from rich.console import Console
 from rich.progress import Progress
 
+from tests.crash.feed import READINGS_A_LINE, totals
 from tests.crash.site import CrashSite, accounted
+from tests.crash.wall_site import WallSite
 from tests.processes import Process
 
 GATEWAYS: Final = 4
-READINGS_A_LINE: Final = 5
-WRAP: Final = 2**32
+LINES: Final = 10_000
+WALL_LINES: Final = 200
+"""On the wall clock a line takes its time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,23 +59,27 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kills", type=int, default=60)
-    parser.add_argument("--lines", type=int, default=10_000)
+    parser.add_argument("--lines", type=int, help="the least of sealed lines: 10,000, or 200 with --modbus")
+    parser.add_argument("--modbus", action="store_true", help="meters on Modbus TCP, certificates everywhere")
     options = parser.parse_args()
     console = Console(highlight=False)
-    console.print(f"seed {options.seed}: {options.kills} kills, at least {options.lines} sealed lines")
-    with tempfile.TemporaryDirectory(prefix="meterseal-kills-") as folder:
-        return Kills(Path(folder), options.seed, options.kills, options.lines, console).run()
+    lines = options.lines or (WALL_LINES if options.modbus else LINES)
+    console.print(f"seed {options.seed}: {options.kills} kills, at least {lines} sealed lines")
+    names = [f"gw-{at}" for at in range(GATEWAYS)]
+    with tempfile.TemporaryDirectory(prefix="meterseal-kills-") as name:
+        folder = Path(name)
+        site = WallSite(folder, names) if options.modbus else CrashSite(folder, names, step=60, count=READINGS_A_LINE)
+        return Kills(site, options.seed, options.kills, lines, console).run()
 
 
 class Kills:
     """One seed's run."""
 
-    def __init__(self, folder: Path, seed: int, kills: int, lines: int, console: Console) -> None:
+    def __init__(self, site: CrashSite, seed: int, kills: int, lines: int, console: Console) -> None:
         self._rng = random.Random(seed)
         self._kills, self._lines, self._console = kills, lines, console
-        names = [f"gw-{at}" for at in range(GATEWAYS)]
-        self._site = CrashSite(folder, names, step=60, count=READINGS_A_LINE)
-        self._files = {name: Feed(self._site.readings(name), self._rng.getrandbits(32)) for name in names}
+        self._site = site
+        self._files = {name: site.feed(name, self._rng.getrandbits(32)) for name in site.agents}
         self._hits: Counter[str] = Counter()
         self._parties: Counter[str] = Counter()
 
@@ -92,8 +99,7 @@ class Kills:
                         feed.append(chunk)
                     self._console.print(f"{place + 1:3} {self._kill(moment)}")
                     progress.update(bar, completed=place + 1)
-            for feed in self._files.values():
-                feed.finish()
+            site.finish(self._files)
             lines = site.settle(self._files, seconds=240)
         finally:
             site.stop()
@@ -103,7 +109,7 @@ class Kills:
         """Which moment or party each kill is aimed at; more than the least, since some shots miss."""
         plan: list[Moment | str] = [moment for moment in MOMENTS for _ in range(7)]
         plan += ["broker"] * 14
-        plan += [self._rng.choice(("agent", "collector", "broker")) for _ in range(self._kills - len(plan))]
+        plan += [self._rng.choice(self._site.parties) for _ in range(self._kills - len(plan))]
         self._rng.shuffle(plan)
         return plan[: self._kills]
 
@@ -111,6 +117,7 @@ class Kills:
         party = aim if isinstance(aim, str) else aim.party
         victim = self._victim(party)
         if isinstance(aim, Moment):
+            self._site.before(aim.name)
             if not is_inside(victim, aim):
                 wait_for_event(victim, aim.begins, seconds=5)
         else:
@@ -126,16 +133,11 @@ class Kills:
         return f"{at} {victim.name}: aimed at {aimed}, was inside {', '.join(inside) or 'nothing of these'}"
 
     def _victim(self, party: str) -> Process:
-        site = self._site
-        if party == "agent":
-            return site.agents[self._rng.choice(sorted(site.agents))]
-        return site.collector if party == "collector" else site.broker
+        return self._rng.choice(self._site.of(party))
 
     def _verdict(self, lines: int) -> int:
         expected = {
-            (name, f"meter-{at}"): total
-            for name, feed in self._files.items()
-            for at, total in enumerate(totals(feed.path))
+            (name, meter): total for name, feed in self._files.items() for meter, total in totals(feed.path).items()
         }
         found = accounted(self._site)
         wrong = {
@@ -155,53 +157,6 @@ class Kills:
             return 1
         say(f"[green]exact[/]: {sum(expected.values()):,} units in {len(expected)} channels, none lost, none twice")
         return 0
-
-
-class Feed:
-    """A CSV that grows while it is replayed: three plain counters and one of 32 bits that rolls over."""
-
-    def __init__(self, path: Path, seed: int) -> None:
-        self.path = path
-        self._rng = random.Random(seed)
-        self._at = 1_790_000_000 // 300 * 300
-        self._displays = [self._rng.randrange(10**6) for _ in range(3)] + [WRAP - self._rng.randrange(20_000, 60_000)]
-        path.write_text("at,device,meter,value\n", encoding="ascii")
-
-    @property
-    def last_at(self) -> int:
-        """The time of the last reading, Unix seconds."""
-        return self._at - 60
-
-    def append(self, readings: int, *, idle: bool = False) -> None:
-        """Add that many minutes; idle, nothing is used in them."""
-        rows = []
-        for _ in range(readings):
-            at = datetime.fromtimestamp(self._at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-            rows += [f"{at},meter-{place},energy,{display % WRAP}\n" for place, display in enumerate(self._displays)]
-            if not idle:
-                self._displays = [display + self._rng.randrange(0, 40) for display in self._displays]
-            self._at += 60
-        with self.path.open("a", encoding="ascii") as file:
-            file.write("".join(rows))
-
-    def finish(self) -> None:
-        """Three windows in which nothing is used, so that the total is sealed for certain."""
-        self.append(1)
-        self.append(READINGS_A_LINE * 3, idle=True)
-
-
-def totals(path: Path) -> list[int]:
-    """What each meter counted between its first and its last reading, by this code alone."""
-    first: dict[str, int] = {}
-    last: dict[str, int] = {}
-    wraps: Counter[str] = Counter()
-    with path.open(encoding="ascii") as file:
-        for row in csv.DictReader(file):
-            value = int(row["value"])
-            first.setdefault(row["device"], value)
-            wraps[row["device"]] += value < last.get(row["device"], 0)
-            last[row["device"]] = value
-    return [last[name] - first[name] + wraps[name] * WRAP for name in sorted(first)]
 
 
 def wait_for_event(victim: Process, event: str, *, seconds: float) -> None:

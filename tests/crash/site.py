@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from tests.crash.feed import WRAPPING, Feed
 from tests.processes import Process, command, free_port, mosquitto, run, wait_for_port, wait_until
 
 Account = dict[tuple[str, str], int]
@@ -24,10 +25,13 @@ class Finished(Protocol):
 class CrashSite:
     """Keys, configurations and processes; every file lies in one folder."""
 
-    def __init__(self, folder: Path, gateways: Iterable[str], *, step: int, count: int) -> None:
+    def __init__(
+        self, folder: Path, gateways: Iterable[str], *, step: int, count: int, meters: int = 4, poll: float = 0.2
+    ) -> None:
         self.folder = folder
         self.port = free_port()
         self._gateways = list(gateways)
+        self._meters, self._poll = meters, poll
         (folder / "mosquitto").mkdir()
         self.broker = mosquitto(folder / "mosquitto", self.port)
         self.collector_config = folder / "collector.toml"
@@ -51,6 +55,10 @@ class CrashSite:
         """The CSV that a gateway replays."""
         return self.folder / gateway / "readings.csv"
 
+    def feed(self, gateway: str, seed: int) -> "Feed":
+        """What the gateway's meters will count."""
+        return Feed(self.readings(gateway), seed, self._meters)
+
     def start(self) -> None:
         """Start the broker, then the collector, then the agents."""
         self.broker.start()
@@ -58,6 +66,23 @@ class CrashSite:
         self.collector.start()
         for agent in self.agents.values():
             agent.start()
+
+    @property
+    def parties(self) -> tuple[str, ...]:
+        """Who can be killed."""
+        return ("agent", "collector", "broker")
+
+    def of(self, party: str) -> list[Process]:
+        """The processes of a party."""
+        return {"agent": list(self.agents.values()), "collector": [self.collector], "broker": [self.broker]}[party]
+
+    def before(self, moment: str) -> None:
+        """Whatever it takes for the moment to come."""
+
+    def finish(self, feeds: Mapping[str, Feed]) -> None:
+        """No meter counts any more."""
+        for feed in feeds.values():
+            feed.finish()
 
     def stop(self) -> None:
         """End what still runs, agents first."""
@@ -114,14 +139,14 @@ class CrashSite:
             run("cloud-collector", "--config", self.collector_config, "gateway", "add", name, "--key", public)
             channels = "".join(
                 f'[[sources.channels]]\ndevice = "meter-{at}"\nmeter = "energy"\nunit = "Wh"\nrate_max = 100\n'
-                + ("width_bits = 32\n" if at == 3 else "")
-                for at in range(4)
+                + ("width_bits = 32\n" if at == WRAPPING else "")
+                for at in range(self._meters)
             )
             (folder / "agent.toml").write_text(
                 f'gateway = "{name}"\nkey_file = "{folder / "gateway.key"}"\nreceipt_key_files = ["{receipt_public}"]\n'
                 f'spool_path = "{folder / "spool.db"}"\nstep_seconds = {step}\ninterval_count = {count}\n'
                 f"commit_seconds = 1\ndrain_delay_seconds = 1\nreconnect_seconds_max = 2\n{broker}"
-                f'[[sources]]\ntype = "replay"\nfollow = true\npoll_seconds = 0.2\n'
+                f'[[sources]]\ntype = "replay"\nfollow = true\npoll_seconds = {self._poll}\n'
                 f'path = "{self.readings(name)}"\n{channels}'
             )
 
