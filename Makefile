@@ -26,7 +26,7 @@ help:
 	@echo 'make simulate SEEDS=1000  that many seeds of the simulator; SEED=7 runs one and prints its last events'
 	@echo 'make sabotage             breaks one rule at a time and shows that the simulator notices'
 	@echo 'make power-cuts CUTS=9999 that many power cuts of the real spool code; SEED= changes the moments'
-	@echo 'make kills                real processes and a real broker, killed with SIGKILL, checked to the unit; SEED= changes the moments'
+	@echo 'make kills                real processes and a real broker, killed with SIGKILL, checked to the unit; SEED= changes the moments, MODBUS=1 reads meters over TLS and certificates'
 	@echo 'make bench                figures of this machine, each beside its floor'
 	@echo 'make evidence             the long versions of all of these, as they stand behind a release'
 	@echo 'make deb                  the agent as Debian packages in dist/; ARCHES="amd64 arm64 armhf" for others than this machine'"'"'s'
