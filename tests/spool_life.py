@@ -104,15 +104,10 @@ def held(spool: Spool) -> dict[Place, bytes]:
     return {Place(log, epoch, seq): bytes(raw) for log, epoch, seq, raw in rows}
 
 
-def reports_of(spool: Spool) -> list[Report]:
-    """What every line that the spool holds says."""
-    return [_report(raw) for raw in held(spool).values()]
-
-
 def check(spool: Spool, promised: Promised) -> None:
     """No committed line is lost or changed, no total wrong; raises AssertionError."""
     lines = held(spool)
-    reports = {place: _report(raw) for place, raw in lines.items()}
+    reports = {place: report_of(raw) for place, raw in lines.items()}
     covered = {
         Place(place.log, place.epoch, seq)
         for place, report in reports.items()
@@ -124,7 +119,7 @@ def check(spool: Spool, promised: Promised) -> None:
     for place, raw in promised.lines.items():
         assert lines.get(place, raw) == raw, f"the line at {place} is another one"
         if place not in lines and place not in covered:
-            confirmed = place in promised.confirmed or isinstance(_report(raw), Summary)
+            confirmed = place in promised.confirmed or isinstance(report_of(raw), Summary)
             assert confirmed, f"the line at {place} was promised and is gone"
     if promised.lines:
         assert spool.snapshot()["number"] in promised.snapshots
@@ -139,7 +134,7 @@ def _check_totals(reports: list[Report], promised: Promised, top: int) -> None:
         units_told = set(range(register, register + units))
         assert told.isdisjoint(units_told), "a unit is told twice"
         told |= units_told
-    gone = [_report(promised.lines[place]) for place in promised.confirmed if place in promised.lines]
+    gone = [report_of(promised.lines[place]) for place in promised.confirmed if place in promised.lines]
     safe = {unit for register, units in _moved(gone) for unit in range(register, register + units)}
     assert told | safe >= set(range(top * INTERVALS)), "a unit is told by nobody"
 
@@ -158,7 +153,8 @@ def _check_chain(spool: Spool, lines: dict[Place, bytes], reports: dict[Place, R
         assert place.seq <= chain.seq
 
 
-def _report(raw: bytes) -> Report:
+def report_of(raw: bytes) -> Report:
+    """What a line that the spool holds says."""
     line = parse(raw)
     report = line if isinstance(line, Refused) else read(line)
     assert not isinstance(report, Refused), "a line is damaged"
@@ -184,7 +180,7 @@ def cuts_of(seed: int, cuts: int = CUTS_A_MACHINE, *, synchronous: str = "full")
             built.power_on()
         begin(disk, promised, seed=seed)
         disk.release()
-        folded = sum(isinstance(_report(raw), Summary) for raw in promised.lines.values())
+        folded = sum(isinstance(report_of(raw), Summary) for raw in promised.lines.values())
         return built.cuts, folded
 
 
