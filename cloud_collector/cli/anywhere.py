@@ -5,6 +5,8 @@ from typing import Any, Final
 from typer.core import TyperGroup
 
 GLOBAL: Final = ("--config", "--set", "--log-level")
+TRIES: Final = "simulate-tariff"
+"""After this command `--set` is of the catalog that is tried out, not of the configuration."""
 TAKEN: Final = "Every command also takes --config FILE, --set KEY=VALUE and --log-level LEVEL."
 EXITS: Final = (
     "Exit codes: 0 ok, 1 failed, 2 usage or configuration, 3 not found, 4 refused, 5 partly done and resumable, "
@@ -30,7 +32,9 @@ def hoisted(words: list[str]) -> list[str]:
     rest: list[str] = []
     left = iter(words)
     for word in left:
-        if word == "--":
+        if rest[:1] == [TRIES] and word.partition("=")[0] == "--set":
+            rest.append(word)
+        elif word == "--":
             rest += [word, *left]
         elif word in GLOBAL:
             value = next(left, None)

@@ -100,7 +100,7 @@ def read_catalog(source: Path) -> Catalog:
     paths = sorted(source.glob("*.toml")) if source.is_dir() else [source]
     try:
         # Bytes, not text: line ends are kept as they are, so that the hash is the file's.
-        return load_catalog({str(path): path.read_bytes().decode("utf-8") for path in paths}, _beside)
+        return load_catalog({str(path): path.read_bytes().decode("utf-8") for path in paths}, beside)
     except OSError as error:
         say(f"{error.filename}: {error.strerror}")
     except UnicodeDecodeError:
@@ -119,7 +119,7 @@ def _refusing(act: Callable[[], _Made]) -> _Made:
         raise typer.Exit(2) from None
 
 
-def _beside(toml: str, name: str) -> str:
+def beside(toml: str, name: str) -> str:
     """The text of a file that stands beside a TOML file, or where its name leads from there."""
     return (Path(toml).parent / name).read_bytes().decode("utf-8")
 

@@ -25,6 +25,7 @@ from cloud_collector.cli import (
 from cloud_collector.cli.anywhere import EXITS, Anywhere
 from cloud_collector.cli.opened import use_config
 from cloud_collector.cli.run import run
+from cloud_collector.cli.simulate_tariff import simulate_tariff
 from shared.effects.log import log_to_stderr
 
 LEVELS: Final = ("debug", "info", "warning", "error")
@@ -64,6 +65,7 @@ app.command("run")(run)
 app.command("rebuild")(operate.rebuild)
 app.command("audit")(operate.audit)
 app.command("quote")(quote.quote)
+app.command("simulate-tariff")(simulate_tariff)
 app.add_typer(config.app, name="config")
 invoice.app.command("send")(sending.send)
 gateway.app.command("command")(command.command)

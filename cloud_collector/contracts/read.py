@@ -4,13 +4,14 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
 
 from cloud_collector.contracts.agreed import DataTerms
 from cloud_collector.contracts.catalog import Account, Aggregate, Catalog, Contract, Meter, Operator
+from cloud_collector.contracts.change import Change, change_all
 from cloud_collector.contracts.duration import Duration, DurationUnit
 from cloud_collector.contracts.joint import pooled_with
 from cloud_collector.contracts.node import (
@@ -47,16 +48,22 @@ _PRINTABLE: Final = re.compile(r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*")
 _TOML_LINE: Final = re.compile(r"\(at line ([0-9]+)")
 
 
-def load_catalog(files: Mapping[str, str] | str, attached: Callable[[str, str], str] | None = None) -> Catalog:
+def load_catalog(
+    files: Mapping[str, str] | str,
+    attached: Callable[[str, str], str] | None = None,
+    changes: Sequence[Change] = (),
+) -> Catalog:
     """The catalog that these texts, by file name, say together; raises CatalogError with file and line.
 
     One text alone is called `catalog.toml`. Reading files is the caller's part: `attached` gives the text of a
     file that `devices_from` names, by the name of the TOML file that names it; the section `files` holds such
-    texts already, so that an applied revision is whole by itself.
+    texts already, so that an applied revision is whole by itself. With `changes` it is what these texts would say
+    if they stood there; its text and hash are those without them.
     """
     if isinstance(files, str):
         files = {"catalog.toml": files}
     roots = {name: _parsed(name, files[name]) for name in sorted(files)}
+    change_all([root.value for root in roots.values()], changes)
     sections = _sections(roots)
     if "operator" not in sections:
         raise CatalogError(f'{next(iter(roots), "catalog.toml")}:1: the catalog lacks "operator"')

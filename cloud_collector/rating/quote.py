@@ -4,13 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cloud_collector.activity.activation import StateChange
-from cloud_collector.activity.first_use import first_activity
 from cloud_collector.contracts.named_period import find_period, named_days
-from cloud_collector.contracts.period import local_date, periods
+from cloud_collector.contracts.period import periods
 from cloud_collector.contracts.terms import Terms
 from cloud_collector.rating.booking import Booking
 from cloud_collector.rating.draft import Draft
-from cloud_collector.rating.rate import draft
+from cloud_collector.rating.known import Known
 from cloud_collector.usage.ledger import Ledger
 from cloud_collector.usage.span import Span
 from shared.errors import MetersealError
@@ -39,28 +38,14 @@ def quote(terms: Terms, question: Question) -> Draft:
     first, last = named_days(question.period)
     spans = [span for span in question.spans if question.as_of is None or span.received_at <= question.as_of]
     states = [change for change in question.states if question.as_of is None or change.at * 1_000 <= question.as_of]
-    usage = Ledger(spans)
-    until = _until(spans)
-    starts = first_activity(terms, usage, states, until=until, foresee=True)
-    others = {other.contract: first_activity(other, usage, states, until=until, foresee=True) for other in terms.pooled}
-    activated = min((start.at for start in starts.values()), default=None)
-    period = find_period(
-        periods(terms, until=last, activated=None if activated is None else local_date(terms.timezone, activated)),
-        first,
-        last,
-    )
+    known = Known.of(terms, Ledger(spans), states, until=_until(spans))
+    period = find_period(periods(terms, until=last, activated=known.activated), first, last)
     if period is None:
         raise NoPeriod(f"{terms.contract} has no billing period in {question.period}: it starts on {terms.start}")
-    closed = question.as_of is None or question.as_of >= period.end * 1_000
-    return draft(
-        terms,
+    return known.draft(
         period,
-        usage,
-        starts=starts,
-        states=states,
         booked=question.booked,
-        closed=closed,
-        others=others,
+        closed=question.as_of is None or question.as_of >= period.end * 1_000,
         own_advance=question.booked_from is not None and question.booked_from < period.start,
         billed_at=None if question.as_of is None else question.as_of // 1_000,
     )
