@@ -132,7 +132,9 @@ def test_history_keeps_the_prices_that_it_had_on_the_agreed_side() -> None:
     known = revisions(store)
     agreement = Agreement.of(store, known, "acme-chargers", NOVEMBER + 3 * 86_400)
     found = difference(agreement, dearer, StoreView(store), Span())
-    assert {row[0]: row[1] for row in found.charges}["Connection"] == Decimal("55.65"), "15.65 in October, 40.00 in November"
+    assert {row[0]: row[1] for row in found.charges}["Connection"] == Decimal("55.65"), (
+        "15.65 in October, 40.00 in November"
+    )
 
 
 def test_a_value_is_read_as_toml_and_else_as_text() -> None:
