@@ -6,6 +6,7 @@ import io
 import json
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -138,7 +139,7 @@ def test_history_keeps_the_prices_that_it_had_on_the_agreed_side() -> None:
 
 
 def test_a_value_is_read_as_toml_and_else_as_text() -> None:
-    root = {"plans": {"p": {"charges": [{"name": "By time", "price": 1}]}}}
+    root: dict[str, Any] = {"plans": {"p": {"charges": [{"name": "By time", "price": 1}]}}}
     changes = ('plans.p.charges."By time".price=0.30', "plans.p.settle=48h", "plans.p.activation.date=2026-03-01")
     change_all([root], [read_change(text) for text in changes])
     assert str(root["plans"]["p"]["charges"][0]["price"]) == "0.30"
