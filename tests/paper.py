@@ -6,6 +6,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
+from cloud_collector.invoice.void import Void, void_body
+
 Body = dict[str, Any]
 GOLDEN: Final = Path(__file__).parent / "golden" / "invoice"
 WORDS: Final = "compass-brick-falcon-olive-tiger-birch-oyster-cabin"
@@ -130,6 +132,21 @@ def long(lines: int = 300) -> Body:
     return summed(body, {"percent": "25.5", "category": "S", "lines": list(range(1, lines + 1))})
 
 
+def taken_back() -> Body:
+    """A credit note that takes an invoice with two rates and a levy back in full."""
+    void = Void(
+        key="0123456789abcdef",
+        number="INV-CN-2",
+        revision=1,
+        issued_at=1_793_800_000,
+        reason="The tariff was wrong | Åke",
+        hash="x" * 43,
+        engine="0.1.0",
+        tzdata="2026a",
+    )
+    return void_body(several_rates(), void)
+
+
 CASES: Final = {
     "regular": regular,
     "credit_note": credit_note,
@@ -143,4 +160,5 @@ CASES: Final = {
     "zero": zero,
     "yen": yen,
     "long": long,
+    "taken_back": taken_back,
 }

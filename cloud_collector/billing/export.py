@@ -1,6 +1,6 @@
 """Handing out an issued invoice: its line, its page, its evidence bundle, all from facts (P12, P20)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from cloud_collector.billing.archive import Archive
@@ -67,6 +67,8 @@ def as_bundle(store: Store, found: Invoice, operator: PublicKey, *, paper: bytes
     body, known = found.body, revisions(store)
     if body["key"] != operator.id:
         raise NotHandedOut(f"{found.number} was sealed with the key {body['key']}, and this is {operator.id}")
+    if "voids" in body:
+        return _verified(found, operator, _void_bundle(store, found, operator, paper))
     wanted = needed(body)
     _refuse_others(body, known[-1].catalog, store, wanted)
     lines = {name: tuple(_lines(store, name, wanted)) for name in wanted.logs()}
@@ -74,17 +76,32 @@ def as_bundle(store: Store, found: Invoice, operator: PublicKey, *, paper: bytes
     keys = _keys(store, headers)
     contents = {revision.number: revision.catalog.text.encode() for revision in known}
     newest, *older = (row["revision"] for row in body["catalog"])
-    made = to_zip(
-        Bundle(
-            invoice=found.line,
-            catalog=contents[newest],
-            older={number: contents[number] for number in older},
-            lines=lines,
-            keys=write_keys(operator, keys, headers),
-            readme=write_readme(body, paper=paper is not None),
-            paper=paper,
-        )
+    bundle = Bundle(
+        invoice=found.line,
+        catalog=contents[newest],
+        older={number: contents[number] for number in older},
+        lines=lines,
+        keys=write_keys(operator, keys, headers),
+        readme=write_readme(body, paper=paper is not None),
+        paper=paper,
     )
+    return _verified(found, operator, bundle, keys)
+
+
+def _void_bundle(store: Store, found: Invoice, operator: PublicKey, paper: bytes | None) -> Bundle:
+    """Of a credit note that takes an invoice back: with that invoice, and nothing that it rests on in turn."""
+    taken = store.rows("invoice_line", found.body["voids"]["number"])[0]
+    return Bundle(
+        invoice=found.line,
+        voided=bytes(taken[1]),
+        keys=write_keys(operator, (), ()),
+        readme=write_readme(found.body, paper=paper is not None),
+        paper=paper,
+    )
+
+
+def _verified(found: Invoice, operator: PublicKey, bundle: Bundle, keys: Sequence[GatewayKey] = ()) -> bytes:
+    made = to_zip(bundle)
     trusted = frozenset({operator.sha256, *(row.key.sha256 for row in keys)})
     outcome = verify(made, Trust(fingerprints=trusted, words=frozenset()))
     if not outcome.ok:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from importlib import metadata
+from typing import NamedTuple
 
 from cloud_collector.billing.archive import Archive
 from cloud_collector.contracts.catalog import Account, Operator
@@ -56,20 +57,12 @@ def issue(
     kind = InvoiceKind.ADJUSTMENT if adjusts else InvoiceKind.REGULAR
     if draft.total < Decimal(0):
         kind = InvoiceKind.CREDIT_NOTE
-    series = f"{operator.invoice_prefix}CN-" if kind is InvoiceKind.CREDIT_NOTE else operator.invoice_prefix
-    store.run("series_open", series)
-    ordinal = store.rows("series_next", series)[0][0]
-    if archive.get(f"{series}{ordinal}") is not None:
-        # P22: the store is older than the folder; no number is used twice.
-        raise BillingRefused(
-            f"the folder of issued invoices holds {series}{ordinal} already, and the store does not know it: "
-            "it was restored from an older backup. Nothing is billed until the missing invoices are back in it"
-        )
+    number = take_number(store, operator, kind, archive)
     start = draft.period.start
     revision = 1 + store.rows("invoice_revisions", draft.contract, start, kind.value)[0][0]
     facts = Issue(
         key=key.public.id,
-        number=f"{series}{ordinal}",
+        number=number.text,
         kind=kind,
         revision=revision,
         issued_at=now_ms // 1000,
@@ -82,9 +75,7 @@ def issue(
     line = seal("MI1", body_of(composition, facts), key)
     found = store.rows(
         "invoice_add",
-        facts.number,
-        series,
-        ordinal,
+        *number,
         draft.contract,
         account.key,
         start,
@@ -100,6 +91,31 @@ def issue(
     )
     _book(store, found[0][0], composition)
     return Issued(id=found[0][0], number=facts.number, kind=kind, line=line)
+
+
+class Number(NamedTuple):
+    """A number of a document, and its place in its series."""
+
+    text: str
+    series: str
+    ordinal: int
+
+
+def take_number(store: Store, operator: Operator, kind: InvoiceKind, archive: Archive) -> Number:
+    """The series' next number; its row is held until the transaction ends, so numbers have no gaps (P14).
+
+    Raises BillingRefused where the folder knows the number already.
+    """
+    series = f"{operator.invoice_prefix}CN-" if kind is InvoiceKind.CREDIT_NOTE else operator.invoice_prefix
+    store.run("series_open", series)
+    ordinal = store.rows("series_next", series)[0][0]
+    if archive.get(f"{series}{ordinal}") is not None:
+        # P22: the store is older than the folder; no number is used twice.
+        raise BillingRefused(
+            f"the folder of issued invoices holds {series}{ordinal} already, and the store does not know it: "
+            "it was restored from an older backup. Nothing is billed until the missing invoices are back in it"
+        )
+    return Number(f"{series}{ordinal}", series, ordinal)
 
 
 def require_issuable(composition: Composition, operator: Operator, account: Account) -> None:

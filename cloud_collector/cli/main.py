@@ -10,6 +10,7 @@ from cloud_collector.cli import (
     catalog,
     command,
     config,
+    correct,
     enrolment,
     gateway,
     invoice,
@@ -68,6 +69,9 @@ app.command("quote")(quote.quote)
 app.command("simulate-tariff")(simulate_tariff)
 app.add_typer(config.app, name="config")
 invoice.app.command("send")(sending.send)
+invoice.app.command("void")(correct.void)
+invoice.app.command("paid")(correct.paid)
+app.add_typer(correct.credit, name="credit")
 gateway.app.command("command")(command.command)
 gateway.app.command("adopt")(command.adopt)
 gateway.app.command("invite")(enrolment.invite)

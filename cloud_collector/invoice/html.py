@@ -245,6 +245,12 @@ def _totals(paper: _Paper) -> str:
 def _payment(paper: _Paper) -> str:
     body = paper.body
     iban = body["operator"].get("iban")
+    if "voids" in body:
+        told = escape(f"It takes back {body['voids']['number']} in full: {body['voids']['reason']}")
+        return (
+            f'<p class="payment">{told}. What you have not paid of it is no longer due; what you have paid is set off '
+            "against your next invoices.</p>\n"
+        )
     if body["kind"] == "credit_note" or Decimal(body["total"]) < 0:
         return '<p class="payment">This amount is in your favour: it is set off against your next invoices.</p>\n'
     if not iban or Decimal(body["total"]) == 0:
@@ -303,12 +309,15 @@ def _gaps(paper: _Paper) -> str:
 def _proof(paper: _Paper, key_words: str) -> str:
     body = paper.body
     reads = sum(len(line.get("reads", [])) for line in body["lines"])
+    basis, trust = f"Every line opens down to signed meter reports ({reads} pairs of counters).", True
+    if "voids" in body:
+        basis, trust = f"Every line takes back one of {body['voids']['number']}, which is sealed too.", False
     revisions = ", ".join(f"{row['revision']} ({escape(row['sha256'][:12])}…)" for row in body["catalog"])
     command = f"verify-invoice {escape(body['number'])}.zip --trust {escape(key_words)}"
     return (
-        '<footer><p class="seal"><b>Sealed.</b> Every line opens down to signed meter reports '
-        f"({reads} pairs of counters). Ask for the evidence bundle and check it yourself, offline:</p>\n"
-        f"<p><code>{command} --trust <i>words on your gateway</i></code></p>\n"
+        f'<footer><p class="seal"><b>Sealed.</b> {escape(basis)} '
+        "Ask for the evidence bundle and check it yourself, offline:</p>\n"
+        f"<p><code>{command}{' --trust <i>words on your gateway</i>' if trust else ''}</code></p>\n"
         f"<p>Rounding: once per line, to the currency's smallest unit. Catalog revision {revisions}, engine "
         f"{escape(body['engine'])}, time zones {escape(body['tzdata'])}, key {escape(body['key'])}.</p></footer>\n"
     )

@@ -52,7 +52,7 @@ def semantic(body: Body) -> dict[str, Any]:
         "BT-73": _day(body["period"]["start"], zone),
         "BT-74": last,
         "BG-1": [{"BT-22": note} for note in notes(body)],
-        "BG-3": [{"BT-25": number} for number in corrected(body)],
+        "BG-3": _preceding(body, zone),
         "BG-4": _party(body["operator"], vat=not taxes.outside),
         "BG-7": _party(body["account"], vat=not taxes.outside),
         "BG-21": [_charge(levy, body) for levy in taxes.levies],
@@ -76,8 +76,16 @@ def semantic(body: Body) -> dict[str, Any]:
 
 
 def corrected(body: Body) -> list[str]:
-    """Earlier invoices, of which this one changes or completes something (BG-3)."""
+    """Earlier invoices, of which this one changes or completes something, or which it takes back (BG-3)."""
+    if "voids" in body:
+        return [body["voids"]["number"]]
     return sorted({row["number"] for rated in body["rated"] for row in rated["booked"]})
+
+
+def _preceding(body: Body, zone: ZoneInfo) -> list[dict[str, Any]]:
+    if "voids" in body:
+        return [{"BT-25": body["voids"]["number"], "BT-26": _day(body["voids"]["issued_at"], zone)}]
+    return [{"BT-25": number} for number in corrected(body)]
 
 
 def notes(body: Body) -> list[str]:
@@ -88,7 +96,9 @@ def notes(body: Body) -> list[str]:
     if estimated:
         found.append(f"Partly estimated: line{'s' * (len(estimated) > 1)} {', '.join(estimated)}.")
     earlier = corrected(body)
-    if earlier:
+    if "voids" in body:
+        found = [f"Takes back {earlier[0]} in full: {body['voids']['reason']}"]
+    elif earlier:
         found.append(f"Differences to what was billed with {', '.join(earlier)}, by the period in which it was used.")
     found += [
         f"Not measured and not billed: {gateway}/{device} {meter}, {_moment(start, zone)} to {_moment(end, zone)} "

@@ -64,7 +64,7 @@ def _ask(body: Body, said: Said, words: Mapping[str, str]) -> dict[str, Any]:
             "label": words["credit"],
             "amount": said.money(body["total"].removeprefix("-")),
             "rows": [],
-            "how": words["credit_how"],
+            "how": words["credit_voids"] if "voids" in body else words["credit_how"],
         }
     if total == 0:
         return {"label": words["nothing"], "amount": said.money(body["total"]), "rows": [], "how": words["nothing_how"]}
@@ -149,7 +149,9 @@ def _notes(body: Body, words: Mapping[str, str]) -> list[str]:
         found.append(words["note_estimated_many"].format(count=len(estimated)))
     elif estimated:
         found.append(words["note_estimated"].format(lines=", ".join(estimated)))
-    if corrected(body):
+    if "voids" in body:
+        found.append(words["note_voids"].format(number=body["voids"]["number"], reason=body["voids"]["reason"]))
+    elif corrected(body):
         found.append(words["note_corrected"].format(numbers=", ".join(corrected(body))))
     if body["gaps"]:
         found.append(
@@ -199,10 +201,14 @@ def _check(body: Body, words: Mapping[str, str], key_words: str, *, attached: bo
         tzdata=body["tzdata"],
         key=body["key"],
     )
+    how = words["check_how"].format(reads=sum(len(line["reads"]) for line in body["lines"]))
+    if "voids" in body:
+        how = words["check_how_void"].format(number=body["voids"]["number"])
+    command = f"verify-invoice {body['number']}.zip --trust {key_words}"
     return {
         "title": words["check"],
-        "how": words["check_how"].format(reads=sum(len(line["reads"]) for line in body["lines"])),
-        "command": f"verify-invoice {body['number']}.zip --trust {key_words} --trust {words['trust']}",
-        "words": words["check_words"],
+        "how": how,
+        "command": command if "voids" in body else f"{command} --trust {words['trust']}",
+        "words": words["check_words_void" if "voids" in body else "check_words"],
         "made": made,
     }

@@ -48,7 +48,9 @@ def addressed(text: str) -> str:
 def _text(body: Body, words: Mapping[str, str]) -> str:
     said, total = Said.of(body), Decimal(body["total"])
     told = {"title": words[body["kind"]], "number": body["number"], "operator": body["operator"]["name"]}
-    if total < 0 or body["kind"] == "credit_note":
+    if "voids" in body:
+        first = words["mail_voids"].format(**told, voided=body["voids"]["number"], reason=body["voids"]["reason"])
+    elif total < 0 or body["kind"] == "credit_note":
         first = words["mail_credit"].format(**told, total=said.money(body["total"].removeprefix("-")))
     elif total == 0 or not body["due"]:
         first = words["mail_nothing"].format(**told, total=said.money(body["total"]))

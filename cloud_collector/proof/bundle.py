@@ -8,7 +8,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from cloud_collector.proof.container import pack, unpack
@@ -25,6 +25,7 @@ CATALOG_FILE: Final = "catalog.toml"
 KEYS_FILE: Final = "keys.json"
 README_FILE: Final = "README.txt"
 PAPER_FILE: Final = "invoice.pdf"
+VOIDED_FILE: Final = "voided.ms"
 _OLDER_CATALOG: Final = re.compile(r"catalog\.([1-9][0-9]{0,8})\.toml", re.ASCII)
 _LINES: Final = re.compile(r"lines/([a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?)\.([a-z0-9_.-]{1,32})\.ms", re.ASCII)
 
@@ -42,21 +43,25 @@ class Bundle:
     """An invoice and what it rests on, as bytes; nothing in it is trusted yet."""
 
     invoice: bytes
-    catalog: bytes
+    catalog: bytes = b""
     """The newest revision that it was rated with."""
-    older: Mapping[int, bytes]
+    older: Mapping[int, bytes] = field(default_factory=dict)
     """Further revisions by number."""
-    lines: Mapping[LogName, tuple[bytes, ...]]
+    lines: Mapping[LogName, tuple[bytes, ...]] = field(default_factory=dict)
     keys: bytes
     readme: bytes
     paper: bytes | None = None
     """The printed invoice. It is not sealed: it follows from the invoice, or it does not."""
+    voided: bytes | None = None
+    """Of a credit note that takes an invoice back: that invoice, on which alone it rests."""
 
 
 def to_zip(bundle: Bundle) -> bytes:
     """The bundle's file; the same bundle makes the same bytes (P15)."""
     files = {README_FILE: bundle.readme, INVOICE_FILE: bundle.invoice}
     files |= {} if bundle.paper is None else {PAPER_FILE: bundle.paper}
+    if bundle.voided is not None:
+        return pack(files | {VOIDED_FILE: bundle.voided, KEYS_FILE: bundle.keys})
     files[CATALOG_FILE] = bundle.catalog
     files |= {f"catalog.{number}.toml": content for number, content in sorted(bundle.older.items())}
     files[KEYS_FILE] = bundle.keys
@@ -70,7 +75,8 @@ def from_zip(raw: bytes) -> Bundle | Refused:
     files = unpack(raw)
     if isinstance(files, Refused):
         return files
-    for name in (README_FILE, INVOICE_FILE, CATALOG_FILE, KEYS_FILE):
+    basis = VOIDED_FILE if VOIDED_FILE in files else CATALOG_FILE
+    for name in (README_FILE, INVOICE_FILE, basis, KEYS_FILE):
         if name not in files:
             return Refused(f"the bundle lacks {name}")
     older: dict[int, bytes] = {}
@@ -82,16 +88,17 @@ def from_zip(raw: bytes) -> Bundle | Refused:
             if not content.endswith(b"\n"):
                 return Refused(f"{name} does not end with a line break")
             lines[match[1], match[2]] = tuple(content[:-1].split(b"\n"))
-        elif name not in (README_FILE, INVOICE_FILE, PAPER_FILE, CATALOG_FILE, KEYS_FILE):
+        elif name not in (README_FILE, INVOICE_FILE, PAPER_FILE, basis, KEYS_FILE):
             return Refused(f"the bundle holds {name}, which belongs to no bundle")
     bundle = Bundle(
         invoice=files[INVOICE_FILE],
-        catalog=files[CATALOG_FILE],
+        catalog=files.get(CATALOG_FILE, b""),
         older=older,
         lines=lines,
         keys=files[KEYS_FILE],
         readme=files[README_FILE],
         paper=files.get(PAPER_FILE),
+        voided=files.get(VOIDED_FILE),
     )
     return bundle if to_zip(bundle) == raw else Refused("the files of the bundle are not in their order")
 
@@ -137,6 +144,17 @@ def read_keys(raw: bytes) -> tuple[PublicKey, tuple[GatewayKey, ...]] | Refused:
 
 def write_readme(body: Body, *, paper: bool = False) -> bytes:
     """README.txt: for whoever opens the zip and has never heard of it."""
+    if "voids" in body:
+        return _README_OF_A_VOID.format(
+            number=body["number"],
+            operator=body["operator"]["name"],
+            account=body["account"]["name"],
+            voided=body["voids"]["number"],
+            reason=body["voids"]["reason"],
+            total=body["total"],
+            currency=body["currency"],
+            paper=_PAPER if paper else "",
+        ).encode()
     older = [row["revision"] for row in body["catalog"][1:]]
     return _README.format(
         number=body["number"],
@@ -179,6 +197,26 @@ What is in here:
   lines/              the meter reports that the invoice rests on, each signed by its gateway
 
 Not in this version: checkpoints.ms, proofs.json, verify.html.
+
+Every byte of this zip is checked. Packing it anew changes its structure, and that is found too.
+"""
+_README_OF_A_VOID: Final = """\
+Evidence for credit note {number}
+{operator} to {account}
+takes back invoice {voided} in full, total {total} {currency}: {reason}
+
+Check it yourself, without network and without trusting anyone's word:
+
+  pip install meterseal
+  verify-invoice THIS.zip --trust OPERATOR
+
+OPERATOR is a fingerprint, or its words, that you have from somewhere else than this file: from your contract.
+
+What is in here:
+
+  invoice.ms          the credit note, sealed with the operator's key
+{paper}  voided.ms           the invoice that it takes back, sealed; what that one rests on is in its own bundle
+  keys.json           the operator's public key
 
 Every byte of this zip is checked. Packing it anew changes its structure, and that is found too.
 """

@@ -20,6 +20,8 @@ OK: Final = 0
 USAGE: Final = 2
 NOT_FOUND: Final = 3
 NOT_VERIFIED: Final = 6
+_OF_READINGS: Final = frozenset({Stage.CATALOG, Stage.LINES, Stage.QUANTITIES, Stage.STARTS})
+"""What a credit note that takes an invoice back does not rest on."""
 _EXAMPLES: Final = """\
 examples:
   verify-invoice INV-7.zip --trust compass-brick-falcon-olive-tiger-birch-oyster-cabin --trust 56475aa7…(64 digits)
@@ -85,10 +87,11 @@ def told(outcome: Verification) -> str:
         rows.append(f"{'VERIFIED' if outcome.ok else 'NOT VERIFIED'}  {name}")
     else:
         rows.append("NOT VERIFIED  the invoice could not be read")
+    void = body is not None and "voids" in body
     first = min((finding.stage for finding in outcome.findings), default=None)
     for stage in Stage:
         found = [finding for finding in outcome.findings if finding.stage is stage]
-        reached = body is not None or first is None or stage <= first
+        reached = (body is not None or first is None or stage <= first) and not (void and stage in _OF_READINGS)
         mark = "FAIL" if found else "ok" if reached else "--"
         rows.append(f"  {mark:<4}  {STAGES[stage]}{_detail(outcome, stage) if not found and reached else ''}")
         rows += [f"        {finding.place}: {finding.sentence}" for finding in found]

@@ -22,8 +22,10 @@ from cloud_collector.proof.reports import Checked, check_reports
 from cloud_collector.proof.stated import cutoff_of, issue_of, order_of
 from cloud_collector.proof.trust import Trust
 from cloud_collector.proof.usage import ledger_of
+from cloud_collector.proof.void import void_findings
 from shared.errors import MetersealError, Refused
 from shared.key import PublicKey
+from shared.kinds import Header
 from shared.line import Body, parse, read_body
 
 _MADE_WITH: Final = re.compile(rb"/Keywords\((meterseal [0-9a-z., -]{1,120})\)")
@@ -76,6 +78,8 @@ def _verify(raw: bytes, trust: Trust, printer: Printer | None) -> Verification:
     if isinstance(body, Refused):
         return _failed(Stage.INVOICE, "invoice.ms", body.reason)
     findings = [*_operator_findings(operator, gateways, trust)]
+    if "voids" in body or bundle.voided is not None:
+        return _verify_void(bundle, body, operator, gateways, findings, printer)
     catalogs = _read_catalogs(bundle, body)
     if isinstance(catalogs, Refused):
         findings.append(Finding(stage=Stage.CATALOG, place="catalog.toml", sentence=catalogs.reason))
@@ -86,7 +90,7 @@ def _verify(raw: bytes, trust: Trust, printer: Printer | None) -> Verification:
         return Verification(findings=tuple(findings), body=body, operator=operator, keys=gateways)
     checked = check_reports(bundle.lines, gateways, trust, facts.needed)
     findings += checked.findings
-    findings += _written_again(bundle, body, operator, gateways, checked)
+    findings += _written_again(bundle, body, operator, gateways, [held.report.header for held in checked.held])
     findings += _composed_again(body, facts, checked)
     paper = _paper(bundle, body, operator, printer)
     findings += [paper] if isinstance(paper, Finding) else []
@@ -97,6 +101,31 @@ def _verify(raw: bytes, trust: Trust, printer: Printer | None) -> Verification:
         operator=operator,
         keys=gateways,
         notes=(*_notes(body), *([paper] if isinstance(paper, str) else [])),
+    )
+
+
+def _verify_void(
+    bundle: Bundle,
+    body: Body,
+    operator: PublicKey,
+    gateways: Sequence[GatewayKey],
+    findings: Sequence[Finding],
+    printer: Printer | None,
+) -> Verification:
+    """A credit note that takes an invoice back rests on that invoice alone."""
+    paper = _paper(bundle, body, operator, printer)
+    found = [*findings, *void_findings(bundle, body, operator), *_written_again(bundle, body, operator, gateways, ())]
+    found += [paper] if isinstance(paper, Finding) else []
+    number = body["voids"]["number"] if "voids" in body else "the invoice"
+    return Verification(
+        findings=tuple(sorted(found, key=lambda finding: finding.stage)),
+        body=body,
+        operator=operator,
+        keys=tuple(gateways),
+        notes=(
+            f"it takes back {number} line by line: what that one rests on is in its own bundle",
+            *([paper] if isinstance(paper, str) else []),
+        ),
     )
 
 
@@ -178,11 +207,11 @@ def _operator_findings(operator: PublicKey, gateways: Sequence[GatewayKey], trus
 
 
 def _written_again(
-    bundle: Bundle, body: Body, operator: PublicKey, gateways: Sequence[GatewayKey], checked: Checked
+    bundle: Bundle, body: Body, operator: PublicKey, gateways: Sequence[GatewayKey], headers: Sequence[Header]
 ) -> list[Finding]:
     """The files that say nothing of their own: written again from the others, they must be the same."""
     found = []
-    if bundle.keys != write_keys(operator, gateways, [held.report.header for held in checked.held]):
+    if bundle.keys != write_keys(operator, gateways, headers):
         sentence = "it does not say of each key whose it is and which reports here it signs, or it was changed"
         found.append(Finding(stage=Stage.KEYS, place="keys.json", sentence=sentence))
     if bundle.readme != write_readme(body, paper=bundle.paper is not None):
