@@ -200,10 +200,10 @@ def test_an_invoice_and_its_credit_note_sum_to_zero_in_every_export(name: str) -
     assert {account: both[0][account] + both[1][account] for account in both[0]} == dict.fromkeys(both[0], Decimal(0))
     books = replace(BOOKS, revenue={**BOOKS.revenue, "AE0": "8337", "E0": "8100", "O0": "8200"})
     if first["currency"] == "EUR":
-        rows = as_datev([first, note], books, FIRST, LAST).decode("cp1252").splitlines()[2:]
+        postings = as_datev([first, note], books, FIRST, LAST).decode("cp1252").splitlines()[2:]
         sums: dict[str, Decimal] = {}
-        for row in rows:
-            cells = row.split(";")
+        for posting in postings:
+            cells = posting.split(";")
             amount = Decimal(cells[0].replace(",", ".")) * (1 if cells[1] == '"S"' else -1)
             sums[cells[7]] = sums.get(cells[7], Decimal(0)) + amount
         assert set(sums.values()) <= {Decimal(0)}
