@@ -24,6 +24,7 @@ from cloud_collector.cli import (
     usage,
 )
 from cloud_collector.cli.anywhere import EXITS, Anywhere
+from cloud_collector.cli.audit import audit
 from cloud_collector.cli.opened import use_config
 from cloud_collector.cli.run import run
 from cloud_collector.cli.simulate_tariff import simulate_tariff
@@ -64,7 +65,7 @@ def configure(
 
 app.command("run")(run)
 app.command("rebuild")(operate.rebuild)
-app.command("audit")(operate.audit)
+app.command("audit")(audit)
 app.command("quote")(quote.quote)
 app.command("simulate-tariff")(simulate_tariff)
 app.add_typer(config.app, name="config")

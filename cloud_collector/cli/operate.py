@@ -1,10 +1,7 @@
-"""`cloud-collector unmatched`, `rebuild` and `audit`."""
+"""`cloud-collector unmatched` and `rebuild`."""
 
-import json
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import typer
 from rich.console import Console
@@ -13,10 +10,8 @@ from rich.progress import Progress
 from cloud_collector.cli.gateway import iso, show_rows
 from cloud_collector.cli.opened import Json, ending, opened, say, settings
 from cloud_collector.fleet.invitations import pending
-from cloud_collector.intake.replay import audit as audit_store
 from cloud_collector.intake.replay import rebuild as rebuild_store
 from cloud_collector.store.store import Store
-from shared.effects.sqlite import SqliteDatabase
 
 unmatched = typer.Typer(no_args_is_help=True, help="What arrived and belongs to nobody that is known.")
 
@@ -55,33 +50,6 @@ def rebuild() -> None:
         rebuild_store(store, known, advance)
         count = store.rows("facts_count")[0][0]
     say(f"rebuilt from {count} lines")
-
-
-@ending
-def audit(json_: Json = False) -> None:
-    """Example: `cloud-collector audit`.
-
-    Compute everything again beside the store and name the first difference (exit 1); nothing is changed.
-    """
-    known = settings()
-    with opened(known) as store, tempfile.TemporaryDirectory() as folder, _progress(store, "auditing") as advance:
-        scratch = Store(SqliteDatabase(Path(folder) / "audit.db"))
-        difference = audit_store(store, scratch, known, advance)
-        scratch.close()
-        count = store.rows("facts_count")[0][0]
-    if json_:
-        shown = (
-            None
-            if difference is None
-            else {"table": difference.table, "held": difference.held, "computed": difference.computed}
-        )
-        print(json.dumps({"lines": count, "difference": shown}, default=str))
-    elif difference is None:
-        print(f"{count} lines: everything in the store follows from them")
-    else:
-        print(f"{difference.table}: the store has {difference.held}, its lines say {difference.computed}")
-    if difference is not None:
-        raise typer.Exit(1)
 
 
 @contextmanager

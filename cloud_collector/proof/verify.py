@@ -5,13 +5,13 @@ catalog by the very code that issued it, and compared to the letter; only what `
 """
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from cloud_collector.contracts.catalog import Catalog
 from cloud_collector.contracts.read import load_catalog
-from cloud_collector.invoice.basis import Cutoff
+from cloud_collector.invoice.basis import Booked, Cutoff
 from cloud_collector.invoice.compose import Order, compose
 from cloud_collector.invoice.document import ENGINE, Issue, body_of
 from cloud_collector.proof.bundle import Bundle, GatewayKey, from_zip, read_keys, write_keys, write_readme
@@ -27,6 +27,7 @@ from shared.errors import MetersealError, Refused
 from shared.key import PublicKey
 from shared.kinds import Header
 from shared.line import Body, parse, read_body
+from shared.report import Report
 
 _MADE_WITH: Final = re.compile(rb"/Keywords\((meterseal [0-9a-z., -]{1,120})\)")
 """Which versions a PDF says have made it."""
@@ -222,12 +223,31 @@ def _written_again(
 
 
 def _composed_again(body: Body, facts: _Facts, checked: Checked) -> list[Finding]:
-    usage = ledger_of((held.report for held in checked.held), facts.needed, facts.cutoff)
-    try:
-        fresh = body_of(compose(facts.order, usage), facts.issue)
-    except MetersealError as error:
-        return [Finding(stage=Stage.QUANTITIES, place="invoice.ms", sentence=f"it cannot be rated again: {error}")]
+    fresh = _fresh(facts, (held.report for held in checked.held))
+    if isinstance(fresh, Refused):
+        return [Finding(stage=Stage.QUANTITIES, place="invoice.ms", sentence=fresh.reason)]
     return compare(body, fresh)
+
+
+def _fresh(facts: _Facts, reports: Iterable[Report]) -> Body | Refused:
+    usage = ledger_of(reports, facts.needed, facts.cutoff)
+    try:
+        return body_of(compose(facts.order, usage), facts.issue)
+    except MetersealError as error:
+        return Refused(f"it cannot be rated again: {error}")
+
+
+def recomposed(
+    body: Body, catalogs: dict[int, Catalog], reports: Iterable[Report], booked: tuple[Booked, ...]
+) -> Body | Refused:
+    """What the invoice would say by these catalogs, reports and bookings; what it alone can tell is taken from it."""
+    try:
+        facts = _read_facts(body, catalogs)
+        if isinstance(facts, Refused):
+            return facts
+        return _fresh(replace(facts, order=replace(facts.order, booked=booked)), reports)
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError, ArithmeticError, RecursionError) as error:
+        return Refused(f"it does not say what an invoice says: {error!r}"[:256])
 
 
 def _paper(bundle: Bundle, body: Body, operator: PublicKey, printer: Printer | None) -> Finding | str:

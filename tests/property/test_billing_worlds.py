@@ -6,6 +6,7 @@ from random import Random
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from cloud_collector.billing.audit import Books, audit_invoices
 from cloud_collector.billing.export import as_bundle, invoice
 from cloud_collector.billing.revisions import apply
 from cloud_collector.billing.run import Biller, bill_due
@@ -246,6 +247,7 @@ def live(text: str, revised: str, random: Random) -> None:
     for row in store.rows("invoices"):
         made = as_bundle(store, invoice(store, biller.archive, row[0]), RECEIPT_KEY.public)
         assert verify(made, TRUST).findings == ()
+    assert list(audit_invoices(store, biller.archive, [RECEIPT_KEY.public], (), Books())) == []
     # What an invoice has stated holds here: how late is too late, when a device started, where periods begin.
     if any(each in text for each in ("look_back", '"keep"', '"activation"')):
         return

@@ -61,3 +61,22 @@ select * from bad_row order by line, ordinal limit ? offset ?;
 
 -- name: audit_alarm
 select * from alarm order by line, kind limit ? offset ?;
+
+-- name: audit_invoices
+select i.id, i.number, i.series, i.ordinal, i.contract, i.account, i.kind, i.revision, i.currency, i.total, i.inputs,
+    i.hash, i.line, a.invoice is not null
+from invoice i left join invoice_archived a on a.invoice = i.id where i.id > ? order by i.id limit ?;
+
+-- name: audit_bookings
+select line from booking where invoice = ? order by place;
+
+-- name: audit_series
+select series, last from invoice_series order by series;
+
+-- name: audit_line_spans
+select c.device, c.meter, s.start, s.step, s.count, s.until, s.deltas from span s
+join channel c on c.id = s.channel join chain h on h.id = s.chain
+where h.gateway = ? and h.log = ? and h.epoch = ? and s.seq = ? and s.kind between 3 and 4 order by c.device, c.meter;
+
+-- name: invoices_count
+select count(*) from invoice;
