@@ -6,6 +6,7 @@ is named with the line of it that differs. Nothing is changed, and nothing that 
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -14,10 +15,9 @@ from typing import Any, Final, TypeAlias
 from cloud_collector.billing.archive import Archive
 from cloud_collector.billing.revisions import revisions
 from cloud_collector.contracts.catalog import Catalog
-from cloud_collector.contracts.period import local_date
+from cloud_collector.contracts.period import iso, local_date
 from cloud_collector.intake.fact import report_of
 from cloud_collector.intake.sound import Unsound
-from cloud_collector.invoice.basis import Booked
 from cloud_collector.proof.compare import compare
 from cloud_collector.proof.evidence import Needed, missing_from, needed
 from cloud_collector.proof.verify import recomposed
@@ -77,8 +77,8 @@ class Books:
     """What one audit has read of the store's invoices so far."""
 
     catalogs: Mapping[int, Catalog] = field(default_factory=dict)
-    booked: dict[str, list[Booked]] = field(default_factory=dict)
-    """By contract, in order of issue: what invoices so far have printed."""
+    booked: dict[str, list[tuple[str, int, str]]] = field(default_factory=dict)
+    """By contract, in order of issue: number, start of the period that was rated, and line of what is booked so far."""
     zones: dict[str, str] = field(default_factory=dict)
     """By gateway: the zone of a contract that an invoice has billed by it."""
     ordinals: dict[str, int] = field(default_factory=dict)
@@ -165,11 +165,12 @@ def _audited(
     if isinstance(body, Refused):
         return Fault(number=number, sentences=(*sentences, body.reason))
     sentences += _columns(body, (number, contract, *columns))
-    printed = [json.loads(text) for (text,) in store.rows("audit_bookings", id_)]
-    if [_printed(each) for each in body["lines"]] != [_printed(each) for each in printed]:
+    printed = [(start, _printed(json.loads(text))) for start, text in store.rows("audit_bookings", id_)]
+    if [_printed(each) for each in body["lines"]] != [line for _, line in printed]:
         sentences.append("what is booked by it is not what its lines say")
-    earlier = tuple(books.booked.setdefault(contract, []))
-    books.booked[contract] += [Booked(number=number, line=each) for each in printed]
+    earlier = books.booked.setdefault(contract, [])
+    sentences += _subtracted(body, earlier)
+    earlier += [(number, start, line) for start, line in printed]
     wanted = needed(body)
     for gateway, _ in wanted.logs():
         books.zones.setdefault(gateway, body["period"]["timezone"])
@@ -178,7 +179,7 @@ def _audited(
         which = f"line {first}" if first == last else f"lines {first} to {last}"
         sentences.append(f"it rests on {which} of {gateway} {log} {epoch}, and the store has no such lines")
     named = {entry["revision"]: books.catalogs.get(entry["revision"]) for entry in body["catalog"]}
-    fresh = recomposed(body, {name: each for name, each in named.items() if each is not None}, reports, earlier)
+    fresh = recomposed(body, {name: each for name, each in named.items() if each is not None}, reports)
     if isinstance(fresh, Refused):
         sentences.append(fresh.reason)
     else:
@@ -228,6 +229,20 @@ def _columns(body: Body, row: Sequence[Any]) -> Iterator[str]:
     for (name, sealed), stored in zip(said.items(), row, strict=True):
         if sealed != stored:
             yield f"the store lists its {name} as {stored}, and it says {sealed}"
+
+
+def _subtracted(body: Body, earlier: Collection[tuple[str, int, str]]) -> Iterator[str]:
+    """P14: what earlier invoices have booked of the periods that it rates is subtracted, that alone, and once."""
+    said = Counter((row["number"], _printed(row["line"])) for rated in body["rated"] for row in rated["booked"])
+    known = Counter((number, line) for number, _, line in earlier)
+    starts = {rated["period"]["start"] for rated in body["rated"]}
+    due = Counter((number, line) for number, start, line in earlier if iso(start) in starts)
+    if said - known:
+        number = min(said - known)[0]
+        yield f"it subtracts what {number} has not booked"
+    if due - said:
+        number = min(due - said)[0]
+        yield f"it does not subtract all that {number} has booked"
 
 
 def _printed(line: Mapping[str, Any]) -> str:

@@ -6,12 +6,12 @@ catalog by the very code that issued it, and compared to the letter; only what `
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from cloud_collector.contracts.catalog import Catalog
 from cloud_collector.contracts.read import load_catalog
-from cloud_collector.invoice.basis import Booked, Cutoff
+from cloud_collector.invoice.basis import Cutoff
 from cloud_collector.invoice.compose import Order, compose
 from cloud_collector.invoice.document import ENGINE, Issue, body_of
 from cloud_collector.proof.bundle import Bundle, GatewayKey, from_zip, read_keys, write_keys, write_readme
@@ -237,15 +237,11 @@ def _fresh(facts: _Facts, reports: Iterable[Report]) -> Body | Refused:
         return Refused(f"it cannot be rated again: {error}")
 
 
-def recomposed(
-    body: Body, catalogs: dict[int, Catalog], reports: Iterable[Report], booked: tuple[Booked, ...]
-) -> Body | Refused:
-    """What the invoice would say by these catalogs, reports and bookings; what it alone can tell is taken from it."""
+def recomposed(body: Body, catalogs: dict[int, Catalog], reports: Iterable[Report]) -> Body | Refused:
+    """What the invoice would say by these catalogs and reports; what it alone can tell is taken from it."""
     try:
         facts = _read_facts(body, catalogs)
-        if isinstance(facts, Refused):
-            return facts
-        return _fresh(replace(facts, order=replace(facts.order, booked=booked)), reports)
+        return facts if isinstance(facts, Refused) else _fresh(facts, reports)
     except (KeyError, ValueError, TypeError, IndexError, AttributeError, ArithmeticError, RecursionError) as error:
         return Refused(f"it does not say what an invoice says: {error!r}"[:256])
 

@@ -1,4 +1,4 @@
-"""P11, P15–P17: an audit finds nothing on a good store, and names whatever bit was changed since."""
+"""P11, P15, P16, P17: an audit finds nothing on a good store, and names whatever bit was changed since."""
 
 import json
 import sqlite3

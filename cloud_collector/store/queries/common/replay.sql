@@ -68,7 +68,7 @@ select i.id, i.number, i.series, i.ordinal, i.contract, i.account, i.kind, i.rev
 from invoice i left join invoice_archived a on a.invoice = i.id where i.id > ? order by i.id limit ?;
 
 -- name: audit_bookings
-select line from booking where invoice = ? order by place;
+select period_start, line from booking where invoice = ? order by place;
 
 -- name: audit_series
 select series, last from invoice_series order by series;
