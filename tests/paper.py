@@ -147,6 +147,12 @@ def taken_back() -> Body:
     return void_body(several_rates(), void)
 
 
+def partly_paid() -> Body:
+    """An invoice of which the account's credit pays a part."""
+    body = summed(with_amounts("100.00"), {"percent": "25.5", "category": "S", "lines": [1]})
+    return body | {"offsets": [["INV-CN-1", "20.00"], ["INV-CN-3", "5.50"]], "payable": "100.00"}
+
+
 CASES: Final = {
     "regular": regular,
     "credit_note": credit_note,
@@ -160,5 +166,6 @@ CASES: Final = {
     "zero": zero,
     "yen": yen,
     "long": long,
+    "partly_paid": partly_paid,
     "taken_back": taken_back,
 }

@@ -10,7 +10,7 @@ from datetime import date
 
 from cloud_collector.activity.activation import Activation, ActivationCause
 from cloud_collector.activity.first_use import first_activity
-from cloud_collector.billing.due import Due, Waiting, next_due, periods_until
+from cloud_collector.billing.due import Due, Waiting, next_due, periods_until, silent_in
 from cloud_collector.billing.issue import NotIssuable
 from cloud_collector.contracts.catalog import AnchorKind, Charge, Pool
 from cloud_collector.contracts.period import iso, local_date
@@ -47,7 +47,7 @@ def case_of(store: Store, contract: str, known: Sequence[Revision], now: int, si
     newest = known[-1]
     closed = store.rows("periods_closed", contract)
     by_number = {revision.number: revision for revision in known}
-    cadence = by_number[closed[0][4]] if closed else plans_revision(known, contract, now)
+    cadence = by_number[closed[0][5]] if closed else plans_revision(known, contract, now)
     terms = terms_in_force(cadence.catalog, newest.catalog, cadence.catalog, contract)
     anchored = _anchored(store, terms, sight, now)
     periods = periods_until(terms, now, anchored)
@@ -91,6 +91,65 @@ def case_of(store: Store, contract: str, known: Sequence[Revision], now: int, si
         stated=_stated(store, known, (contract, *terms.pooled_with)),
     )
     return Case(terms=terms, plans=plans, due=due, order=order)
+
+
+def closed_case(
+    store: Store,
+    contract: str,
+    start: int,
+    known: Sequence[Revision],
+    sight: Sight,
+    *,
+    now: int,
+    billed_at: int,
+    adjusts: bool,
+) -> Case:
+    """A closed period, to be billed again: what is not booked of it and of those before it.
+
+    Its plans are what the catalog says of it now; those of the others stay what they were billed by.
+    """
+    newest, by_number = known[-1], {revision.number: revision for revision in known}
+    closed = store.rows("periods_closed", contract)
+    cadence = by_number[closed[0][5]]
+    first = terms_in_force(cadence.catalog, newest.catalog, cadence.catalog, contract)
+    anchored = _anchored(store, first, sight, now)
+    tiling = {
+        period.start: period
+        for period in periods_until(first, now, anchored)
+        if first.end is None or period.first < first.end
+    }
+    rated_by = {row[0]: by_number[row[4]] for row in closed if row[0] in tiling}
+    if start not in rated_by:
+        raise NotIssuable(f"{iso(start)} begins no billed period of {contract} as it is now")
+    seen_until = max(tiling[each].end for each in rated_by)
+    if not adjusts:
+        rated_by[start] = plans_revision(known, contract, start)
+    terms = terms_in_force(rated_by[start].catalog, newest.catalog, cadence.catalog, contract)
+    _refuse_clones(store, terms)
+    starts = sorted((each for each in rated_by if each <= start), reverse=True)
+    _refuse_split_pools(store, terms, {each: rated_by[each] for each in starts}, known)
+    silent = {} if adjusts else silent_in(terms, tiling[start], lambda gateway: sight.complete(store, gateway))
+    tasks = []
+    for each in starts:
+        end = tiling[each].end
+        following = rated_by.get(end) or plans_revision(known, contract, end)
+        after = _after(rated_by[each], following, contract)
+        tasks.append(Task(period_start=each, plans=rated_by[each], after=after))
+    booked = store.rows("bookings_until", contract, start)
+    order = Order(
+        contract=contract,
+        tasks=tuple(tasks),
+        newest=newest,
+        cadence=cadence,
+        anchored=anchored,
+        silent=silent,
+        booked=tuple(Booked(number=number, line=json.loads(line)) for number, line in booked),
+        billed_at=billed_at,
+        stated=_stated(store, known, (contract, *terms.pooled_with)),
+        seen_until=None if seen_until == tiling[start].end else seen_until,
+    )
+    due = Due(period=tiling[start], silent=silent, adjusts=adjusts)
+    return Case(terms=terms, plans=rated_by[start], due=due, order=order)
 
 
 def _refuse_clones(store: Store, terms: Terms) -> None:

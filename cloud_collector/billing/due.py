@@ -52,7 +52,7 @@ def next_due(
     if period is None or period.end > now:
         return None
     ended = terms.end is not None and period.first >= terms.end
-    silent = {} if ended else _silent(terms, period, complete)
+    silent = {} if ended else silent_in(terms, period, complete)
     waits_until = period.end + DEFAULT_SETTLE_SECONDS
     if terms.settle is not None:
         waits_until = later(terms.timezone, period.end, terms.settle)
@@ -71,7 +71,8 @@ def periods_until(terms: Terms, now: int, anchored: date | None = None) -> list[
     return periods + endless[:AFTER_END_PERIODS_MAX]
 
 
-def _silent(terms: Terms, period: Period, complete: CompleteUntil) -> dict[str, int | None]:
+def silent_in(terms: Terms, period: Period, complete: CompleteUntil) -> dict[str, int | None]:
+    """The contract's gateways that have not proved the period complete, and until when they have."""
     # What others use of a shared pool changes what this contract pays.
     gateways = {
         device.id.rpartition("/")[0]

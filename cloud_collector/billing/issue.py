@@ -7,6 +7,7 @@ from functools import cache
 from importlib import metadata
 from typing import NamedTuple
 
+from cloud_collector.billing.accounts import offsets, set_off
 from cloud_collector.billing.archive import Archive
 from cloud_collector.contracts.catalog import Account, Operator
 from cloud_collector.invoice.basis import Cutoff
@@ -58,6 +59,7 @@ def issue(
     if draft.total < Decimal(0):
         kind = InvoiceKind.CREDIT_NOTE
     number = take_number(store, operator, kind, archive)
+    used = offsets(store, account.key, draft.currency, draft.total)
     start = draft.period.start
     revision = 1 + store.rows("invoice_revisions", draft.contract, start, kind.value)[0][0]
     facts = Issue(
@@ -71,6 +73,7 @@ def issue(
         cutoff=cutoff,
         engine=ENGINE,
         tzdata=tzdata_version(),
+        offsets=tuple((each.number, each.amount) for each in used),
     )
     line = seal("MI1", body_of(composition, facts), key)
     found = store.rows(
@@ -90,6 +93,7 @@ def issue(
         line,
     )
     _book(store, found[0][0], composition)
+    set_off(store, account.key, draft.currency, found[0][0], used, at=facts.issued_at)
     return Issued(id=found[0][0], number=facts.number, kind=kind, line=line)
 
 

@@ -27,6 +27,8 @@ from cloud_collector.cli.opened import (
     signing_key,
 )
 from cloud_collector.contracts.period import iso
+from cloud_collector.rating.draft import Draft
+from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
 from cloud_collector.usage.between import RATES_MAX
@@ -88,13 +90,7 @@ def run(
         say("--as-of lies in the future: nothing is issued before its time")
         raise typer.Exit(2)
     known = settings(store=store, key=key, folder=folder)
-    biller = Biller(
-        key=signing_key(known),
-        archive=archive(known),
-        view=StoreView,
-        rates_max={**RATES_MAX, **known.rates_max},
-        skew_seconds=known.clock_skew_seconds,
-    )
+    biller = biller_of(known)
     with opened(known) as held:
         _known(held, contract)
         try:
@@ -167,6 +163,26 @@ def _print_too_late(barred: list[dict[str, Any]], *, json_: bool) -> None:
         print(f"{row['contract']}  {line['service_start']} to {line['service_end']}  {line['amount']}  {line['why']}")
     if not barred:
         say("nothing came too late")
+
+
+def biller_of(known: CollectorSettings) -> Biller:
+    """What billing needs besides the store, as configured; ends the command with 2 where the key is not usable."""
+    return Biller(
+        key=signing_key(known),
+        archive=archive(known),
+        view=StoreView,
+        rates_max={**RATES_MAX, **known.rates_max},
+        skew_seconds=known.clock_skew_seconds,
+    )
+
+
+def told_draft(draft: Draft) -> str:
+    """A draft in lines, one a line of it, and its total."""
+    rows = [
+        f"    {line.charge}{f' {line.device}' if line.device else ''}  {line.amount:f}  {line.why}"
+        for line in draft.lines
+    ]
+    return "\n".join([*rows, f"    total {draft.total:f} {draft.currency}"])
 
 
 def told(outcome: Outcome) -> str:

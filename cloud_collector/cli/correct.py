@@ -14,8 +14,11 @@ from cloud_collector.billing.accounts import pay_out as pay_out_credit
 from cloud_collector.billing.archive import ArchiveConflict, ArchiveFailed
 from cloud_collector.billing.export import NoSuchInvoice
 from cloud_collector.billing.issue import BillingRefused
+from cloud_collector.billing.rebill import Rebilling, rebill_draft
+from cloud_collector.billing.rebill import rebill as rebill_invoice
 from cloud_collector.billing.void import Voiding
 from cloud_collector.billing.void import void as void_invoice
+from cloud_collector.cli.billing import biller_of, told_draft
 from cloud_collector.cli.invoice import Number
 from cloud_collector.cli.opened import (
     FolderOption,
@@ -70,6 +73,39 @@ def void(
         return
     print(f"{issued.number} takes back {number} in full")
     say(f"bill its period again with: cloud-collector invoice rebill {number}")
+
+
+@ending
+def rebill(
+    number: Number,
+    as_: As,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be issued.")] = False,
+    store: StoreOption = None,
+    key: KeyOption = None,
+    folder: FolderOption = None,
+    json_: Json = False,
+) -> None:
+    """Example: `cloud-collector invoice rebill INV-7 --as Anna`.
+
+    Bill the period of an invoice that was taken back again, by the catalog as it is in force for it now: what is not
+    booked of it and of earlier ones, as the next revision with a number of its own.
+    """
+    known = settings(store=store, key=key, folder=folder)
+    biller = biller_of(known)
+    asked = Rebilling(number=number, by=as_)
+    with opened(known) as held:
+        now_ms = SystemClock().utc_ms()
+        if dry_run:
+            draft = done(lambda: rebill_draft(held, number, now_ms=now_ms, biller=biller))
+            print(json.dumps(draft.to_json(), indent=2, ensure_ascii=False) if json_ else told_draft(draft))
+            return
+        issued = done(lambda: rebill_invoice(held, asked, now_ms=now_ms, biller=biller))
+    if json_:
+        print(json.dumps({"rebilled": number, "number": None if issued is None else issued.number}))
+    elif issued is None:
+        print(f"nothing of the period of {number} is missing: what it billed stands on other invoices")
+    else:
+        print(f"{issued.number} replaces {number}")
 
 
 @ending

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from cloud_collector.billing.accounts import standings
 from cloud_collector.billing.archive import ArchiveConflict, ArchiveFailed
 from cloud_collector.billing.documents import Form, file_name, written
 from cloud_collector.billing.export import Invoice, NoSuchInvoice, NotHandedOut, invoice
@@ -47,7 +48,9 @@ def list_(store: StoreOption = None, json_: Json = False) -> None:
     names = "number kind contract account start end currency total issued_at revision".split()
     with opened(settings(store=store)) as held:
         rows = [dict(zip(names, row, strict=True)) for row in held.rows("invoices")]
+        stand = standings(held)
     for row in rows:
+        row |= {"state": stand[row["number"]].state.value, "open": format(stand[row["number"]].open, "f")}
         row |= {name: iso(row[name]) for name in ("start", "end", "issued_at")}
     if json_:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
@@ -55,7 +58,8 @@ def list_(store: StoreOption = None, json_: Json = False) -> None:
     for row in rows:
         day = datetime.fromisoformat(row["issued_at"]).astimezone(UTC).date()
         period = f"{row['start']} to {row['end']}"
-        print(f"{row['number']:<12} {day}  {row['total']:>12} {row['currency']}  {row['contract']}  {period}")
+        state = f"{row['state']:<8}"
+        print(f"{row['number']:<12} {day}  {row['total']:>12} {row['currency']}  {state}  {row['contract']}  {period}")
     if not rows:
         say("no invoice has been issued yet")
 

@@ -75,6 +75,8 @@ class Order:
     states: tuple[StateChange, ...] = ()
     silent: Mapping[str, int | None] = field(default_factory=dict)
     """Gateways that had not proved the own period complete, and until when they had."""
+    seen_until: int | None = None
+    """Of a period that is billed again after later ones: until when starts of devices are known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +101,7 @@ class Composition:
     """The newest first."""
     cadence: int
     anchored: date | None
+    seen_until: int | None = None
     too_late: tuple[tuple[int, DraftLine], ...] = ()
     """What look-back bars, each with the start of its billing period; of every period that was rated."""
 
@@ -143,7 +146,7 @@ def compose(order: Order, usage: UsageView) -> Composition:
     Raises UnlikeUnits, UnknownContract, NoSuchPeriod and NotYet: park the account (P19).
     """
     # A start inside a later period changes what was billed in advance, and what was used before it (P1).
-    until = _period(*_of(order, order.tasks[0])).end
+    until = order.seen_until or _period(*_of(order, order.tasks[0])).end
     bookings = bookings_of({"contract": order.contract, "lines": [each.line for each in order.booked]})
     booked = tuple(zip(order.booked, bookings, strict=True))
     own, *others = (_rate(order, task, usage, until, booked) for task in order.tasks)
@@ -186,6 +189,7 @@ def compose(order: Order, usage: UsageView) -> Composition:
         catalog=_revisions(order, kept),
         cadence=order.cadence.number,
         anchored=order.anchored,
+        seen_until=order.seen_until,
         too_late=tuple((each.period.start, line) for each in (own, *others) for line in each.draft.too_late),
     )
 

@@ -49,6 +49,8 @@ class Issue:
     cutoff: Cutoff
     engine: str
     tzdata: str
+    offsets: tuple[tuple[str, Decimal], ...] = ()
+    """Credit that the account had and this invoice uses: of which notes, how much of each."""
 
 
 def body_of(composition: Composition, issue: Issue) -> Body:
@@ -85,6 +87,8 @@ def body_of(composition: Composition, issue: Issue) -> Body:
         "inputs": composition.inputs,
         "engine": issue.engine,
         "tzdata": issue.tzdata,
+        **({} if composition.seen_until is None else {"seen_until": iso(composition.seen_until)}),
+        **_offsets(draft, issue),
     }
 
 
@@ -94,8 +98,20 @@ def iso_ms(instant_ms: int) -> str:
     return f"{iso(seconds)[:-1]}.{milliseconds:03d}Z"
 
 
+def _offsets(draft: Draft, issue: Issue) -> Body:
+    """What is left to pay, where the account's credit pays a part."""
+    if not issue.offsets:
+        return {}
+    rows = [[number, format(amount, "f")] for number, amount in issue.offsets]
+    return {"offsets": rows, "payable": format(_payable(draft, issue), "f")}
+
+
+def _payable(draft: Draft, issue: Issue) -> Decimal:
+    return draft.total - sum((amount for _, amount in issue.offsets), Decimal(0))
+
+
 def _due(draft: Draft, issue: Issue) -> str | None:
-    if issue.kind is InvoiceKind.CREDIT_NOTE or draft.total <= Decimal(0):
+    if issue.kind is InvoiceKind.CREDIT_NOTE or _payable(draft, issue) <= Decimal(0):
         return None
     issued = datetime.fromtimestamp(issue.issued_at, UTC).astimezone(ZoneInfo(draft.period.timezone)).date()
     return (issued + timedelta(days=issue.operator.payment_terms_days)).isoformat()

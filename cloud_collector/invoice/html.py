@@ -12,7 +12,7 @@ from html import escape
 from importlib import resources
 from typing import Any, Final
 
-from cloud_collector.invoice.said import Said, iban_grouped
+from cloud_collector.invoice.said import Said, iban_grouped, payable
 from shared.line import Body
 
 _PROLOGUE: Final = """<!doctype html>
@@ -239,6 +239,12 @@ def _totals(paper: _Paper) -> str:
         label = f"{escape(tax['name'])} {paper.number(tax['percent'])} % of {paper.money(tax['base'])}{reason}"
         rows.append(f"<div><dt>{label}</dt><dd>{paper.money(tax['amount'])}</dd></div>")
     rows.append(f'<div class="total"><dt>Total</dt><dd>{paper.money(body["total"])}</dd></div>')
+    if "offsets" in body:
+        rows += [
+            f"<div><dt>less credit of {escape(number)}</dt><dd>{paper.money('-' + amount)}</dd></div>"
+            for number, amount in body["offsets"]
+        ]
+        rows.append(f'<div class="total"><dt>To pay</dt><dd>{paper.money(payable(body))}</dd></div>')
     return f'<dl class="totals">{"".join(rows)}</dl>\n'
 
 
@@ -253,11 +259,11 @@ def _payment(paper: _Paper) -> str:
         )
     if body["kind"] == "credit_note" or Decimal(body["total"]) < 0:
         return '<p class="payment">This amount is in your favour: it is set off against your next invoices.</p>\n'
-    if not iban or Decimal(body["total"]) == 0:
+    if not iban or Decimal(payable(body)) == 0:
         return ""
     due = f" by {paper.date(body['due'])}" if body.get("due") else ""
     return (
-        f'<p class="payment">Please pay <b>{paper.money(body["total"])}</b>{due} '
+        f'<p class="payment">Please pay <b>{paper.money(payable(body))}</b>{due} '
         f"to <b>{escape(iban_grouped(iban))}</b>, "
         f"reference <b>{escape(body['number'])}</b>.</p>\n"
     )

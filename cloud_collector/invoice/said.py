@@ -66,6 +66,12 @@ class Said:
         return f"{self.locale.date(first.date())} – {self.locale.date(closing)}"
 
 
+def payable(body: Body) -> str:
+    """What is left to pay: the total, less credit that the account had."""
+    found: str = body["payable"] if "offsets" in body else body["total"]
+    return found
+
+
 def iban_grouped(iban: str) -> str:
     """An IBAN as people copy it, in fours."""
     compact = iban.replace(" ", "")

@@ -14,6 +14,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from cloud_collector.contracts.money import exponent_of
+from cloud_collector.invoice.said import payable
 from cloud_collector.invoice.unit_code import unit_code
 from cloud_collector.invoice.vat import OUTSIDE, Group, Levy, NotExpressible, Rate, taxed
 from shared.line import Body
@@ -65,8 +66,10 @@ def semantic(body: Body) -> dict[str, Any]:
         "BT-109": _money(net + charged, body),
         "BT-110": _money(sum((group.amount for group in taxes.groups.values()), Decimal(0)), body),
         "BT-112": _money(sign * Decimal(body["total"]), body),
-        "BT-115": _money(sign * Decimal(body["total"]), body),
+        "BT-115": _money(sign * Decimal(payable(body)), body),
     }
+    if "offsets" in body:
+        terms["BT-113"] = _money(Decimal(body["total"]) - Decimal(payable(body)), body)
     if taxes.levies:
         terms["BT-108"] = _money(charged, body)
     if any(rate.category == "K" for rate in taxes.groups):
@@ -100,6 +103,9 @@ def notes(body: Body) -> list[str]:
         found = [f"Takes back {earlier[0]} in full: {body['voids']['reason']}"]
     elif earlier:
         found.append(f"Differences to what was billed with {', '.join(earlier)}, by the period in which it was used.")
+    if "offsets" in body:
+        told = ", ".join(f"{amount} {body['currency']} of {number}" for number, amount in body["offsets"])
+        found.append(f"Credit of the account pays a part of it: {told}.")
     found += [
         f"Not measured and not billed: {gateway}/{device} {meter}, {_moment(start, zone)} to {_moment(end, zone)} "
         f"({cause.replace('_', ' ')})."
@@ -191,7 +197,7 @@ def _party(party: Body, *, vat: bool) -> dict[str, Any]:
 
 
 def _payment(body: Body) -> dict[str, Any]:
-    if Decimal(body["total"]) <= 0:
+    if Decimal(payable(body)) <= 0:
         return {}
     found: dict[str, Any] = {"BT-9": date.fromisoformat(body["due"])} if body["due"] else {}
     iban = body["operator"]["iban"]

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from cloud_collector.invoice.said import Said, iban_grouped
+from cloud_collector.invoice.said import Said, iban_grouped, payable
 from cloud_collector.invoice.semantic import corrected
 from cloud_collector.invoice.wording import language_of, languages
 from shared.line import Body
@@ -66,12 +66,13 @@ def _ask(body: Body, said: Said, words: Mapping[str, str]) -> dict[str, Any]:
             "rows": [],
             "how": words["credit_voids"] if "voids" in body else words["credit_how"],
         }
-    if total == 0:
-        return {"label": words["nothing"], "amount": said.money(body["total"]), "rows": [], "how": words["nothing_how"]}
+    if Decimal(payable(body)) == 0:
+        how = words["nothing_offset"] if total else words["nothing_how"]
+        return {"label": words["nothing"], "amount": said.money(payable(body)), "rows": [], "how": how}
     rows = [[words["due"], said.date(body["due"])]] if body["due"] else []
     if body["operator"]["iban"]:
         rows += [[words["to_account"], iban_grouped(body["operator"]["iban"])], [words["reference"], body["number"]]]
-    return {"label": words["please_pay"], "amount": said.money(body["total"]), "rows": rows, "how": ""}
+    return {"label": words["please_pay"], "amount": said.money(payable(body)), "rows": rows, "how": ""}
 
 
 def _facts(body: Body, said: Said, words: Mapping[str, str]) -> list[list[str]]:
@@ -139,7 +140,13 @@ def _totals(body: Body, said: Said, words: Mapping[str, str]) -> list[list[str]]
     for tax in body["taxes"]:
         label = words["tax"].format(name=tax["name"], percent=said.number(tax["percent"]), base=said.money(tax["base"]))
         rows.append([f"{label} ({tax['reason']})" if tax["reason"] else label, said.money(tax["amount"])])
-    return [*rows, [words["total"], said.money(body["total"])]]
+    rows.append([words["total"], said.money(body["total"])])
+    if "offsets" in body:
+        rows += [
+            [words["offset"].format(number=number), said.money(f"-{amount}")] for number, amount in body["offsets"]
+        ]
+        rows.append([words["payable"], said.money(payable(body))])
+    return rows
 
 
 def _notes(body: Body, words: Mapping[str, str]) -> list[str]:

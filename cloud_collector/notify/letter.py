@@ -9,7 +9,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 from urllib.parse import quote
 
-from cloud_collector.invoice.said import Said, iban_grouped
+from cloud_collector.invoice.said import Said, iban_grouped, payable
 from cloud_collector.invoice.wording import language_of, languages
 from shared.errors import MetersealError
 from shared.line import Body
@@ -57,8 +57,12 @@ def _text(body: Body, words: Mapping[str, str]) -> str:
     else:
         iban = body["operator"]["iban"]
         account = words["mail_pay_account"].format(iban=iban_grouped(iban), number=body["number"]) if iban else ""
-        first = words["mail_pay"].format(
-            **told, total=said.money(body["total"]), due=said.date(body["due"]), account=account
+        first = words["mail_pay_rest" if "offsets" in body else "mail_pay"].format(
+            **told,
+            total=said.money(body["total"]),
+            rest=said.money(payable(body)),
+            due=said.date(body["due"]),
+            account=account,
         )
     period = said.span(body["period"]["start"], body["period"]["end"])
     rest = [words["mail_period"].format(period=period, contract=body["contract"])]

@@ -6,6 +6,7 @@ body is composed anew and compared.
 
 from collections.abc import Callable
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, TypeVar
 
 from cloud_collector.activity.activation import Activation, ActivationCause
@@ -70,6 +71,7 @@ def _order(body: Body, catalogs: dict[int, Catalog]) -> Order:
         billed_at=_instant(body["issued_at"]),
         stated=tuple(_stated(row) for row in body["stated"]),
         silent=_silent(body),
+        seen_until=_instant(body["seen_until"]) if "seen_until" in body else None,
     )
 
 
@@ -91,6 +93,7 @@ def _issue(body: Body, newest: Catalog) -> Issue:
         cutoff=_cutoff(body),
         engine=_text(body["engine"]),
         tzdata=_text(body["tzdata"]),
+        offsets=tuple((_text(number), _amount(amount)) for number, amount in body.get("offsets", ())),
     )
 
 
@@ -112,6 +115,13 @@ def _cutoff(body: Body) -> Cutoff:
 
 def _silent(body: Body) -> dict[str, int | None]:
     return {_text(name): None if until is None else _instant(until) for name, until in body["cutoff"]["silent"]}
+
+
+def _amount(value: Any) -> Decimal:
+    found = Decimal(_text(value))
+    if not found.is_finite() or found <= 0:
+        raise ValueError(f"credit of {value}")
+    return found
 
 
 def _instant(text: str) -> int:

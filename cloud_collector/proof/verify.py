@@ -278,6 +278,9 @@ def _notes(body: Body) -> list[str]:
     stated = sorted({row[0] for row in body["stated"]})
     if stated:
         notes.append(f"from when devices are billed is kept as {', '.join(stated)} said it: check it with theirs")
+    if "offsets" in body:
+        used = ", ".join(row[0] for row in body["offsets"])
+        notes.append(f"credit of {used} pays a part of it: check that with the credit note's own bundle")
     if body["cutoff"]["boots"] or body["cutoff"]["moved"]:
         notes.append(
             "some reports had no trustworthy clock: their place in time is the operator's word, marked estimated"

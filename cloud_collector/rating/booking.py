@@ -68,8 +68,9 @@ def _deltas(line: DraftLine, bookings: list[Booking], currency: Currency) -> lis
     if not bookings:
         return [line]
     before = _summed(bookings)
-    if not before.amount and not before.quantity and not line.amount and not line.quantity:
-        return []
+    if not before.amount and not before.quantity and not before.exact:
+        # Taken back in full, as if it had never been booked.
+        return [line] if line.amount or line.quantity else []
     if _repriced(line, before) and (before.amount or before.quantity):
         return [_reversal(before, currency), line]
     amount, quantity = line.amount - before.amount, line.quantity - before.quantity

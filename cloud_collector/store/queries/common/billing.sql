@@ -41,8 +41,11 @@ insert into period_closed (contract, period_start, period_end, closed_at, invoic
 values (?, ?, ?, ?, ?, ?);
 
 -- name: periods_closed
-select period_start, period_end, closed_at, invoice, plans_revision from period_closed
-where contract = ? order by period_start;
+select p.period_start, p.period_end, p.closed_at, p.invoice, coalesce((
+    select r.plans_revision from rebilled r
+    where r.contract = p.contract and r.period_start = p.period_start order by r.invoice desc limit 1
+), p.plans_revision), p.plans_revision
+from period_closed p where p.contract = ? order by p.period_start;
 
 -- name: invoices_not_archived
 select i.id, i.number, i.line from invoice i left join invoice_archived a on a.invoice = i.id

@@ -57,3 +57,7 @@ select id, number, account, kind, currency, total, contract from invoice where n
 -- name: documents_standing
 select i.number, i.kind, i.total, v.credit_note is not null, i.id from invoice i
 left join voided v on v.invoice = i.id order by i.id;
+
+-- name: bookings_until
+select i.number, b.line from booking b join invoice i on i.id = b.invoice
+where b.contract = ? and b.period_start <= ? order by b.invoice, b.place;

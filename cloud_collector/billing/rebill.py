@@ -1,0 +1,111 @@
+"""Billing a period again after its invoice was taken back: the next revision, with what is then not booked."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from cloud_collector.billing.accounts import NotPossible, require_name
+from cloud_collector.billing.case import Case, closed_case
+from cloud_collector.billing.cutoff import cutoff
+from cloud_collector.billing.due import Due
+from cloud_collector.billing.export import NoSuchInvoice
+from cloud_collector.billing.issue import Issued, issue, require_issuable
+from cloud_collector.billing.revisions import revisions
+from cloud_collector.billing.run import Biller
+from cloud_collector.billing.too_late import keep_too_late
+from cloud_collector.contracts.revision import Revision
+from cloud_collector.invoice.compose import Composition, compose
+from cloud_collector.invoice.document import InvoiceKind
+from cloud_collector.rating.draft import Draft
+from cloud_collector.store.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rebilling:
+    """That the period of an invoice which was taken back is to be billed again."""
+
+    number: str
+    by: str
+
+
+class Composed(NamedTuple):
+    """What would be billed, and where it stands."""
+
+    voided: int
+    known: Sequence[Revision]
+    case: Case
+    due: Due
+    composition: Composition
+
+
+def rebill(store: Store, asked: Rebilling, *, now_ms: int, biller: Biller) -> Issued | None:
+    """Issue the next revision of an invoice that was taken back; None where nothing is missing.
+
+    Raises NoSuchInvoice, NotPossible, BillingRefused, ArchiveFailed, and whatever parks a contract in a run.
+    """
+    with store.atomic():
+        issued = rebill_within(store, asked, now_ms=now_ms, biller=biller)
+    if issued is not None:
+        biller.archive.put(issued.number, issued.line)
+        store.run("invoice_is_archived", issued.id)
+    return issued
+
+
+def rebill_draft(store: Store, number: str, *, now_ms: int, biller: Biller) -> Draft:
+    """What `rebill` would issue, without issuing it."""
+    found = composed(store, number, now_ms=now_ms, biller=biller)
+    catalog = found.known[-1].catalog
+    require_issuable(found.composition, catalog.operator, catalog.accounts[found.case.terms.account])
+    return found.composition.draft
+
+
+def rebill_within(store: Store, asked: Rebilling, *, now_ms: int, biller: Biller) -> Issued | None:
+    """The same as `rebill` inside a transaction of the caller's, who archives it afterwards."""
+    by = require_name(asked.by)
+    found = composed(store, asked.number, now_ms=now_ms, biller=biller)
+    draft, catalog = found.composition.draft, found.known[-1].catalog
+    keep_too_late(store, draft.contract, found.composition.too_late, at=now_ms // 1000)
+    if not draft.lines:
+        return None
+    issued = issue(
+        store,
+        found.composition,
+        operator=catalog.operator,
+        account=catalog.accounts[found.case.terms.account],
+        cutoff=cutoff(
+            store,
+            found.composition,
+            now_ms=now_ms,
+            silent=found.due.silent,
+            rates_max=biller.rates_max,
+            skew_seconds=biller.skew_seconds,
+        ),
+        adjusts=found.due.adjusts,
+        now_ms=now_ms,
+        key=biller.key,
+        archive=biller.archive,
+    )
+    place = (draft.contract, draft.period.start, issued.id)
+    store.run("rebill_add", *place, found.voided, found.case.plans.number, by)
+    return issued
+
+
+def composed(store: Store, number: str, *, now_ms: int, biller: Biller) -> Composed:
+    """What is not booked of the period of an invoice that was taken back; raises NoSuchInvoice and NotPossible."""
+    row = store.row("invoice_to_void", number)
+    if row is None:
+        raise NoSuchInvoice(f"there is no invoice {number}: `cloud-collector invoice list` names them all")
+    id_, contract, _, start, _, kind, *_ = row
+    if store.row("voided_by", id_) is None:
+        raise NotPossible(
+            f"{number} stands: take it back first, with `cloud-collector invoice void {number} --reason …`"
+        )
+    after = store.row("rebilled_by", id_)
+    if after is not None:
+        raise NotPossible(f"{number} was replaced by {after[0]} already")
+    known, now = revisions(store), now_ms // 1000
+    adjusts = kind == InvoiceKind.ADJUSTMENT.value
+    case = closed_case(store, contract, start, known, biller.sight, now=now, billed_at=now, adjusts=adjusts)
+    assert isinstance(case.due, Due), "a closed period is due"
+    assert case.order is not None, "and has an order"
+    return Composed(id_, known, case, case.due, compose(case.order, biller.view(store)))
