@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from cloud_collector.activity.activation import Activation, ActivationCause
+from cloud_collector.activity.activation import Activation, ActivationCause, StateChange
 from cloud_collector.activity.first_use import first_activity
+from cloud_collector.billing.device_states import changes_for
 from cloud_collector.billing.due import Due, Waiting, next_due, periods_until, silent_in
 from cloud_collector.billing.issue import NotIssuable
 from cloud_collector.contracts.catalog import AnchorKind, Charge, Pool
@@ -49,14 +50,15 @@ def case_of(store: Store, contract: str, known: Sequence[Revision], now: int, si
     by_number = {revision.number: revision for revision in known}
     cadence = by_number[closed[0][5]] if closed else plans_revision(known, contract, now)
     terms = terms_in_force(cadence.catalog, newest.catalog, cadence.catalog, contract)
-    anchored = _anchored(store, terms, sight, now)
+    states = changes_for(store, newest.catalog, [contract])
+    anchored = _anchored(store, terms, sight, now, states)
     periods = periods_until(terms, now, anchored)
     starts = [row[0] for row in closed]
     # `settle` and the like are the plan's of that period.
     open_start = next((period.start for period in periods if period.start not in starts), now)
     plans = plans_revision(known, contract, open_start)
     terms = terms_in_force(plans.catalog, newest.catalog, cadence.catalog, contract)
-    due = next_due(terms, periods, starts, now, lambda gateway: sight.complete(store, gateway))
+    due = next_due(terms, periods, starts, now, lambda gateway: sight.complete(store, gateway), states)
     if due is None:
         return Case(terms=terms, plans=plans, due=None)
     _refuse_clones(store, terms)
@@ -85,6 +87,7 @@ def case_of(store: Store, contract: str, known: Sequence[Revision], now: int, si
         newest=newest,
         cadence=cadence,
         anchored=anchored,
+        states=states,
         silent=due.silent,
         booked=_booked(store, contract),
         billed_at=billed_at,
@@ -112,7 +115,8 @@ def closed_case(
     closed = store.rows("periods_closed", contract)
     cadence = by_number[closed[0][5]]
     first = terms_in_force(cadence.catalog, newest.catalog, cadence.catalog, contract)
-    anchored = _anchored(store, first, sight, now)
+    states = changes_for(store, newest.catalog, [contract])
+    anchored = _anchored(store, first, sight, now, states)
     tiling = {
         period.start: period
         for period in periods_until(first, now, anchored)
@@ -128,7 +132,7 @@ def closed_case(
     _refuse_clones(store, terms)
     starts = sorted((each for each in rated_by if each <= start), reverse=True)
     _refuse_split_pools(store, terms, {each: rated_by[each] for each in starts}, known)
-    silent = {} if adjusts else silent_in(terms, tiling[start], lambda gateway: sight.complete(store, gateway))
+    silent = {} if adjusts else silent_in(terms, tiling[start], lambda gateway: sight.complete(store, gateway), states)
     tasks = []
     for each in starts:
         end = tiling[each].end
@@ -142,6 +146,7 @@ def closed_case(
         newest=newest,
         cadence=cadence,
         anchored=anchored,
+        states=states,
         silent=silent,
         booked=tuple(Booked(number=number, line=json.loads(line)) for number, line in booked),
         billed_at=billed_at,
@@ -211,12 +216,12 @@ def _booked(store: Store, contract: str) -> tuple[Booked, ...]:
     return tuple(Booked(number=number, line=json.loads(line)) for number, line in rows)
 
 
-def _anchored(store: Store, terms: Terms, sight: Sight, now: int) -> date | None:
+def _anchored(store: Store, terms: Terms, sight: Sight, now: int, states: Sequence[StateChange]) -> date | None:
     """The local date that periods are anchored at: as the first invoice stated it, else as known now."""
     if terms.anchor is not AnchorKind.ACTIVATION:
         return None
     stated = store.row("first_start_used", terms.contract, terms.contract)
     if stated is not None and stated[0] is not None:
         return local_date(terms.timezone, stated[0])
-    started = first_activity(terms, sight.view(store), until=now)
+    started = first_activity(terms, sight.view(store), states, until=now)
     return local_date(terms.timezone, min(fact.at for fact in started.values())) if started else None

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Final
 
-from cloud_collector.activity.lifecycle import left_at, provisioned_at
+from cloud_collector.activity.activation import StateChange
+from cloud_collector.activity.lifecycle import ended_at, left_at, provisioned_at
 from cloud_collector.contracts.period import Period, later, local_date
 from cloud_collector.contracts.revision import billing_periods
 from cloud_collector.contracts.terms import Terms
@@ -45,14 +46,19 @@ class Waiting:
 
 
 def next_due(
-    terms: Terms, periods: Sequence[Period], closed: Collection[int], now: int, complete: CompleteUntil
+    terms: Terms,
+    periods: Sequence[Period],
+    closed: Collection[int],
+    now: int,
+    complete: CompleteUntil,
+    states: Sequence[StateChange] = (),
 ) -> Due | Waiting | None:
     """The contract's earliest open period, if it has ended; `periods` as `periods_until` gives them."""
     period = next((each for each in periods if each.start not in closed), None)
     if period is None or period.end > now:
         return None
     ended = terms.end is not None and period.first >= terms.end
-    silent = {} if ended else silent_in(terms, period, complete)
+    silent = {} if ended else silent_in(terms, period, complete, states)
     waits_until = period.end + DEFAULT_SETTLE_SECONDS
     if terms.settle is not None:
         waits_until = later(terms.timezone, period.end, terms.settle)
@@ -71,14 +77,18 @@ def periods_until(terms: Terms, now: int, anchored: date | None = None) -> list[
     return periods + endless[:AFTER_END_PERIODS_MAX]
 
 
-def silent_in(terms: Terms, period: Period, complete: CompleteUntil) -> dict[str, int | None]:
-    """The contract's gateways that have not proved the period complete, and until when they have."""
+def silent_in(
+    terms: Terms, period: Period, complete: CompleteUntil, states: Sequence[StateChange] = ()
+) -> dict[str, int | None]:
+    """Gateways that have not proved what is needed of them: up to the period's end, or until their devices ended."""
+    needed: dict[str, int] = {}
     # What others use of a shared pool changes what this contract pays.
-    gateways = {
-        device.id.rpartition("/")[0]
-        for each in (terms, *terms.pooled)
-        for device in each.devices
-        if provisioned_at(each, device) < period.end and left_at(each, device) > period.start
-    }
-    reached = {gateway: complete(gateway) for gateway in sorted(gateways)}
-    return {gateway: until for gateway, until in reached.items() if until is None or until < period.end}
+    for each in (terms, *terms.pooled):
+        for device in each.devices:
+            ended = ended_at(each, device, states)
+            if provisioned_at(each, device) < period.end and ended > period.start:
+                gateway = device.id.rpartition("/")[0]
+                until = period.end if ended == left_at(each, device) else min(ended, period.end)
+                needed[gateway] = max(needed.get(gateway, 0), until)
+    reached = {gateway: complete(gateway) for gateway in sorted(needed)}
+    return {gateway: until for gateway, until in reached.items() if until is None or until < needed[gateway]}

@@ -7,13 +7,13 @@ out the same. A run rates everything from each period's start and subtracts what
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Final
 
 from cloud_collector.activity.activation import Activation, ActivationCause, StateChange
 from cloud_collector.activity.first_use import first_activity
-from cloud_collector.activity.lifecycle import left_at, provisioned_at
+from cloud_collector.activity.lifecycle import ended_at, left_at, provisioned_at
 from cloud_collector.contracts.catalog import ContractDevice
 from cloud_collector.contracts.period import Period, local_date
 from cloud_collector.contracts.revision import Revision, billing_periods, terms_in_force
@@ -73,6 +73,7 @@ class Order:
     anchored: date | None = None
     """The local date of the first activation, where periods are anchored at it."""
     states: tuple[StateChange, ...] = ()
+    """What operators did to its devices; what lies beyond the time that is rated is left out."""
     silent: Mapping[str, int | None] = field(default_factory=dict)
     """Gateways that had not proved the own period complete, and until when they had."""
     seen_until: int | None = None
@@ -95,6 +96,7 @@ class Composition:
     asked: Mapping[ChannelName, Stretches]
     """Every channel that was looked at, and in which times."""
     stated: tuple[Stated, ...]
+    states: tuple[StateChange, ...]
     channels: tuple[tuple[str, str, str, str, int], ...]
     gaps: tuple[NamedGap, ...]
     catalog: tuple[RevisionName, ...]
@@ -123,6 +125,8 @@ class Composition:
             "beside": reads_of(self.beside),
             "activations": [[fact.device, fact.at, fact.cause.value] for fact in self.activations],
         }
+        if self.states:
+            facts["states"] = [[change.device, change.state.value, change.at] for change in self.states]
         return hashlib.sha256(json.dumps(facts, separators=(",", ":"), sort_keys=True).encode()).hexdigest()
 
 
@@ -147,6 +151,7 @@ def compose(order: Order, usage: UsageView) -> Composition:
     """
     # A start inside a later period changes what was billed in advance, and what was used before it (P1).
     until = order.seen_until or _period(*_of(order, order.tasks[0])).end
+    order = replace(order, states=_within(order))
     bookings = bookings_of({"contract": order.contract, "lines": [each.line for each in order.booked]})
     booked = tuple(zip(order.booked, bookings, strict=True))
     own, *others = (_rate(order, task, usage, until, booked) for task in order.tasks)
@@ -184,6 +189,7 @@ def compose(order: Order, usage: UsageView) -> Composition:
         beside=tuple(read for _, found in beside for read in found.reads),
         asked=asked,
         stated=order.stated,
+        states=order.states,
         channels=_channels(flat),
         gaps=_gaps(measured, silent),
         catalog=_revisions(order, kept),
@@ -194,6 +200,25 @@ def compose(order: Order, usage: UsageView) -> Composition:
     )
 
 
+def _within(order: Order) -> tuple[StateChange, ...]:
+    """What was done to devices up to the end of what is billed: the own period, or the next one's in advance."""
+    if not order.states:
+        return ()
+    task = order.tasks[0]
+    terms, start, anchored = _of(order, task)
+    period = _period(terms, start, anchored)
+    following = scope_of(terms, period, {}, anchored=anchored, after=_after(order, task)).following
+    end = max(order.seen_until or 0, period.end if following is None else following.end)
+    return tuple(change for change in order.states if change.at <= end)
+
+
+def _after(order: Order, task: Task) -> Terms | None:
+    """By which the next period is rated, where that is another revision's."""
+    if task.after is None:
+        return None
+    return terms_in_force(task.after.catalog, order.newest.catalog, order.cadence.catalog, order.contract)
+
+
 def _of(order: Order, task: Task) -> tuple[Terms, int, date | None]:
     terms = terms_in_force(task.plans.catalog, order.newest.catalog, order.cadence.catalog, order.contract)
     return terms, task.period_start, order.anchored
@@ -202,9 +227,7 @@ def _of(order: Order, task: Task) -> tuple[Terms, int, date | None]:
 def _rate(order: Order, task: Task, usage: UsageView, until: int, booked: Sequence[tuple[Booked, Booking]]) -> _Rated:
     terms, start, anchored = _of(order, task)
     require_ratable(terms)
-    after = terms
-    if task.after is not None:
-        after = terms_in_force(task.after.catalog, order.newest.catalog, order.cadence.catalog, order.contract)
+    after = _after(order, task) or terms
     period, noted = _period(terms, start, anchored), NotedView(usage)
     started = _started(order, terms, noted, until)
     scope = scope_of(terms, period, started, anchored=anchored, after=after)
@@ -312,15 +335,16 @@ def _silent(order: Order, own: _Rated, usage: UsageView) -> list[NamedGap]:
             gateway, name = _split(device.id)
             if gateway in order.silent:
                 channel = ChannelName(gateway=gateway, device=name, meter="*")
-                found += _silent_of(terms, device, channel, order.silent[gateway], own.period, usage)
+                found += _silent_of(terms, device, channel, order, own.period, usage)
     return found
 
 
 def _silent_of(
-    terms: Terms, device: ContractDevice, name: ChannelName, until: int | None, period: Period, usage: UsageView
+    terms: Terms, device: ContractDevice, name: ChannelName, order: Order, period: Period, usage: UsageView
 ) -> Iterable[NamedGap]:
     first = max(period.start, provisioned_at(terms, device))
-    end = min(period.end, left_at(terms, device))
+    end = min(period.end, ended_at(terms, device, order.states))
+    until = order.silent[name.gateway]
     known = [
         span.end for channel in usage.channels(name.gateway, name.device) for span in usage.spans(channel, first, end)
     ]

@@ -78,6 +78,7 @@ def body_of(composition: Composition, issue: Issue) -> Body:
         "activations": [_activation(fact, composition.starts[fact.device]) for fact in composition.activations],
         "beside": reads_of(composition.beside),
         "stated": [_stated(each) for each in composition.stated],
+        **_states(composition),
         "gaps": [_gap(gap) for gap in composition.gaps],
         "rated": [_rated(rated) for rated in composition.rated],
         "catalog": [{"revision": name.number, "sha256": name.sha256} for name in composition.catalog],
@@ -152,6 +153,12 @@ def _activation(fact: Activation, starts: Sequence[Read]) -> Body:
 def _stated(stated: Stated) -> list[str]:
     fact = stated.activation
     return [stated.number, stated.contract, fact.device, iso(fact.at), fact.cause.value, fact.why]
+
+
+def _states(composition: Composition) -> Body:
+    """What operators did to devices; an invoice of which nothing was done does not speak of it."""
+    rows = [[change.device, change.state.value, iso(change.at)] for change in composition.states]
+    return {"states": rows} if rows else {}
 
 
 def _evidence(fact: Activation) -> Body | None:

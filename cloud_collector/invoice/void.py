@@ -11,7 +11,7 @@ from cloud_collector.contracts.period import iso
 from cloud_collector.invoice.document import InvoiceKind
 from shared.line import Body
 
-_OWN: Final = frozenset({"offsets", "payable", "seen_until"})
+_OWN: Final = frozenset({"offsets", "payable", "seen_until", "states"})
 """What an invoice may say that its credit note does not."""
 
 

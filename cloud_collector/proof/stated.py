@@ -9,8 +9,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from cloud_collector.activity.activation import Activation, ActivationCause
-from cloud_collector.contracts.catalog import Catalog
+from cloud_collector.activity.activation import Activation, ActivationCause, StateChange
+from cloud_collector.contracts.catalog import Catalog, State
 from cloud_collector.contracts.revision import Revision
 from cloud_collector.invoice.basis import Booked, Cutoff
 from cloud_collector.invoice.compose import Order, Stated, Task
@@ -70,6 +70,7 @@ def _order(body: Body, catalogs: dict[int, Catalog]) -> Order:
         ),
         billed_at=_instant(body["issued_at"]),
         stated=tuple(_stated(row) for row in body["stated"]),
+        states=tuple(_state(row) for row in body.get("states", ())),
         silent=_silent(body),
         seen_until=_instant(body["seen_until"]) if "seen_until" in body else None,
     )
@@ -79,6 +80,11 @@ def _stated(row: list[Any]) -> Stated:
     number, contract, device, at, cause, why = (_text(value) for value in row)
     activation = Activation(device=device, at=_instant(at), cause=ActivationCause(cause), why=why)
     return Stated(number=number, contract=contract, activation=activation)
+
+
+def _state(row: list[Any]) -> StateChange:
+    device, state, at = (_text(value) for value in row)
+    return StateChange(device=device, state=State(state), at=_instant(at))
 
 
 def _issue(body: Body, newest: Catalog) -> Issue:

@@ -281,6 +281,8 @@ def _notes(body: Body) -> list[str]:
     if "offsets" in body:
         used = ", ".join(row[0] for row in body["offsets"])
         notes.append(f"credit of {used} pays a part of it: check that with the credit note's own bundle")
+    if body.get("states"):
+        notes.append("when devices were suspended, resumed, ended or set active is the operator's word, stated here")
     if body["cutoff"]["boots"] or body["cutoff"]["moved"]:
         notes.append(
             "some reports had no trustworthy clock: their place in time is the operator's word, marked estimated"

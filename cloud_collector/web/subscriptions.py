@@ -1,10 +1,12 @@
 """Every device of every contract: its state now, since when, and by which rule."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from cloud_collector.activity.activation import Activation
+from cloud_collector.activity.activation import Activation, StateChange
 from cloud_collector.activity.first_use import first_activity
 from cloud_collector.activity.lifecycle import FOREVER, life_of
+from cloud_collector.billing.device_states import changes_for
 from cloud_collector.billing.revisions import NoCatalog, revisions
 from cloud_collector.contracts.revision import plans_revision, terms_in_force
 from cloud_collector.contracts.terms import Terms
@@ -24,10 +26,10 @@ def subscriptions(store: Store, view: UsageView, now: int) -> list[Subscription]
     for contract in sorted(newest.contracts, key=lambda name: (newest.contracts[name].account, name)):
         plans = plans_revision(known, contract, now)
         terms = terms_in_force(plans.catalog, newest, plans.catalog, contract)
-        foreseen = first_activity(terms, view, until=now, foresee=True)
-        found += [
-            _standing(terms, newest.accounts[terms.account].name, name, foreseen, now) for name in _devices(terms)
-        ]
+        states = changes_for(store, newest, [contract])
+        foreseen = first_activity(terms, view, states, until=now, foresee=True)
+        account = newest.accounts[terms.account].name
+        found += [_standing(terms, account, name, foreseen, states, now) for name in _devices(terms)]
     return found
 
 
@@ -35,11 +37,18 @@ def _devices(terms: Terms) -> list[str]:
     return list(dict.fromkeys(device.id for device in terms.devices))
 
 
-def _standing(terms: Terms, account: str, name: str, foreseen: dict[str, Activation], now: int) -> Subscription:
+def _standing(
+    terms: Terms,
+    account: str,
+    name: str,
+    foreseen: dict[str, Activation],
+    states: Sequence[StateChange],
+    now: int,
+) -> Subscription:
     device = next(device for device in reversed(terms.devices) if device.id == name)
     activation = foreseen.get(name)
     started = activation if activation is not None and activation.at <= now else None
-    life = life_of(terms, device, started, ())
+    life = life_of(terms, device, started, states)
     state = life.state_at(now)
     outside = "ended" if now >= life.end else "provisioned"
     if started is not None:
