@@ -101,6 +101,22 @@ class DatevSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BackupSettings:
+    """Where backups lie, and how many of them."""
+
+    path: Path | None = None
+    """A folder, best on another disk; without it, `backups` beside the store."""
+    keep: int = 14
+    """How many `backup create` leaves there, the newest; 0 keeps all."""
+    before_upgrade: bool = True
+    """Whether the store is copied before a newer version of the program changes its schema."""
+
+    def __post_init__(self) -> None:
+        if self.keep < 0:
+            raise InvalidRecord("backup.keep must not be negative")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CollectorSettings:
     """Everything that `Collector` needs besides its effects and its key."""
 
@@ -138,6 +154,7 @@ class CollectorSettings:
     documents: DocumentSettings = field(default_factory=DocumentSettings)
     mail: MailSettings = field(default_factory=MailSettings)
     datev: DatevSettings = field(default_factory=DatevSettings)
+    backup: BackupSettings = field(default_factory=BackupSettings)
 
     def __post_init__(self) -> None:
         if not 1 <= self.batch_messages <= BATCH_MESSAGES_MAX:

@@ -12,6 +12,10 @@ from urllib.parse import quote, unquote
 from shared.errors import MetersealError
 
 SUFFIX = ".ms"
+CATALOGS = "catalogs"
+"""Where the folder keeps every revision of the catalog that invoices were rated by."""
+CHECKPOINTS = "checkpoints"
+"""Where it keeps every checkpoint."""
 
 
 class ArchiveConflict(MetersealError):
@@ -33,6 +37,9 @@ class Archive(Protocol):
 
     def numbers(self) -> frozenset[str]:
         """Every number in the archive."""
+
+    def beside(self, name: str) -> "Archive":
+        """What is kept beside the invoices, by names of its own: `CATALOGS` or `CHECKPOINTS`."""
 
 
 class FolderArchive:
@@ -67,6 +74,10 @@ class FolderArchive:
             return frozenset()
         return frozenset(_number(path) for path in self._folder.iterdir() if path.name.endswith(SUFFIX))
 
+    def beside(self, name: str) -> "FolderArchive":
+        """A folder in the folder."""
+        return FolderArchive(self._folder / name)
+
     def _path(self, number: str) -> Path:
         return self._folder / f"{quote(number, safe='')}{SUFFIX}"
 
@@ -93,6 +104,7 @@ class MemoryArchive:
 
     def __init__(self) -> None:
         self.lines: dict[str, bytes] = {}
+        self.others: dict[str, MemoryArchive] = {}
 
     def put(self, number: str, line: bytes) -> None:
         """Kept when it returns; the same bytes again are no change; other bytes raise ArchiveConflict."""
@@ -106,6 +118,10 @@ class MemoryArchive:
     def numbers(self) -> frozenset[str]:
         """Every number in the archive."""
         return frozenset(self.lines)
+
+    def beside(self, name: str) -> "MemoryArchive":
+        """One in the same object."""
+        return self.others.setdefault(name, MemoryArchive())
 
 
 def _number(path: Path) -> str:

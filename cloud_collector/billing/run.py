@@ -10,10 +10,12 @@ from typing import Final, NamedTuple
 
 from cloud_collector.billing.archive import Archive, ArchiveConflict, ArchiveFailed
 from cloud_collector.billing.case import Case, Sight, case_of
+from cloud_collector.billing.confirmation import require_confirmed, waits_for_confirmation
 from cloud_collector.billing.cutoff import cutoff
 from cloud_collector.billing.due import Due, Waiting
 from cloud_collector.billing.issue import BillingRefused, Issued, issue, require_issuable
 from cloud_collector.billing.outcome import Outcome, Report
+from cloud_collector.billing.reimport import keep_catalogs
 from cloud_collector.billing.revisions import revisions
 from cloud_collector.billing.too_late import keep_too_late
 from cloud_collector.contracts.period import iso
@@ -53,7 +55,8 @@ class Biller:
 
     def __call__(self, store: Store, now_ms: int) -> None:
         """A chore of the collector's tick."""
-        if store.row("catalog_newest") is not None:
+        # P22: after a restore a person speaks first; the alarm `restored` says so.
+        if store.row("catalog_newest") is not None and waits_for_confirmation(store) is None:
             known = {contract: reason for contract, _, reason, _ in store.rows("parked")}
             bill_due(store, now_ms, self, most=PERIODS_A_TICK_MAX, progress=lambda outcome: _tell(outcome, known))
 
@@ -73,8 +76,10 @@ def bill_due(
     `as_of_ms` says what is due, `now_ms` when it is issued. Invoices that an earlier run issued and could not
     archive are archived first, with the same bytes.
     """
+    require_confirmed(store)
     archived = complete_archive(store, biller.archive)
     known = revisions(store)
+    keep_catalogs(store, biller.archive)
     outcomes: list[Outcome] = []
     closed = 0
     for contract in _contracts(known, contracts):

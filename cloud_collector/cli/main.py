@@ -6,6 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from cloud_collector.cli import (
+    backup,
     billing,
     catalog,
     command,
@@ -90,6 +91,7 @@ app.add_typer(catalog.app, name="catalog")
 app.add_typer(billing.app, name="billing")
 app.add_typer(invoice.app, name="invoice")
 app.add_typer(invoices.app, name="invoices")
+app.add_typer(backup.app, name="backup")
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ Where things lie is decided in one place, `settings`: `--store`, `--key` and `--
 configuration that rank above it, as `--set` does.
 """
 
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from cloud_collector.billing.archive import FolderArchive
 from cloud_collector.config import Config, ConfigInvalid, load
 from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.store import Store
-from shared.effects.sqlite import SqliteDatabase
+from shared.effects.sqlite import SqliteDatabase, copy_database
 from shared.errors import DatabaseBusy, DatabaseFull, InvalidRecord, MetersealError
 from shared.key import SigningKey
 
@@ -83,11 +84,30 @@ def opened(known: CollectorSettings, *, make: bool = False) -> Iterator[Store]:
         raise typer.Exit(3)
     if make:
         path.parent.mkdir(parents=True, exist_ok=True)
-    store = Store(SqliteDatabase(path))
+    store = Store(SqliteDatabase(path), before=lambda schema: _before_upgrade(known, schema))
     try:
         yield store
     finally:
         store.close()
+
+
+def _before_upgrade(known: CollectorSettings, schema: int) -> None:
+    """The store as the last version left it lies beside it, until the next upgrade."""
+    if not known.backup.before_upgrade:
+        return
+    path = known.store_path
+    room, needed = shutil.disk_usage(path.parent).free, path.stat().st_size
+    if room < needed:
+        raise DatabaseFull(
+            f"the store is copied before its schema changes, and {path.parent} has room for {room:,} of {needed:,} "
+            "bytes: make room, or make a backup elsewhere and set backup.before_upgrade = false"
+        )
+    kept = path.with_name(f"{path.name}.schema-{schema}")
+    copy_database(path, kept)
+    for older in path.parent.glob(f"{path.name}.schema-*"):
+        if older != kept:
+            older.unlink()
+    say(f"the store gets a newer schema; as it was, it is kept at {kept}")
 
 
 class KeyUnusable(MetersealError):

@@ -5,7 +5,7 @@ engine's own file wins over the common one. Rooms call them by name and never sp
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from functools import cache
 from importlib import resources
@@ -20,11 +20,19 @@ _NAME: Final = re.compile(r"^-- name: ([a-z0-9_]+)\s*$", re.MULTILINE)
 class Store:
     """One connection to the collector's database; opening it brings the schema forward, but for a mere reader."""
 
-    def __init__(self, database: Database, *, engine: str = "sqlite", migrated: bool = False) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        engine: str = "sqlite",
+        migrated: bool = False,
+        before: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """`before` is called with the schema's version before a store with a schema gets another."""
         self._database = database
         self._queries = named_queries(engine)
         if not migrated:
-            migrate(database)
+            migrate(database, before)
 
     def rows(self, name: str, *parameters: object) -> list[Row]:
         """All rows of the named query."""
@@ -81,15 +89,18 @@ def migrations() -> tuple[tuple[int, tuple[str, ...]], ...]:
     )
 
 
-def migrate(database: Database) -> None:
+def migrate(database: Database, before: Callable[[int], None] = lambda _: None) -> None:
     """Bring the schema forward, one transaction a version; refuses a schema newer than this program."""
     database.execute("create table if not exists migration (version integer primary key)")
     done = {version for (version,) in database.execute("select version from migration")}
-    newest = max((version for version, _ in migrations()), default=0)
-    if done and max(done) > newest:
+    known = {version for version, _ in migrations()}
+    if done - known:
         raise DatabaseFailed(
-            f"the store has schema {max(done)}, this program knows {newest}: start a newer version of it"
+            f"the store has schema {max(done)}, and this program knows up to {max(known)}: a newer version has "
+            "written it. Start that version, or restore the backup from before it (`cloud-collector backup restore`)"
         )
+    if done and known - done:
+        before(max(done))
     for version, statements in migrations():
         if version in done:
             continue

@@ -1,8 +1,9 @@
 """Database on the standard library's sqlite3: WAL, synchronous=FULL, one holder, plain errors (P2)."""
 
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from shared.effects.database import Parameters, Row
@@ -71,6 +72,46 @@ class SqliteDatabase:
     def close(self) -> None:
         """Close the connection; an open transaction is rolled back."""
         self._connection.close()
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """A whole copy, as the database is at this moment, is durable at `target`; its writer goes on.
+
+    Raises DatabaseError. `target` is replaced where there is one.
+    """
+    target.unlink(missing_ok=True)
+    try:
+        with (
+            closing(sqlite3.connect(f"file:{source.absolute()}?mode=ro", uri=True, timeout=60.0)) as held,
+            closing(sqlite3.connect(target)) as copy,
+        ):
+            held.backup(copy)
+            # One file, with nothing beside it.
+            copy.execute("pragma journal_mode=delete")
+    except sqlite3.Error as error:
+        target.unlink(missing_ok=True)
+        raise _translated(error, source) from error
+    sync(target)
+
+
+def faults(path: Path) -> list[str]:
+    """What SQLite itself finds wrong with a database file, one sentence each; nothing where it is whole."""
+    try:
+        with closing(sqlite3.connect(f"file:{path.absolute()}?mode=ro", uri=True)) as held:
+            found = [str(row[0]) for row in held.execute("pragma integrity_check(8)") if row[0] != "ok"]
+            missing = held.execute("pragma foreign_key_check").fetchmany(8)
+    except sqlite3.Error as error:
+        return [str(_translated(error, path))]
+    return found + [f"a row of {row[0]} names a row of {row[2]} that is not there" for row in missing]
+
+
+def sync(path: Path) -> None:
+    """The file, or the folder's list of files, is on disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _translated(error: sqlite3.Error, path: Path | str) -> DatabaseError:

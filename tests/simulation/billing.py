@@ -58,6 +58,10 @@ class Archive:
         self._power.use()
         return self._lines.numbers()
 
+    def beside(self, name: str) -> "Archive":
+        """What is kept beside the invoices, under the same power."""
+        return Archive(self._lines.beside(name), self._power)
+
     def _step(self) -> None:
         if not self._power.step():
             raise PowerLost(self._power.name)

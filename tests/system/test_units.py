@@ -95,3 +95,10 @@ def test_a_unit_lets_the_kernel_be_asked_for_the_clock(name: str) -> None:
     assert "~@privileged" in filters[-2], "which forbids it too"
     assert filters[-1].split() == ["adjtimex", "clock_adjtime", "clock_adjtime64"], "so it is allowed after that"
     assert "RestartPreventExitStatus=2" in settings
+
+
+def test_systemd_finds_nothing_wrong_with_the_backups_service_and_timer(machine: Path) -> None:
+    unit = install(machine, "cloud-collector-backup")
+    shutil.copy(UNITS / "cloud-collector-backup.timer", unit.parent)
+    assert verified(machine, "cloud-collector-backup") == ""
+    assert analyze("verify", f"--root={machine}", "cloud-collector-backup.timer").stderr == ""

@@ -55,7 +55,7 @@ def test_a_month_is_previewed_run_listed_exported_and_verified(here: Path) -> No
     assert (done.exit_code, done.stdout) == (0, "1 issued, 0 nothing, 0 waiting, 0 parked\n")
     assert "INV-1" in done.stderr
     assert json.loads(run("billing", "run", "--json").stdout) == {"outcomes": [], "archived": []}
-    assert [path.name for path in (here / "invoices").iterdir()] == ["INV-1.ms"]
+    assert [path.name for path in (here / "invoices").glob("*.ms")] == ["INV-1.ms"]
     assert json.loads(run("billing", "list", "--json").stdout)["closed"][0]["number"] == "INV-1"
     assert json.loads(run("invoice", "list", "--json").stdout)[0]["total"] == "394.61"
     assert "INV-1" in run("invoice", "list").stdout
