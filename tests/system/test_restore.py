@@ -158,7 +158,7 @@ def billed(documents: dict[str, bytes]) -> Counter[tuple[str, str]]:
 
 def three_days(site: Site, first: int) -> dict[tuple[str, str], int]:
     """What the meters counted in the three days, out of the readings alone."""
-    found = {}
+    found: dict[tuple[str, str], int] = {}
     for name in GATEWAYS:
         rows = [line.split(",") for line in site.readings(name).read_text().splitlines()[1:]]
         bounds = {time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at)) for at in (first, first + 3 * DAY)}
