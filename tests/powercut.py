@@ -192,6 +192,8 @@ class MachineFile:
 class ApswDatabase:
     """Database on apsw, so that the code under test runs on a machine without power."""
 
+    engine = "sqlite"
+
     def __init__(self, path: str, files: MachineFiles, *, synchronous: str = "full", checkpoint_pages: int = 8) -> None:
         self._machine = files.machine
         self._path = path
@@ -228,6 +230,13 @@ class ApswDatabase:
                 self.execute("rollback")
             raise
         self.execute("commit")
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Everything read within is of one instant."""
+        self.execute("begin")
+        yield
+        self.execute("rollback")
 
     def close(self) -> None:
         """Close the connection; a machine without power writes nothing while doing so."""

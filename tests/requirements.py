@@ -7,6 +7,7 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -24,6 +25,14 @@ def _module(name: str) -> Callable[[], bool]:
     return lambda: importlib.util.find_spec(name) is not None
 
 
+def _postgres() -> str | None:
+    """The newest PostgreSQL server from Debian's folders or the PATH, 15 or newer; Debian keeps it off the PATH."""
+    places = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
+    if places and int(places[-1].parts[-3]) >= 15:
+        return str(places[-1])
+    return shutil.which("postgres", path=_PLACES)
+
+
 def _gpio_sim() -> bool:
     """Whether chips of GPIO lines can be simulated here: the kernel's module is loaded and this user is root."""
     return os.access("/sys/kernel/config/gpio-sim", os.W_OK) and importlib.util.find_spec("lgpio") is not None
@@ -37,6 +46,7 @@ COMPONENTS: Final[dict[str, Callable[[], bool]]] = {
     "mosquitto_pub": _command("mosquitto_pub"),
     "mosquitto_sub": _command("mosquitto_sub"),
     "openssl": _command("openssl"),
+    "postgres": lambda: _postgres() is not None,
     "snmpd": _command("snmpd"),
     "systemd-analyze": _command("systemd-analyze"),
 }
@@ -48,4 +58,6 @@ def require(component: str) -> str:
         if component in os.environ.get("METERSEAL_REQUIRE", "").replace(" ", "").split(","):
             pytest.fail(f"METERSEAL_REQUIRE names {component}, which this machine does not have", pytrace=False)
         pytest.skip(f"{MARK}{component}")
+    if component == "postgres":
+        return _postgres() or component
     return shutil.which(component, path=_PLACES) or component

@@ -160,12 +160,14 @@ class Intake:
         grown: dict[int, Chain] = {}
         asked: dict[int, Chain] = {}
         keys: dict[str, Validity] = {}
-        id_ = self._store.rows("line_last_id")[0][0]
+        genuine = sum(isinstance(each, Genuine) for each in admitted)
+        ids = iter(self._store.rows("line_ids", genuine))
+        (id_,) = next(ids, (0,))
         for each in self._answered(admitted, now_ms):
             if not isinstance(each, Genuine):
                 verdicts.append(self._set_down(each, now_ms))
                 continue
-            line = Fact(id=id_ + 1, content=each.content, raw=each.raw, hash=each.hash, received_at=now_ms)
+            line = Fact(id=id_, content=each.content, raw=each.raw, hash=each.hash, received_at=now_ms)
             fault = self._fault(positions, keys, line)
             if fault is not None:
                 verdicts.append(self._set_down(_refused(line, fault), now_ms))
@@ -179,8 +181,8 @@ class Intake:
             else:
                 grown[chain.id] = chain
             if not isinstance(verdict, Duplicate | RefusedLine):
-                id_ += 1
                 arrived[line.id] = line
+                (id_,) = next(ids, (0,))
                 _learn(keys, line, verdict)
             verdicts.append(verdict)
         if any(isinstance(verdict, Unmatched) for verdict in verdicts):

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Final
 
 from shared.effects.database import Parameters, Row
 from shared.errors import DatabaseBusy, DatabaseCorrupt, DatabaseError, DatabaseFailed, DatabaseFull
@@ -16,6 +17,8 @@ class SqliteDatabase:
     `exclusive` keeps every other process off the file for as long as it is open; without it, others
     may read beside this one writer.
     """
+
+    engine: Final = "sqlite"
 
     def __init__(self, path: Path | str, *, exclusive: bool = False, read_only: bool = False) -> None:
         self._path = path
@@ -68,6 +71,16 @@ class SqliteDatabase:
                 self._connection.execute("rollback")
             raise
         self.execute("commit")
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Everything read within is of one instant; nothing is written. Does not nest."""
+        self.execute("begin")
+        try:
+            yield
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("rollback")
 
     def close(self) -> None:
         """Close the connection; an open transaction is rolled back."""

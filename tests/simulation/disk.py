@@ -104,6 +104,8 @@ class Drive:
 class SimDatabase:
     """One connection of one process."""
 
+    engine: Final = "sqlite"
+
     def __init__(self, drive: Drive, power: Power, inner: SqliteDatabase) -> None:
         self.drive = drive
         self.inner = inner
@@ -142,6 +144,12 @@ class SimDatabase:
             if self._power.on and self.inner._connection.in_transaction:
                 self.inner.execute("rollback")
             raise
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Everything read within is of one instant."""
+        with self.inner.snapshot():
+            yield
 
     def close(self) -> None:
         """Close the connection."""

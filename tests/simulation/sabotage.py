@@ -189,11 +189,11 @@ def no_unique_position() -> Iterator[None]:
 
     open_schema = tuple(
         (version, tuple(sql for sql in statements if "line_position" not in sql))
-        for version, statements in migrations()
+        for version, statements in migrations("sqlite")
     )
     with (
         patch.object(Positions, "place", generous),
-        patch("cloud_collector.store.store.migrations", lambda: open_schema),
+        patch("cloud_collector.store.store.migrations", lambda _: open_schema),
     ):
         yield
 

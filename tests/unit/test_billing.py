@@ -253,6 +253,8 @@ class Killed(BaseException):
 class DyingDatabase:
     """Dies before the nth statement that writes, or inside a commit."""
 
+    engine = "sqlite"
+
     def __init__(self, path: Path, fuse: int) -> None:
         self._real = SqliteDatabase(path)
         self._fuse = fuse
@@ -279,6 +281,11 @@ class DyingDatabase:
             yield
             self._burn("commit")
         self._burn("committed")
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        with self._real.snapshot():
+            yield
 
     def close(self) -> None:
         self._real.close()

@@ -3,7 +3,7 @@
 create table command (
     gateway text not null references gateway (name),
     counter integer not null,
-    do text not null,
+    "do" text not null,
     details text not null,
     given_at integer not null,
     sealed blob,

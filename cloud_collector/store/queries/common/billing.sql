@@ -91,7 +91,7 @@ select min(seq) from line where chain = ? and aside = 0 and seq > ?;
 -- name: received_holes
 select seq + 1, after - 1 from (
     select seq, lead(seq) over (order by seq) as after from line where chain = ? and aside = 0 and seq > ?
-) where after > seq + 1 order by seq;
+) between_two where after > seq + 1 order by seq;
 
 -- name: received_moved
 select s.seq, l.received_at from span s join line l on l.id = s.line

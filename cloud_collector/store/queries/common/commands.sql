@@ -1,12 +1,12 @@
 -- name: command_give
-insert into command (gateway, counter, do, details, given_at, sealed, due_at)
+insert into command (gateway, counter, "do", details, given_at, sealed, due_at)
 values (?, (select coalesce(max(c.counter), 0) + 1 from command c where c.gateway = ?), ?, ?, ?, ?, ?) returning counter;
 
 -- name: command_next
 select coalesce(max(counter), 0) + 1 from command where gateway = ?;
 
 -- name: commands_due
-select c.gateway, c.counter, c.do, c.details, c.given_at, c.sealed, c.sendings from command c
+select c.gateway, c.counter, c."do", c.details, c.given_at, c.sealed, c.sendings from command c
 where c.answered_at is null and c.due_at <= ? and c.sendings < ?
 and not exists (select 1 from command b where b.gateway = c.gateway and b.counter < c.counter
     and b.answered_at is null and b.sendings < ?)
@@ -23,13 +23,13 @@ update command set due_at = ? where gateway = ? and counter = ?;
 
 -- name: command_answered
 update command set answered_at = ?, ok = ?, why = ?, answer = ? where gateway = ? and counter = ? and answered_at is null
-returning do, details;
+returning "do", details;
 
 -- name: command_one
-select do, details, answered_at from command where gateway = ? and counter = ?;
+select "do", details, answered_at from command where gateway = ? and counter = ?;
 
 -- name: commands_of
-select counter, do, details, given_at, sendings, answered_at, ok, why from command where gateway = ?
+select counter, "do", details, given_at, sendings, answered_at, ok, why from command where gateway = ?
 order by counter desc limit ?;
 
 -- name: epoch_current

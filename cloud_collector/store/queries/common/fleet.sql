@@ -62,16 +62,13 @@ select id, hash, prev, aside from line where chain = ? and seq = ? and aside > 0
 -- name: line_top
 select max(seq) from line where chain = ? and aside = 0;
 
--- name: line_last_id
-select coalesce(max(id), 0) from line;
-
 -- name: lines_held_between
 select count(*) from line where chain = ? and seq > ? and seq < ? and aside = 0;
 
 -- name: line_holes
 select seq, after from (
     select seq, lead(seq) over (order by seq) as after from line where chain = ? and seq > ? and aside = 0
-) where after > seq + 1 limit ?;
+) between_two where after > seq + 1 order by seq limit ?;
 
 -- name: line_next
 select min(seq) from line where chain = ? and seq > ? and aside = 0;

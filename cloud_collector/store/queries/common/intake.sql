@@ -2,16 +2,16 @@
 insert into unmatched (topic, gateway, reason, nearest, messages, first_at, last_at, sample)
 values (?, ?, ?, ?, 1, ?, ?, ?)
 on conflict (topic, reason) do update set
-    messages = messages + 1, last_at = excluded.last_at, nearest = excluded.nearest, sample = excluded.sample;
+    messages = unmatched.messages + 1, last_at = excluded.last_at, nearest = excluded.nearest, sample = excluded.sample;
 
 -- name: unmatched_trim
-delete from unmatched where id in (select id from unmatched order by last_at desc, id desc limit -1 offset ?);
+delete from unmatched where id not in (select id from unmatched order by last_at desc, id desc limit ?);
 
 -- name: unmatched_list
 select topic, gateway, reason, nearest, messages, first_at, last_at from unmatched order by last_at desc, id desc;
 
 -- name: refusals_add
-insert into refusals (gateway, lines) values (?, 1) on conflict (gateway) do update set lines = lines + 1 returning lines;
+insert into refusals (gateway, lines) values (?, 1) on conflict (gateway) do update set lines = refusals.lines + 1 returning lines;
 
 -- name: refusals_of
 select lines from refusals where gateway = ?;
@@ -27,8 +27,12 @@ select at from receipt_clock where gateway = ? and log = ?;
 
 -- name: receipt_take
 insert into receipt_clock (gateway, log, at) values (?, ?, ?)
-on conflict (gateway, log) do update set at = case when excluded.at > at then excluded.at else at + 1 end
+on conflict (gateway, log) do update set at = case when excluded.at > receipt_clock.at then excluded.at else receipt_clock.at + 1 end
 returning at;
+
+-- name: line_ids
+with recursive n (i) as (select 1 union all select i + 1 from n where i < ?)
+select (select coalesce(max(id), 0) from line) + i from n order by i;
 
 -- name: facts
 select l.id, c.gateway, c.log, c.epoch, l.seq, l.hash, l.prev, l.key, l.kind, l.boot, l.clock, l.sealed, l.received_at, l.raw

@@ -1,2 +1,7 @@
 -- name: changed_elsewhere
 pragma data_version;
+
+-- SQLite has one writer at a time: whoever writes has the turn, and `changed_elsewhere` says what it missed.
+
+-- name: turns_take
+select value from json_each(?1) where ?2 is null;
