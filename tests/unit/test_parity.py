@@ -49,6 +49,13 @@ def test_every_migration_is_taken_by_postgres() -> None:
         database.close()
 
 
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+def test_no_two_migrations_have_one_number(engine: str) -> None:
+    numbers = [version for version, _ in migrations(engine)]
+    twice = sorted({number for number in numbers if numbers.count(number) > 1})
+    assert not twice, f"two migrations have the number {twice}: only one would be applied; rename the newer one"
+
+
 @pytest.mark.parametrize("name", sorted(named_queries("sqlite")))
 def test_every_query_is_prepared_by_postgres(postgres: PostgresDatabase, name: str) -> None:
     sql = named_queries("postgres").get(name)
