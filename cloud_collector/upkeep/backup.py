@@ -97,7 +97,7 @@ def taken_out(vault: Vault, file: Path, into: Path | None = None) -> Iterator[tu
             raise BackupUnusable(f"{file}: {', '.join(odd)}: the manifest and what is there differ")
         if manifest.engine != vault.engine:
             raise BackupUnusable(f"{file} is of a store on {manifest.engine}, and this one is on {vault.engine}")
-        newest = max(version for version, _ in migrations())
+        newest = max(version for version, _ in migrations("sqlite"))
         if manifest.schema > newest:
             raise BackupUnusable(
                 f"{file} has schema {manifest.schema}, and this program knows up to {newest}: use a newer version of it"

@@ -335,11 +335,11 @@ def test_the_oldest_backups_go_when_there_are_enough(here: Path) -> None:
 
 def test_before_the_schema_changes_the_store_is_copied(here: Path) -> None:
     held = sqlite3.connect(here / "collector.db")
-    newest = max(version for version, _ in migrations())
+    newest = max(version for version, _ in migrations("sqlite"))
     held.execute("create table later (x)")
     held.execute("delete from migration where version = ?", (newest,))
     for (name,) in held.execute("select name from sqlite_master where type = 'table'").fetchall():
-        statements = dict(migrations())[newest]
+        statements = dict(migrations("sqlite"))[newest]
         if any(f"create table {name} " in statement for statement in statements):
             held.execute(f"drop table {name}")
     held.commit()
