@@ -5,6 +5,7 @@ backup cannot give a number out a second time.
 """
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote, unquote
@@ -32,6 +33,9 @@ class Archive(Protocol):
     def put(self, number: str, line: bytes) -> None:
         """Durable when it returns; the same bytes again are no change; other bytes raise ArchiveConflict."""
 
+    def put_all(self, lines: Iterable[tuple[str, bytes]]) -> None:
+        """As `put`, each by its number; all of them durable when it returns."""
+
     def get(self, number: str) -> bytes | None:
         """The line of this number, or None."""
 
@@ -50,13 +54,16 @@ class FolderArchive:
 
     def put(self, number: str, line: bytes) -> None:
         """Durable when it returns; the same bytes again are no change; other bytes raise ArchiveConflict."""
-        path = self._path(number)
+        self.put_all([(number, line)])
+
+    def put_all(self, lines: Iterable[tuple[str, bytes]]) -> None:
+        """As `put`, each by its number; the folder itself is synced once."""
+        path = self._folder
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            if not path.exists():
-                self._write(path, line)
-            elif path.read_bytes() != line:
-                raise ArchiveConflict(f"{path} holds another invoice {number}: nothing was overwritten")
+            for number, line in lines:
+                path = self._path(number)
+                self._write(path, number, line)
             _sync_folder(self._folder)
         except OSError as error:
             raise ArchiveFailed(f"{path} cannot be written: {error.strerror}") from error
@@ -81,20 +88,21 @@ class FolderArchive:
     def _path(self, number: str) -> Path:
         return self._folder / f"{quote(number, safe='')}{SUFFIX}"
 
-    def _write(self, path: Path, line: bytes) -> None:
+    def _write(self, path: Path, number: str, line: bytes) -> None:
+        if path.exists():
+            return _require_same(path, number, line)
         beside = path.with_name(f".{path.name}.{os.getpid()}")
         beside.unlink(missing_ok=True)
-        with beside.open("wb") as file:
+        with beside.open("xb") as file:
             file.write(line)
             file.flush()
+            os.fchmod(file.fileno(), 0o444)
             os.fsync(file.fileno())
-        beside.chmod(0o444)
         try:
             # A link, unlike a rename, never replaces what another run has put there meanwhile.
             os.link(beside, path)
         except FileExistsError:
-            if path.read_bytes() != line:
-                raise ArchiveConflict(f"{path} holds another invoice: nothing was overwritten") from None
+            _require_same(path, number, line)
         finally:
             beside.unlink()
 
@@ -111,6 +119,11 @@ class MemoryArchive:
         if self.lines.setdefault(number, line) != line:
             raise ArchiveConflict(f"the archive holds another invoice {number}: nothing was overwritten")
 
+    def put_all(self, lines: Iterable[tuple[str, bytes]]) -> None:
+        """As `put`, each by its number."""
+        for number, line in lines:
+            self.put(number, line)
+
     def get(self, number: str) -> bytes | None:
         """The line of this number, or None."""
         return self.lines.get(number)
@@ -126,6 +139,11 @@ class MemoryArchive:
 
 def _number(path: Path) -> str:
     return unquote(path.name.removesuffix(SUFFIX))
+
+
+def _require_same(path: Path, number: str, line: bytes) -> None:
+    if path.read_bytes() != line:
+        raise ArchiveConflict(f"{path} holds another invoice {number}: nothing was overwritten")
 
 
 def _sync_folder(folder: Path) -> None:

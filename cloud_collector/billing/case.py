@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 
 from cloud_collector.activity.activation import Activation, ActivationCause, StateChange
 from cloud_collector.activity.first_use import first_activity
@@ -14,7 +15,7 @@ from cloud_collector.billing.device_states import changes_for
 from cloud_collector.billing.due import Due, Waiting, next_due, periods_until, silent_in
 from cloud_collector.billing.issue import NotIssuable
 from cloud_collector.contracts.catalog import AnchorKind, Charge, Pool
-from cloud_collector.contracts.period import iso, local_date
+from cloud_collector.contracts.period import Period, iso, local_date
 from cloud_collector.contracts.revision import Revision, plans_revision, terms_in_force
 from cloud_collector.contracts.terms import Terms, terms_of
 from cloud_collector.fleet.holes import complete_until
@@ -23,6 +24,7 @@ from cloud_collector.invoice.compose import Order, Stated, Task
 from cloud_collector.rating.scope import has_advance
 from cloud_collector.store.store import Store
 from cloud_collector.usage.span import UsageView
+from shared.effects.database import Row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,24 @@ class Sight:
 
     view: Callable[[Store], UsageView]
     complete: Callable[[Store, str], int | None] = complete_until
+
+
+def still(sight: Sight) -> Sight:
+    """The same, looking at each thing once: for as long as nothing that was received changes, as in a transaction."""
+    views: dict[int, UsageView] = {}
+    reached: dict[str, int | None] = {}
+
+    def view(store: Store) -> UsageView:
+        if id(store) not in views:
+            views[id(store)] = sight.view(store)
+        return views[id(store)]
+
+    def complete(store: Store, gateway: str) -> int | None:
+        if gateway not in reached:
+            reached[gateway] = sight.complete(store, gateway)
+        return reached[gateway]
+
+    return Sight(view=view, complete=complete)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,20 +63,32 @@ class Case:
     order: Order | None = None
 
 
+class _Opening(NamedTuple):
+    """What decides when a contract's next period begins and ends."""
+
+    closed: list[Row]
+    cadence: Revision
+    states: tuple[StateChange, ...]
+    anchored: date | None
+    periods: list[Period]
+    next: Period | None
+    """The earliest that is open."""
+
+
+def has_ended(store: Store, contract: str, known: Sequence[Revision], now: int, sight: Sight) -> bool:
+    """Whether the contract has an open period whose end has passed: otherwise nothing can be due."""
+    following = _opening(store, contract, known, now, sight).next
+    return following is not None and following.end <= now
+
+
 def case_of(store: Store, contract: str, known: Sequence[Revision], now: int, sight: Sight, *, billed_at: int) -> Case:
     """Where the contract stands: its next open period, and what would have to be composed to close it."""
     newest = known[-1]
-    closed = store.rows("periods_closed", contract)
+    closed, cadence, states, anchored, periods, following = _opening(store, contract, known, now, sight)
     by_number = {revision.number: revision for revision in known}
-    cadence = by_number[closed[0][5]] if closed else plans_revision(known, contract, now)
-    terms = terms_in_force(cadence.catalog, newest.catalog, cadence.catalog, contract)
-    states = changes_for(store, newest.catalog, [contract])
-    anchored = _anchored(store, terms, sight, now, states)
-    periods = periods_until(terms, now, anchored)
     starts = [row[0] for row in closed]
     # `settle` and the like are the plan's of that period.
-    open_start = next((period.start for period in periods if period.start not in starts), now)
-    plans = plans_revision(known, contract, open_start)
+    plans = plans_revision(known, contract, now if following is None else following.start)
     terms = terms_in_force(plans.catalog, newest.catalog, cadence.catalog, contract)
     due = next_due(terms, periods, starts, now, lambda gateway: sight.complete(store, gateway), states)
     if due is None:
@@ -155,6 +187,18 @@ def closed_case(
     )
     due = Due(period=tiling[start], silent=silent, adjusts=adjusts)
     return Case(terms=terms, plans=rated_by[start], due=due, order=order)
+
+
+def _opening(store: Store, contract: str, known: Sequence[Revision], now: int, sight: Sight) -> _Opening:
+    closed = store.rows("periods_closed", contract)
+    cadence = _numbered(known, closed[0][5]) if closed else plans_revision(known, contract, now)
+    terms = terms_in_force(cadence.catalog, known[-1].catalog, cadence.catalog, contract)
+    states = changes_for(store, known[-1].catalog, [contract])
+    anchored = _anchored(store, terms, sight, now, states)
+    periods = periods_until(terms, now, anchored)
+    starts = {row[0] for row in closed}
+    following = next((period for period in periods if period.start not in starts), None)
+    return _Opening(closed, cadence, states, anchored, periods, following)
 
 
 def _refuse_clones(store: Store, terms: Terms) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from cloud_collector.intake.fact import report_of
 from cloud_collector.invoice.basis import Cutoff, LogCutoff
@@ -32,6 +33,15 @@ class _Basis:
         """The epoch is used from here on, or from earlier."""
         name = (gateway, log, epoch)
         self.lowest[name] = min(self.lowest.get(name, first), first)
+
+
+class _Known(NamedTuple):
+    """A channel, and whether anything of it needs explaining: most have neither."""
+
+    id: int
+    bridged: bool
+    """It has a bridge, within an epoch or between two; or nobody knows how much was between."""
+    unknown: bool
 
 
 def cutoff(
@@ -75,20 +85,38 @@ def cutoff(
 
 def _basis(store: Store, composition: Composition) -> _Basis:
     basis = _Basis()
-    reads = list(_reads(composition))
+    # A counter stands on its line, beside its period and at a start; it is the same.
+    reads = list(dict.fromkeys(_reads(composition)))
+    names = {read.channel for read in reads} | composition.asked.keys()
+    known = _channels(store, sorted({(name.gateway, name.device) for name in names}))
+    chains: dict[tuple[str, str, str], int | None] = {}
     for read in reads:
-        name = read.channel
-        basis.low(name.gateway, read.log, read.epoch, read.seq_start)
-        channel = _channel(store, name)
-        row = store.row("chain_by_name", name.gateway, read.log, read.epoch)
-        if channel is not None and row is not None:
-            _explain(store, basis, channel, row[0], read)
+        name, chain = read.channel, (read.channel.gateway, read.log, read.epoch)
+        basis.low(*chain, read.seq_start)
+        channel = known.get((name.gateway, name.device, name.meter))
+        if channel is None or not channel.bridged:
+            continue
+        if chain not in chains:
+            row = store.row("chain_by_name", *chain)
+            chains[chain] = None if row is None else row[0]
+        if (its := chains[chain]) is not None:
+            _explain(store, basis, channel.id, its, read)
     for name, stretches in composition.asked.items():
-        for start, end in stretches:
-            _name_gaps(store, basis, name, start, end)
+        channel = known.get((name.gateway, name.device, name.meter))
+        if channel is not None and channel.unknown:
+            for start, end in stretches:
+                _name_gaps(store, basis, name, channel.id, start, end)
     _unfold(store, basis, reads)
     _tell_time(store, basis)
     return basis
+
+
+def _channels(store: Store, devices: Iterable[tuple[str, str]]) -> dict[tuple[str, str, str], _Known]:
+    return {
+        (gateway, device, meter): _Known(id_, bool(bridged), bool(unknown))
+        for gateway, device in devices
+        for meter, id_, bridged, unknown in store.rows("basis_device", gateway, device)
+    }
 
 
 def _explain(store: Store, basis: _Basis, channel: int, chain: int, read: Read) -> None:
@@ -120,11 +148,8 @@ def _carry(store: Store, basis: _Basis, channel: int, chain: int, log: tuple[str
         basis.add(*log, epoch, began[0], began[0])
 
 
-def _name_gaps(store: Store, basis: _Basis, name: ChannelName, start: int, end: int) -> None:
+def _name_gaps(store: Store, basis: _Basis, name: ChannelName, channel: int, start: int, end: int) -> None:
     """The reports that say of which time nothing is known."""
-    channel = _channel(store, name)
-    if channel is None:
-        return
     for chain, log, epoch, seq, kind in store.rows("basis_unknown", channel, end, start):
         if kind == RowKind.BETWEEN:
             basis.low(name.gateway, log, epoch, seq)
@@ -187,11 +212,6 @@ def _reads(composition: Composition) -> Iterable[Read]:
     yield from composition.beside
     for reads in composition.starts.values():
         yield from reads
-
-
-def _channel(store: Store, name: ChannelName) -> int | None:
-    row = store.row("view_channel", name.gateway, name.device, name.meter)
-    return None if row is None else int(row[0])
 
 
 def _holes(store: Store, chain: int, above: int) -> tuple[tuple[int, int], ...]:

@@ -8,6 +8,7 @@ anchor and zone are frozen with the contract's first closed period: its cadence.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from typing import Final
 
 from cloud_collector.contracts.catalog import Catalog
 from cloud_collector.contracts.period import Period, periods
@@ -31,8 +32,24 @@ def plans_revision(revisions: Sequence[Revision], contract: str, period_start: i
     return in_effect[-1] if in_effect else knowing[0]
 
 
+TERMS_MAX: Final = 16_384
+"""Terms that are remembered; then they are all forgotten and made again."""
+_TERMS: Final[dict[tuple[int, int, int, str], tuple[Terms, tuple[Catalog, Catalog, Catalog]]]] = {}
+"""By the very catalogs, which are kept here so that no other can take their place."""
+
+
 def terms_in_force(plans: Catalog, newest: Catalog, cadence: Catalog, contract: str) -> Terms:
     """A contract's terms: prices and rules of `plans`; account, dates, devices of `newest`; periods of `cadence`."""
+    key = (id(plans), id(newest), id(cadence), contract)
+    found = _TERMS.get(key)
+    if found is None:
+        if len(_TERMS) >= TERMS_MAX:
+            _TERMS.clear()
+        found = _TERMS[key] = (_terms(plans, newest, cadence, contract), (plans, newest, cadence))
+    return found[0]
+
+
+def _terms(plans: Catalog, newest: Catalog, cadence: Catalog, contract: str) -> Terms:
     now, then, first = (terms_of(catalog, contract) for catalog in (newest, plans, cadence))
     before = {each.contract: each for each in then.siblings}
     siblings = tuple(_in_force(each, before.get(each.contract, each)) for each in now.siblings)

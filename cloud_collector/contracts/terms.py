@@ -69,6 +69,8 @@ class Terms:
     @property
     def pooled(self) -> "tuple[Terms, ...]":
         """The terms of the contracts that share a pool with this one, which is a sibling of theirs."""
+        if not self.pooled_with:
+            return ()
         alone = replace(self, siblings=())
         return tuple(
             replace(each, siblings=(alone, *(other for other in self.siblings if other is not each)))

@@ -5,7 +5,9 @@ bridge, nothing estimated, quarantined, unplaced or out of order in time. Both w
 `cloud_collector.usage.ledger`, which is the definition.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from cloud_collector.store.store import Store
 from cloud_collector.usage.derive import RowKind, estimated_indices
@@ -31,44 +33,30 @@ class _Channel:
     longest: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _End:
-    """A usage row at one end of the time that is asked for."""
-
-    chain: int
-    seq: int
-    start: int
-    step: int
-    deltas: tuple[int, ...]
-    register: int
-    until: int
-
-    def register_at(self, instant: int) -> int:
-        """The register at an instant, as `Span.units_before` counts."""
-        if instant <= self.start:
-            return self.register
-        if instant >= self.until:
-            return self.register + sum(self.deltas)
-        whole, inside = divmod(instant - self.start, self.step)
-        return self.register + sum(self.deltas[:whole]) + self.deltas[whole] * inside // self.step
-
-    def cuts(self, instant: int) -> bool:
-        """Whether the instant lies strictly inside an interval."""
-        return self.start < instant < self.until and (instant - self.start) % self.step != 0
+LOOKS_MAX: Final = 4_096
+"""Devices in a stretch of time that a view remembers; then it forgets them all and looks again."""
 
 
 class StoreView:
-    """A UsageView on the store."""
+    """A UsageView on the store as it is now; it looks at each thing once, so it is made anew for each transaction."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._looks: dict[tuple[str, str, int, int], dict[str, Row | Measured | None]] = {}
+        self._names: dict[tuple[str, str], list[ChannelName]] = {}
 
     def measure(self, channel: ChannelName, start: int, end: int) -> Measured | None:
         """Usage in [start, end), summed over spans by `units_before`; None where nothing is known."""
-        known = self._channel(channel)
-        if known is None or start >= end:
+        if start >= end:
             return None
-        return self._looked_up(known, start, end) or self._summed(known, start, end)
+        key = (channel.gateway, channel.device, start, end)
+        look = self._looks.get(key)
+        if look is None:
+            look = self._look(*key)
+        found = look.get(channel.meter)
+        if isinstance(found, tuple):
+            found = look[channel.meter] = self._measured(channel, found, start, end)
+        return found
 
     def spans(self, channel: ChannelName, start: int, end: int) -> list[Span]:
         """Spans that overlap [start, end), by start, then epoch and seq."""
@@ -77,8 +65,16 @@ class StoreView:
 
     def channels(self, gateway: str, device: str) -> list[ChannelName]:
         """The channels of a device that have ever reported."""
-        rows = self._store.rows("channels_of_device", gateway, device)
-        return [ChannelName(gateway=gateway, device=device, meter=row[0]) for row in rows]
+        known = self._names.get((gateway, device))
+        if known is None:
+            meters = [row[0] for row in self._store.rows("channels_of_device", gateway, device)]
+            known = self._name(gateway, device, meters)
+        return list(known)
+
+    def _name(self, gateway: str, device: str, meters: Iterable[str]) -> list[ChannelName]:
+        names = [ChannelName(gateway=gateway, device=device, meter=meter) for meter in meters]
+        self._names[gateway, device] = names
+        return names
 
     def _channel(self, name: ChannelName) -> _Channel | None:
         row = self._store.row("view_channel", name.gateway, name.device, name.meter)
@@ -86,42 +82,54 @@ class StoreView:
             return None
         return _Channel(name=name, id=row[0], unit=row[1], exponent=row[2], longest=row[3])
 
-    def _looked_up(self, channel: _Channel, start: int, end: int) -> Measured | None:
-        """By registers; None where the rows between are not plain."""
-        store = self._store
-        last = self._end(store.row("view_at", channel.id, end))
-        first = self._end(store.row("view_at", channel.id, start + 1))
-        if first is None or first.until <= start:
-            first = self._end(store.row("view_from", channel.id, start))
-        if first is None or last is None or first.chain != last.chain or first.seq > last.seq or first.start >= end:
+    def _look(self, gateway: str, device: str, start: int, end: int) -> dict[str, Row | Measured | None]:
+        """Both ends of every channel of a device: a period costs one query, however many readings lie between."""
+        if len(self._looks) >= LOOKS_MAX:
+            self._looks.clear()
+            self._names.clear()
+        rows = self._store.rows("view_device", end, start, start, end, start, start, start, end, gateway, device)
+        look: dict[str, Row | Measured | None] = {}
+        for row in rows:
+            # Of several rows at one end none is plain.
+            look[row[0]] = (*row[:6], None) if row[0] in look else row
+        self._looks[gateway, device, start, end] = look
+        if (gateway, device) not in self._names:
+            self._name(gateway, device, look)
+        return look
+
+    def _measured(self, name: ChannelName, row: Row, start: int, end: int) -> Measured | None:
+        _, id_, unit, exponent, longest, unknown, chain = row[:7]
+        if unit is None:
             return None
-        if store.row("view_other_any", channel.id, start, end) is not None:
-            return None
-        if store.row("view_special", channel.id, first.chain, first.seq, last.seq) is not None:
-            return None
-        if not self._alone(channel, first.chain, start, end):
-            return None
-        low, high = first.register_at(start), last.register_at(end)
-        estimated = first.cuts(start) or last.cuts(end)
-        log, epoch = store.rows("view_chain_name", first.chain)[0]
+        channel = _Channel(name=name, id=id_, unit=unit, exponent=exponent, longest=longest)
+        gaps = self._gaps(channel, start, end) if unknown else ()
+        if chain is None:
+            return self._summed(channel, start, end, gaps)
+        seq_first, first_start, first_step, first_count, first_deltas, first_register = row[7:13]
+        seq_last, last_start, last_step, last_count, last_deltas, last_register, last_end, last_until = row[13:21]
+        log, epoch, only, other, special = row[21:]
+        if seq_first > seq_last or first_start >= end or other or special:
+            return self._summed(channel, start, end, gaps)
+        if not (only or self._alone(channel, chain, start, end)):
+            return self._summed(channel, start, end, gaps)
+        low, high, cuts = first_register, last_end, False
+        if start > first_start:
+            inside, cut = _before(first_start, first_step, first_count, first_deltas, start)
+            low, cuts = first_register + inside, cut
+        if end < last_until:
+            inside, cut = _before(last_start, last_step, last_count, last_deltas, end)
+            high, cuts = last_register + inside, cuts or cut
         read = Read(
-            channel=channel.name,
+            channel=name,
             log=log,
             epoch=epoch,
-            seq_start=first.seq,
+            seq_start=seq_first,
             register_start=low,
-            seq_end=last.seq,
+            seq_end=seq_last,
             register_end=high,
-            estimated=estimated,
+            estimated=cuts,
         )
-        return Measured(
-            units=high - low,
-            unit=channel.unit,
-            exponent=channel.exponent,
-            estimated=estimated,
-            reads=(read,),
-            gaps=self._gaps(channel, start, end),
-        )
+        return Measured(units=high - low, unit=unit, exponent=exponent, estimated=cuts, reads=(read,), gaps=gaps)
 
     def _alone(self, channel: _Channel, chain: int, start: int, end: int) -> bool:
         """Whether this chain is in order of time and no other chain of the channel reaches into it."""
@@ -140,8 +148,8 @@ class StoreView:
             if first is not None and last is not None and first[0] < end and last[0] > start:
                 return False
 
-    def _summed(self, channel: _Channel, start: int, end: int) -> Measured | None:
-        spans, gaps = self._spans(channel, start, end), self._gaps(channel, start, end)
+    def _summed(self, channel: _Channel, start: int, end: int, gaps: tuple[NamedGap, ...]) -> Measured | None:
+        spans = self._spans(channel, start, end)
         if spans:
             return Ledger(spans, gaps).measure(channel.name, start, end)
         if not gaps or self._store.row("view_known", channel.id) is None:
@@ -158,18 +166,12 @@ class StoreView:
         rows = self._store.rows("view_unknown", channel.id, end, start)
         return tuple(NamedGap(channel=channel.name, start=row[0], end=row[1], cause=row[2]) for row in rows)
 
-    def _end(self, row: Row | None) -> _End | None:
-        if row is None:
-            return None
-        return _End(
-            chain=row[0],
-            seq=row[1],
-            start=row[2],
-            step=row[3],
-            deltas=unpack_deltas(row[5], row[4]),
-            register=row[6],
-            until=row[8],
-        )
+
+def _before(start: int, step: int, count: int, deltas: bytes, instant: int) -> tuple[int, bool]:
+    """What of a row lies before an instant in it, as `Span.units_before` counts, and whether that cuts an interval."""
+    whole, inside = divmod(instant - start, step)
+    each = unpack_deltas(deltas, count)
+    return sum(each[:whole]) + each[whole] * inside // step, inside != 0
 
 
 def _span(channel: _Channel, row: Row) -> Span:

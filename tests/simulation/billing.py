@@ -6,7 +6,7 @@ commit, the archive and the mark; what was ever seen of an invoice must stay so 
 
 import random
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from cloud_collector.billing.archive import MemoryArchive
@@ -47,6 +47,11 @@ class Archive:
         self._step()
         self._lines.put(number, line)
         self._step()
+
+    def put_all(self, lines: Iterable[tuple[str, bytes]]) -> None:
+        """Each kept in its turn."""
+        for number, line in lines:
+            self.put(number, line)
 
     def get(self, number: str) -> bytes | None:
         """The line of this number, or None."""

@@ -345,16 +345,19 @@ def test_a_run_killed_before_any_statement_is_completed_with_the_same_bytes(tmp_
     assert fuse > 20
 
 
+@pytest.mark.parametrize("together", [1, 2])
 @pytest.mark.parametrize("after", [False, True])
-def test_a_run_killed_at_the_folder_is_completed_with_the_same_bytes(tmp_path: Path, *, after: bool) -> None:
+def test_a_run_killed_at_the_folder_is_completed_with_the_same_bytes(
+    tmp_path: Path, *, after: bool, together: int
+) -> None:
     _world(tmp_path / "c.db")
     archive = DyingArchive(after=after)
     store = Store(SqliteDatabase(tmp_path / "c.db"))
     with pytest.raises(Killed):
-        bill_due(store, NOW, store_biller(archive))
+        bill_due(store, NOW, replace(store_biller(archive), together=together))
     sealed = store.rows("invoice_line", "INV-1")[0][1]
     report = bill_due(store, NOW + 5_000, store_biller(archive))
-    assert report.archived == ("INV-1",)
+    assert report.archived == ("INV-1", "INV-2")[:together]
     assert archive.lines["INV-1"] == sealed
     assert set(archive.lines) == {"INV-1", "INV-2"}
 

@@ -111,8 +111,15 @@ where l.chain = ? and l.aside = 0 and l.clock in ('R', 'U') and l.seq <= ? group
 select 1 from span where channel = ? and chain = ? and seq = ? and kind = 5;
 
 -- name: basis_carried
-select 1 from span where channel = ? and chain = ? and kind = 6
+select 1 from span where channel = ? and chain = ? and kind >= 5 and kind = 6
 union all select 1 from unknown where channel = ? and chain = ? and kind = 6 limit 1;
+
+-- name: basis_device
+select c.meter, c.id,
+    exists (select 1 from span s where s.channel = c.id and s.kind >= 5)
+    or exists (select 1 from unknown u where u.channel = c.id and u.kind = 6),
+    exists (select 1 from unknown u where u.channel = c.id)
+from channel c where c.gateway = ? and c.device = ?;
 
 -- name: basis_unknown
 select c.id, c.log, c.epoch, u.seq, u.kind from unknown u join chain c on c.id = u.chain
@@ -169,3 +176,12 @@ select p.contract, p.plans_revision from period_closed p where p.period_start = 
 
 -- name: catalog_content
 select content from catalog_revision where number = ?;
+
+-- name: contract_begin
+savepoint contract;
+
+-- name: contract_back
+rollback to savepoint contract;
+
+-- name: contract_end
+release savepoint contract;

@@ -178,10 +178,6 @@ select h.log, h.epoch, s.seq, s.kind, s.start, s.step, s.count, s.deltas, s.regi
 from span s join chain h on h.id = s.chain join line l on l.id = s.line
 where s.channel = ? and (s.kind = 3 or s.kind >= 5) and s.start is not null and s.until > ? and s.start < ? and s.reason is null;
 
--- name: view_other_any
-select 1 from span where channel = ? and (kind = 3 or kind >= 5) and start is not null and until > ? and start < ? and reason is null
-limit 1;
-
 -- name: view_known
 select 1 from span where channel = ? and kind in (3, 4, 5, 6) and start is not null and reason is null limit 1;
 
@@ -202,17 +198,26 @@ select start from span where channel = ? and chain = ? and kind = 4 order by seq
 -- name: view_chain_last
 select until from span where channel = ? and chain = ? and kind = 4 order by seq desc limit 1;
 
--- name: view_at
-select chain, seq, start, step, count, deltas, register, register_end, until from span
-where channel = ? and kind = 4 and start is not null and start < ? order by start desc limit 1;
-
--- name: view_from
-select chain, seq, start, step, count, deltas, register, register_end, until from span
-where channel = ? and kind = 4 and start is not null and start >= ? order by start limit 1;
-
--- name: view_special
-select 1 from span where channel = ? and chain = ? and seq between ? and ?
-and (kind = 3 or kind >= 5 or estimated is not null or ragged <> 0) limit 1;
-
--- name: view_chain_name
-select log, epoch from chain where id = ?;
+-- name: view_device
+-- Each channel of a device with the rows at both ends of a stretch; more than one row where several begin at once.
+select c.meter, c.id, c.unit, c.exponent, c.longest,
+    exists (select 1 from unknown u where u.channel = c.id and u.start is not null and u.start < ? and u.until > ?),
+    h.id, f.seq, f.start, f.step, f.count, f.deltas, f.register,
+    l.seq, l.start, l.step, l.count, l.deltas, l.register, l.register_end, l.until, h.log, h.epoch,
+    h.id = (select min(s.chain) from span s where s.channel = c.id)
+    and h.id = (select max(s.chain) from span s where s.channel = c.id)
+    and not exists (select 1 from span s where s.channel = c.id and s.chain = h.id and s.ragged <> 0
+        and (s.kind = 3 or s.kind >= 5 or s.estimated is not null or s.ragged <> 0)),
+    exists (select 1 from span s where s.channel = c.id and (s.kind = 3 or s.kind >= 5) and s.start is not null
+        and s.until > ? and s.start < ? and s.reason is null),
+    exists (select 1 from span s where s.channel = c.id and s.chain = h.id and s.seq between f.seq and l.seq
+        and (s.kind = 3 or s.kind >= 5 or s.estimated is not null or s.ragged <> 0))
+from channel c
+left join span f on f.channel = c.id and f.kind = 4 and f.start is not null and f.start = coalesce(
+    (select case when s.until > ? then s.start end from span s
+        where s.channel = c.id and s.kind = 4 and s.start is not null and s.start <= ? order by s.start desc limit 1),
+    (select min(s.start) from span s where s.channel = c.id and s.kind = 4 and s.start is not null and s.start >= ?))
+left join span l on l.channel = c.id and l.kind = 4 and l.start is not null and l.start = (
+    select max(s.start) from span s where s.channel = c.id and s.kind = 4 and s.start is not null and s.start < ?)
+left join chain h on h.id = f.chain and h.id = l.chain
+where c.gateway = ? and c.device = ? order by c.meter;
