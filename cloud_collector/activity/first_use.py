@@ -6,9 +6,9 @@ from fractions import Fraction
 from typing import Final
 
 from cloud_collector.activity.activation import Activation, ActivationCause, Evidence, StateChange
-from cloud_collector.activity.lifecycle import FOREVER, ended_at, provisioned_at
+from cloud_collector.activity.lifecycle import FOREVER, ended_at, left_at, provisioned_at
 from cloud_collector.activity.threshold import Interval, decide
-from cloud_collector.contracts.catalog import Aggregate, Meter, Per, StartRule, State
+from cloud_collector.contracts.catalog import Aggregate, ContractDevice, Meter, Per, StartRule, State
 from cloud_collector.contracts.period import boundary, iso, later
 from cloud_collector.contracts.terms import Terms
 from cloud_collector.usage.quantity import worth
@@ -86,6 +86,29 @@ def first_activity(
     if issued is not None and not terms.activation.late_evidence_adjusts:
         found |= {device: fact for device, fact in issued.items() if device in ends}
     return found
+
+
+def tested_until(terms: Terms, usage: UsageView, device: ContractDevice, *, until: int) -> tuple[Span, int] | None:
+    """The device's first report since it was provisioned, and until when what it says is an installer's test.
+
+    None where the plan ignores nothing at the beginning, or nothing has been reported before `until`.
+    """
+    ignored = terms.activation.ignore_first
+    gateway, _, name = device.id.rpartition("/")
+    if ignored is None:
+        return None
+    provisioned, end = provisioned_at(terms, device), min(until, left_at(terms, device))
+    spans = [span for channel in usage.channels(gateway, name) for span in _earliest(usage, channel, provisioned, end)]
+    member = _Member(id=device.id, provisioned=provisioned, end=end)
+    first = _first_report(usage, usage.channels(gateway, name), member, until)
+    if first is None:
+        return None
+    return min(spans, key=lambda span: (span.start, span.epoch, span.seq)), later(terms.timezone, first, ignored)
+
+
+def _earliest(usage: UsageView, channel: ChannelName, start: int, end: int) -> list[Span]:
+    """The channel's spans of the first stretch that has any."""
+    return next((found for low, high in _stretches(start, end) if (found := usage.spans(channel, low, high))), [])
 
 
 def _first_use(terms: Terms, usage: UsageView, members: list[_Member], until: int) -> list[Activation]:

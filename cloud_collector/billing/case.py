@@ -123,7 +123,7 @@ def case_of(store: Store, contract: str, known: Sequence[Revision], now: int, si
         silent=due.silent,
         booked=_booked(store, contract),
         billed_at=billed_at,
-        stated=_stated(store, known, (contract, *terms.pooled_with)),
+        stated=stated_starts(store, known, (contract, *terms.pooled_with)),
     )
     return Case(terms=terms, plans=plans, due=due, order=order)
 
@@ -182,7 +182,7 @@ def closed_case(
         silent=silent,
         booked=tuple(Booked(number=number, line=json.loads(line)) for number, line in booked),
         billed_at=billed_at,
-        stated=_stated(store, known, (contract, *terms.pooled_with)),
+        stated=stated_starts(store, known, (contract, *terms.pooled_with)),
         seen_until=None if seen_until == tiling[start].end else seen_until,
     )
     due = Due(period=tiling[start], silent=silent, adjusts=adjusts)
@@ -242,7 +242,7 @@ def _after(plans: Revision, following: Revision, contract: str) -> Revision | No
     return following if any(has_advance(terms_of(catalog, contract)) for catalog in either) else None
 
 
-def _stated(store: Store, known: Sequence[Revision], contracts: Iterable[str]) -> tuple[Stated, ...]:
+def stated_starts(store: Store, known: Sequence[Revision], contracts: Iterable[str]) -> tuple[Stated, ...]:
     """The latest word of issued invoices on each device's start, where late evidence keeps it."""
     found: dict[tuple[str, str], Stated] = {}
     for name in contracts:

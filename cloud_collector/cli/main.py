@@ -12,6 +12,7 @@ from cloud_collector.cli import (
     command,
     config,
     correct,
+    device,
     enrolment,
     gateway,
     invoice,
@@ -88,6 +89,7 @@ key.app.command("rotate-receipt")(replace.rotate_receipt)
 key.app.command("recover")(replace.recover)
 app.add_typer(key.app, name="key")
 app.add_typer(catalog.app, name="catalog")
+app.add_typer(device.app, name="device")
 app.add_typer(billing.app, name="billing")
 app.add_typer(invoice.app, name="invoice")
 app.add_typer(invoices.app, name="invoices")
