@@ -21,6 +21,7 @@ from cloud_collector.intake.sound import Unsound
 from cloud_collector.proof.compare import compare
 from cloud_collector.proof.evidence import Needed, missing_from, needed
 from cloud_collector.proof.verify import recomposed
+from cloud_collector.proof.void import written_again
 from cloud_collector.store.store import Store
 from cloud_collector.usage.packing import unpack_deltas
 from shared.errors import Refused
@@ -179,7 +180,11 @@ def _audited(
         which = f"line {first}" if first == last else f"lines {first} to {last}"
         sentences.append(f"it rests on {which} of {gateway} {log} {epoch}, and the store has no such lines")
     named = {entry["revision"]: books.catalogs.get(entry["revision"]) for entry in body["catalog"]}
-    fresh = recomposed(body, {name: each for name, each in named.items() if each is not None}, reports)
+    fresh: Body | Refused
+    if "voids" in body:
+        fresh = _voided_again(store, body)
+    else:
+        fresh = recomposed(body, {name: each for name, each in named.items() if each is not None}, reports)
     if isinstance(fresh, Refused):
         sentences.append(fresh.reason)
     else:
@@ -212,6 +217,16 @@ def _body(line: bytes, digest: str, keys: Mapping[str, PublicKey], books: Books)
     elif not parsed.verified_by(key):
         return Refused("it was changed after it was sealed")
     return body
+
+
+def _voided_again(store: Store, body: Body) -> Body | Refused:
+    """A credit note that takes an invoice back rests on that invoice alone."""
+    row = store.row("invoice_line", body["voids"]["number"])
+    if row is None:
+        return Refused(f"it takes back {body['voids']['number']}, which the store does not have")
+    line = parse(bytes(row[1]))
+    taken = line if isinstance(line, Refused) else read_body(line)
+    return taken if isinstance(taken, Refused) else written_again(body, taken, hash_of(bytes(row[1])))
 
 
 def _columns(body: Body, row: Sequence[Any]) -> Iterator[str]:

@@ -61,6 +61,8 @@ class Case:
     plans: Revision
     due: Due | Waiting | None
     order: Order | None = None
+    further: bool = False
+    """Whether another period is due after this one."""
 
 
 class _Opening(NamedTuple):
@@ -125,7 +127,8 @@ def case_of(store: Store, contract: str, known: Sequence[Revision], now: int, si
         billed_at=billed_at,
         stated=stated_starts(store, known, (contract, *terms.pooled_with)),
     )
-    return Case(terms=terms, plans=plans, due=due, order=order)
+    further = any(each.end <= now for each in periods if each.start > due.period.start)
+    return Case(terms=terms, plans=plans, due=due, order=order, further=further)
 
 
 def closed_case(

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from cloud_collector.billing.accounts import NotPossible, require_name
+from cloud_collector.billing.approval import digest_of
 from cloud_collector.billing.case import Case, closed_case
 from cloud_collector.billing.cutoff import cutoff
 from cloud_collector.billing.due import Due
 from cloud_collector.billing.export import NoSuchInvoice
 from cloud_collector.billing.issue import Issued, issue, require_issuable
+from cloud_collector.billing.means import Means
 from cloud_collector.billing.revisions import revisions
-from cloud_collector.billing.run import Biller
 from cloud_collector.billing.too_late import keep_too_late
 from cloud_collector.contracts.revision import Revision
 from cloud_collector.invoice.compose import Composition, compose
@@ -38,32 +39,39 @@ class Composed(NamedTuple):
     composition: Composition
 
 
-def rebill(store: Store, asked: Rebilling, *, now_ms: int, biller: Biller) -> Issued | None:
+def rebill(store: Store, asked: Rebilling, *, now_ms: int, means: Means) -> Issued | None:
     """Issue the next revision of an invoice that was taken back; None where nothing is missing.
 
     Raises NoSuchInvoice, NotPossible, BillingRefused, ArchiveFailed, and whatever parks a contract in a run.
     """
     with store.atomic():
-        issued = rebill_within(store, asked, now_ms=now_ms, biller=biller)
+        issued = rebill_within(store, asked, now_ms=now_ms, means=means)
     if issued is not None:
-        biller.archive.put(issued.number, issued.line)
+        means.archive.put(issued.number, issued.line)
         store.run("invoice_is_archived", issued.id)
     return issued
 
 
-def rebill_draft(store: Store, number: str, *, now_ms: int, biller: Biller) -> Draft:
+def rebill_draft(store: Store, number: str, *, now_ms: int, means: Means) -> Draft:
     """What `rebill` would issue, without issuing it."""
-    found = composed(store, number, now_ms=now_ms, biller=biller)
+    found = composed(store, number, now_ms=now_ms, means=means)
     catalog = found.known[-1].catalog
     require_issuable(found.composition, catalog.operator, catalog.accounts[found.case.terms.account])
     return found.composition.draft
 
 
-def rebill_within(store: Store, asked: Rebilling, *, now_ms: int, biller: Biller) -> Issued | None:
-    """The same as `rebill` inside a transaction of the caller's, who archives it afterwards."""
+def rebill_within(
+    store: Store, asked: Rebilling, *, now_ms: int, means: Means, digest: str | None = None
+) -> Issued | None:
+    """The same as `rebill` inside a transaction of the caller's, who archives it afterwards; `digest` was approved."""
     by = require_name(asked.by)
-    found = composed(store, asked.number, now_ms=now_ms, biller=biller)
+    found = composed(store, asked.number, now_ms=now_ms, means=means)
     draft, catalog = found.composition.draft, found.known[-1].catalog
+    if draft.lines and digest not in (None, digest_of(draft)):
+        raise NotPossible(
+            f"what replaces {asked.number} has changed since it was approved, to {draft.total:f} {draft.currency}: "
+            "draft and approve it again"
+        )
     keep_too_late(store, draft.contract, found.composition.too_late, at=now_ms // 1000)
     if not draft.lines:
         return None
@@ -77,20 +85,20 @@ def rebill_within(store: Store, asked: Rebilling, *, now_ms: int, biller: Biller
             found.composition,
             now_ms=now_ms,
             silent=found.due.silent,
-            rates_max=biller.rates_max,
-            skew_seconds=biller.skew_seconds,
+            rates_max=means.rates_max,
+            skew_seconds=means.skew_seconds,
         ),
         adjusts=found.due.adjusts,
         now_ms=now_ms,
-        key=biller.key,
-        archive=biller.archive,
+        key=means.key,
+        archive=means.archive,
     )
     place = (draft.contract, draft.period.start, issued.id)
     store.run("rebill_add", *place, found.voided, found.case.plans.number, by)
     return issued
 
 
-def composed(store: Store, number: str, *, now_ms: int, biller: Biller) -> Composed:
+def composed(store: Store, number: str, *, now_ms: int, means: Means) -> Composed:
     """What is not booked of the period of an invoice that was taken back; raises NoSuchInvoice and NotPossible."""
     row = store.row("invoice_to_void", number)
     if row is None:
@@ -105,7 +113,7 @@ def composed(store: Store, number: str, *, now_ms: int, biller: Biller) -> Compo
         raise NotPossible(f"{number} was replaced by {after[0]} already")
     known, now = revisions(store), now_ms // 1000
     adjusts = kind == InvoiceKind.ADJUSTMENT.value
-    case = closed_case(store, contract, start, known, biller.sight, now=now, billed_at=now, adjusts=adjusts)
+    case = closed_case(store, contract, start, known, means.sight, now=now, billed_at=now, adjusts=adjusts)
     assert isinstance(case.due, Due), "a closed period is due"
     assert case.order is not None, "and has an order"
-    return Composed(id_, known, case, case.due, compose(case.order, biller.view(store)))
+    return Composed(id_, known, case, case.due, compose(case.order, means.view(store)))

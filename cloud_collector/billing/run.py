@@ -10,63 +10,51 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
+from cloud_collector.billing.approval import Approval, Approved, approved_period
+from cloud_collector.billing.approved import issue_corrections
 from cloud_collector.billing.archive import Archive, ArchiveConflict, ArchiveFailed
 from cloud_collector.billing.case import Case, Sight, case_of, has_ended, still
 from cloud_collector.billing.confirmation import require_confirmed, waits_for_confirmation
 from cloud_collector.billing.cutoff import cutoff
 from cloud_collector.billing.due import Due, Waiting
-from cloud_collector.billing.issue import BillingRefused, Issued, issue, require_issuable
+from cloud_collector.billing.issue import BillingRefused, Issued, issue
+from cloud_collector.billing.means import Means
 from cloud_collector.billing.outcome import Outcome, Report
 from cloud_collector.billing.reimport import keep_catalogs
 from cloud_collector.billing.revisions import revisions
 from cloud_collector.billing.too_late import keep_too_late
-from cloud_collector.contracts.period import iso
+from cloud_collector.contracts.period import Period, iso
 from cloud_collector.contracts.revision import Revision
-from cloud_collector.fleet.holes import complete_until
 from cloud_collector.invoice.compose import Composition, compose
+from cloud_collector.rating.draft import Draft
 from cloud_collector.store.store import Store
-from cloud_collector.usage.between import RATES_MAX
-from cloud_collector.usage.derive import SKEW_SECONDS
-from cloud_collector.usage.span import UsageView
 from shared.errors import DatabaseError, MetersealError
-from shared.key import SigningKey
 
 _log: Final = logging.getLogger(__name__)
 
 PERIODS_A_RUN_MAX: Final = 1_200
 """Periods of one contract that one run closes: a hundred years of months."""
-TOGETHER_MAX: Final = 64
-"""Periods that are closed in one transaction: a power cut costs no more, and intake waits no longer."""
 LINES_TOGETHER_MAX: Final = 4_096
 """Invoice lines after which no further period joins the transaction."""
 PERIODS_A_TICK_MAX: Final = 100
 """Periods that one tick closes, so that reports are taken in between; the next tick goes on."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Biller:
-    """What billing needs besides the store: effects handed in, and what the collector was told."""
+class Biller(Means):
+    """A billing run as a chore of the collector's tick."""
 
-    key: SigningKey
-    archive: Archive
-    view: Callable[[Store], UsageView]
-    complete: Callable[[Store, str], int | None] = complete_until
-    rates_max: Mapping[str, int] = field(default_factory=lambda: RATES_MAX)
-    skew_seconds: int = SKEW_SECONDS
-    together: int = TOGETHER_MAX
-    """Periods to close in one transaction."""
-
-    @property
-    def sight(self) -> Sight:
-        """Its eyes alone."""
-        return Sight(view=self.view, complete=self.complete)
+    __slots__ = ()
 
     def __call__(self, store: Store, now_ms: int) -> None:
         """A chore of the collector's tick."""
         # P22: after a restore a person speaks first; the alarm `restored` says so.
         if store.row("catalog_newest") is not None and waits_for_confirmation(store) is None:
             known = {contract: reason for contract, _, reason, _ in store.rows("parked")}
-            bill_due(store, now_ms, self, most=PERIODS_A_TICK_MAX, progress=lambda outcome: _tell(outcome, known))
+            # Where people approve, a tick issues what they have approved; `billing run` looks at everything.
+            free = self.approval is Approval.NONE
+            contracts = None if free else {row[0] for row in store.rows("approved_contracts")}
+            most = PERIODS_A_TICK_MAX
+            bill_due(store, now_ms, self, contracts=contracts, most=most, progress=lambda each: _tell(each, known))
 
 
 def bill_due(
@@ -78,15 +66,16 @@ def bill_due(
     contracts: Collection[str] | None = None,
     most: int | None = None,
     progress: Callable[[Outcome], None] = lambda _: None,
+    left: Callable[[int], None] = lambda _: None,
 ) -> Report:
     """Close every period that is due; raises NoCatalog, BillingRefused, ArchiveFailed and DatabaseError.
 
-    `as_of_ms` says what is due, `now_ms` when it is issued. Invoices that an earlier run issued and could not
-    archive are archived first, with the same bytes.
+    `as_of_ms` says what is due, `now_ms` when it is issued; `left` hears how many contracts are still to be looked at.
+    Invoices that an earlier run issued and could not archive are archived first, with the same bytes.
     """
     require_confirmed(store)
     archived = complete_archive(store, biller.archive)
-    run = _Run(
+    run = Run(
         store=store,
         known=revisions(store),
         biller=biller,
@@ -95,11 +84,11 @@ def bill_due(
         sight=biller.sight,
     )
     keep_catalogs(store, biller.archive)
-    outcomes: list[Outcome] = []
+    outcomes = list(issue_corrections(store, biller, now_ms=now_ms, contracts=contracts, progress=progress))
     closed = 0
     parked = {row[0] for row in store.rows("parked")}
     waiting: deque[str] = deque()
-    for contract in _contracts(run.known, contracts):
+    for contract in wanted_contracts(run.known, contracts):
         if _may_be_due(run, contract):
             waiting.append(contract)
         elif contract in parked:
@@ -110,19 +99,8 @@ def bill_due(
             outcomes.append(outcome)
             progress(outcome)
             closed += outcome.state in ("issued", "nothing")
+        left(len(waiting))
     return Report(outcomes=tuple(outcomes), archived=archived)
-
-
-def preview(
-    store: Store, as_of_ms: int, sight: Sight, *, contracts: Collection[str] | None = None
-) -> tuple[Outcome, ...]:
-    """What `bill_due` would do next with each contract, without doing it."""
-    known, now = revisions(store), as_of_ms // 1000
-    return tuple(
-        outcome
-        for contract in _contracts(known, contracts)
-        if (outcome := _preview(store, contract, known, now, sight)) is not None
-    )
 
 
 def complete_archive(store: Store, archive: Archive) -> tuple[str, ...]:
@@ -140,12 +118,12 @@ def _archive(store: Store, archive: Archive, issued: Sequence[tuple[int, str, by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Run:
+class Run:
     """One run: what it works on, its two clocks, and how far it has come."""
 
     store: Store
     known: Sequence[Revision]
-    biller: Biller
+    biller: Means
     now_ms: int
     as_of_ms: int
     sight: Sight
@@ -164,13 +142,18 @@ class _Run:
         return case
 
 
-class _Closing(NamedTuple):
+class Closing(NamedTuple):
     """A contract's next step, as it stands in a transaction that is not committed yet."""
 
     outcome: Outcome | None
     """None where nothing is due."""
     issued: Issued | None = None
-    lines: int = 0
+    draft: Draft | None = None
+
+    @property
+    def lines(self) -> int:
+        """How many are on it."""
+        return 0 if self.draft is None else len(self.draft.lines)
 
     @property
     def goes_on(self) -> bool:
@@ -178,7 +161,7 @@ class _Closing(NamedTuple):
         return self.outcome is not None and self.outcome.state in ("issued", "nothing")
 
 
-def _may_be_due(run: _Run, contract: str) -> bool:
+def _may_be_due(run: Run, contract: str) -> bool:
     try:
         return has_ended(run.store, contract, run.known, run.as_of_ms // 1000, run.sight)
     except DatabaseError:
@@ -188,16 +171,16 @@ def _may_be_due(run: _Run, contract: str) -> bool:
         return True
 
 
-def _bill_together(run: _Run, waiting: deque[str], most: int) -> list[Outcome]:
+def _bill_together(run: Run, waiting: deque[str], most: int) -> list[Outcome]:
     """Close the next periods in one transaction; then the folder, before anyone is handed a copy."""
-    found: list[_Closing] = []
+    found: list[Closing] = []
     closed = lines = 0
     with run.store.atomic():
         # What others change from here on, they change after it.
         run = replace(run, sight=still(run.sight))
         while waiting and closed < most and lines < LINES_TOGETHER_MAX:
             contract = waiting[0]
-            closing = _next_alone(run, contract)
+            closing = next_alone(run, contract)
             run.closed[contract] += closing.goes_on
             if not closing.goes_on or run.closed[contract] == PERIODS_A_RUN_MAX:
                 waiting.popleft()
@@ -209,7 +192,7 @@ def _bill_together(run: _Run, waiting: deque[str], most: int) -> list[Outcome]:
     return [each.outcome for each in found if each.outcome is not None]
 
 
-def _next_alone(run: _Run, contract: str) -> _Closing:
+def next_alone(run: Run, contract: str) -> Closing:
     """The contract's next step; where it cannot be billed only its own part is rolled back."""
     run.store.run("contract_begin")
     try:
@@ -219,33 +202,38 @@ def _next_alone(run: _Run, contract: str) -> _Closing:
     except MetersealError as error:
         # P19: never guess; the others are billed.
         run.store.run("contract_back")
-        found = _Closing(_park(run, contract, run.starts.get(contract, 0), str(error)))
+        found = Closing(_park(run, contract, run.starts.get(contract, 0), str(error)))
     run.store.run("contract_end")
     return found
 
 
-def _next(run: _Run, contract: str) -> _Closing:
+def _next(run: Run, contract: str) -> Closing:
     # Looked at inside: another run may have been here.
     case = run.case(contract)
     match case.due:
         case None:
             _unpark(run.store, contract)
-            return _Closing(None)
+            return Closing(None)
         case Waiting():
             _unpark(run.store, contract)
-            return _Closing(_waits(contract, case.due))
+            return Closing(waits(contract, case.due))
         case Due():
             return _close(run, case, case.due)
 
 
-def _close(run: _Run, case: Case, due: Due) -> _Closing:
+def _close(run: Run, case: Case, due: Due) -> Closing:
     """One period; call it inside a transaction."""
     store, issued, composition, period = run.store, None, None, due.period
     contract = case.terms.contract
     if case.order is not None and case.order.tasks:
         composition = compose(case.order, run.sight.view(store))
+        approved = _approved(run, contract, period.start, composition)
+        if isinstance(approved, str):
+            return Closing(_unapproved(contract, period, composition.draft, approved))
         keep_too_late(store, contract, composition.too_late, at=run.now_ms // 1000)
         issued = _issue(run, case, due, composition) if composition.draft.lines else None
+        if approved is not None and issued is not None:
+            store.run("draft_issued_add", approved.draft, issued.id)
     closed = (contract, period.start, period.end, run.now_ms // 1000)
     store.run("period_close", *closed, None if issued is None else issued.id, case.plans.number)
     _unpark(store, contract)
@@ -259,10 +247,29 @@ def _close(run: _Run, case: Case, due: Due) -> _Closing:
         currency=None if composition is None else composition.draft.currency,
         total=None if composition is None else composition.draft.total,
     )
-    return _Closing(outcome, issued, 0 if composition is None else len(composition.draft.lines))
+    return Closing(outcome, issued, None if composition is None else composition.draft)
 
 
-def _issue(run: _Run, case: Case, due: Due, composition: Composition) -> Issued:
+def _approved(run: Run, contract: str, start: int, composition: Composition) -> Approved | str | None:
+    """Under which approval a document may be issued, why it may not, or None where there is nothing to approve."""
+    if run.biller.approval is Approval.NONE or not composition.draft.lines:
+        return None
+    return approved_period(run.store, contract, start, run.biller.approval, composition.draft)
+
+
+def _unapproved(contract: str, period: Period, draft: Draft, reason: str) -> Outcome:
+    return Outcome(
+        contract=contract,
+        state="unapproved",
+        start=period.start,
+        end=period.end,
+        currency=draft.currency,
+        total=draft.total,
+        reason=reason,
+    )
+
+
+def _issue(run: Run, case: Case, due: Due, composition: Composition) -> Issued:
     catalog = run.known[-1].catalog
     return issue(
         run.store,
@@ -284,27 +291,6 @@ def _issue(run: _Run, case: Case, due: Due, composition: Composition) -> Issued:
     )
 
 
-def _preview(store: Store, contract: str, known: Sequence[Revision], as_of: int, sight: Sight) -> Outcome | None:
-    try:
-        case = case_of(store, contract, known, as_of, sight, billed_at=as_of)
-        if case.due is None or case.order is None or not case.order.tasks:
-            return None
-        composition = compose(case.order, sight.view(store))
-        catalog = known[-1].catalog
-        require_issuable(composition, catalog.operator, catalog.accounts[case.terms.account])
-    except DatabaseError:
-        raise
-    except MetersealError as error:
-        return Outcome(contract=contract, state="parked", reason=str(error))
-    draft = composition.draft
-    if isinstance(case.due, Waiting):
-        outcome = _waits(contract, case.due)
-    else:
-        state = "due" if draft.lines else "nothing"
-        outcome = Outcome(contract=contract, state=state, start=case.due.period.start, end=case.due.period.end)
-    return replace(outcome, currency=draft.currency, total=draft.total, draft=draft)
-
-
 def _tell(outcome: Outcome, parked: Mapping[str, str]) -> None:
     """What an operator must hear of a tick, once each: a contract stays parked until someone has acted."""
     match outcome.state:
@@ -322,7 +308,8 @@ def _tell(outcome: Outcome, parked: Mapping[str, str]) -> None:
             pass
 
 
-def _waits(contract: str, due: Waiting) -> Outcome:
+def waits(contract: str, due: Waiting) -> Outcome:
+    """The period has ended and is not closed yet."""
     gateways = ", ".join(sorted(due.silent))
     return Outcome(
         contract=contract,
@@ -333,11 +320,12 @@ def _waits(contract: str, due: Waiting) -> Outcome:
     )
 
 
-def _contracts(known: Sequence[Revision], wanted: Collection[str] | None) -> list[str]:
+def wanted_contracts(known: Sequence[Revision], wanted: Collection[str] | None) -> list[str]:
+    """The contracts of the newest revision, by name; all, or those of them that are wanted."""
     return [name for name in sorted(known[-1].catalog.contracts) if wanted is None or name in wanted]
 
 
-def _park(run: _Run, contract: str, start: int, reason: str) -> Outcome:
+def _park(run: Run, contract: str, start: int, reason: str) -> Outcome:
     run.store.run("park", contract, start, reason, run.now_ms // 1000)
     return Outcome(contract=contract, state="parked", reason=reason)
 

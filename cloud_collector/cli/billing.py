@@ -10,9 +10,9 @@ from cloud_collector.billing.archive import ArchiveConflict, ArchiveFailed
 from cloud_collector.billing.case import Sight
 from cloud_collector.billing.issue import BillingRefused
 from cloud_collector.billing.outcome import Outcome
+from cloud_collector.billing.preview import preview as previewed
 from cloud_collector.billing.revisions import NoCatalog, revisions
 from cloud_collector.billing.run import Biller, bill_due
-from cloud_collector.billing.run import preview as previewed
 from cloud_collector.billing.too_late import too_late
 from cloud_collector.cli.opened import (
     FolderOption,

@@ -96,10 +96,10 @@ def rebill(
     with opened(known) as held:
         now_ms = SystemClock().utc_ms()
         if dry_run:
-            draft = done(lambda: rebill_draft(held, number, now_ms=now_ms, biller=biller))
+            draft = done(lambda: rebill_draft(held, number, now_ms=now_ms, means=biller))
             print(json.dumps(draft.to_json(), indent=2, ensure_ascii=False) if json_ else told_draft(draft))
             return
-        issued = done(lambda: rebill_invoice(held, asked, now_ms=now_ms, biller=biller))
+        issued = done(lambda: rebill_invoice(held, asked, now_ms=now_ms, means=biller))
     if json_:
         print(json.dumps({"rebilled": number, "number": None if issued is None else issued.number}))
     elif issued is None:

@@ -25,20 +25,22 @@ def void_findings(bundle: Bundle, body: Body, operator: PublicKey) -> list[Findi
         return [_found(taken.reason)]
     if hash_of(bundle.voided) != body["voids"]["hash"]:
         return [_found(f"it is not the {body['voids']['number']} that the credit note takes back: their hashes differ")]
-    fresh = void_body(
-        taken,
-        Void(
-            key=operator.id,
-            number=body["number"],
-            revision=body["revision"],
-            issued_at=int(datetime.fromisoformat(body["issued_at"]).timestamp()),
-            reason=body["voids"]["reason"],
-            hash=hash_of(bundle.voided),
-            engine=body["engine"],
-            tzdata=body["tzdata"],
-        ),
+    return compare(body, written_again(body, taken, hash_of(bundle.voided)))
+
+
+def written_again(body: Body, taken: Body, digest: str) -> Body:
+    """What a credit note must say that takes back `taken`, whose line has this hash."""
+    void = Void(
+        key=body["key"],
+        number=body["number"],
+        revision=body["revision"],
+        issued_at=int(datetime.fromisoformat(body["issued_at"]).timestamp()),
+        reason=body["voids"]["reason"],
+        hash=digest,
+        engine=body["engine"],
+        tzdata=body["tzdata"],
     )
-    return compare(body, fresh)
+    return void_body(taken, void)
 
 
 def _read(raw: bytes, operator: PublicKey) -> Body | Refused:

@@ -13,8 +13,9 @@ import pytest
 from cloud_collector.billing.archive import Archive, ArchiveConflict, ArchiveFailed, FolderArchive, MemoryArchive
 from cloud_collector.billing.case import Sight
 from cloud_collector.billing.issue import BillingRefused
+from cloud_collector.billing.preview import preview
 from cloud_collector.billing.revisions import NoCatalog, apply, revisions
-from cloud_collector.billing.run import Biller, bill_due, preview
+from cloud_collector.billing.run import Biller, bill_due
 from cloud_collector.contracts.read import load_catalog
 from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView

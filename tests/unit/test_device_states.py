@@ -8,8 +8,9 @@ import pytest
 from cloud_collector.billing.archive import MemoryArchive
 from cloud_collector.billing.device_states import Deed, changes_for, keep
 from cloud_collector.billing.export import as_bundle, invoice
+from cloud_collector.billing.preview import preview
 from cloud_collector.billing.revisions import apply
-from cloud_collector.billing.run import bill_due, preview
+from cloud_collector.billing.run import bill_due
 from cloud_collector.contracts.catalog import State
 from cloud_collector.contracts.period import iso
 from cloud_collector.contracts.read import load_catalog

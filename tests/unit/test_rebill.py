@@ -53,7 +53,7 @@ def take_back(store: Store, biller: Biller, number: str, *, at: int) -> str:
 
 
 def again(store: Store, biller: Biller, number: str, *, at: int) -> str | None:
-    issued = rebill(store, Rebilling(number=number, by="Anna"), now_ms=at, biller=biller)
+    issued = rebill(store, Rebilling(number=number, by="Anna"), now_ms=at, means=biller)
     return None if issued is None else issued.number
 
 
