@@ -7,6 +7,7 @@ from typing import NamedTuple
 from cloud_collector.billing.accounts import NotPossible, require_name
 from cloud_collector.billing.approval import digest_of
 from cloud_collector.billing.case import Case, closed_case
+from cloud_collector.billing.confirmation import require_confirmed
 from cloud_collector.billing.cutoff import cutoff
 from cloud_collector.billing.due import Due
 from cloud_collector.billing.export import NoSuchInvoice
@@ -44,6 +45,7 @@ def rebill(store: Store, asked: Rebilling, *, now_ms: int, means: Means) -> Issu
 
     Raises NoSuchInvoice, NotPossible, BillingRefused, ArchiveFailed, and whatever parks a contract in a run.
     """
+    require_confirmed(store)
     with store.atomic():
         issued = rebill_within(store, asked, now_ms=now_ms, means=means)
     if issued is not None:

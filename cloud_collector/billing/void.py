@@ -7,6 +7,7 @@ from typing import Any
 
 from cloud_collector.billing.accounts import NOTE_MAX, NotPossible, Offset, require_name, set_off, standing
 from cloud_collector.billing.archive import Archive
+from cloud_collector.billing.confirmation import require_confirmed
 from cloud_collector.billing.export import NoSuchInvoice
 from cloud_collector.billing.issue import Issued, take_number, tzdata_version
 from cloud_collector.billing.revisions import revisions
@@ -33,6 +34,7 @@ def void(store: Store, voiding: Voiding, *, now_ms: int, key: SigningKey, archiv
 
     What nobody has paid of the invoice is settled by it; what was paid becomes credit of the account.
     """
+    require_confirmed(store)
     with store.atomic():
         issued = void_within(store, voiding, now_ms=now_ms, key=key, archive=archive)
     archive.put(issued.number, issued.line)
