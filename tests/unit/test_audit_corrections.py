@@ -10,7 +10,7 @@ from cloud_collector.billing.run import bill_due
 from cloud_collector.contracts.read import load_catalog
 from cloud_collector.store.store import Store
 from shared.effects.sqlite import SqliteDatabase
-from shared.line import seal
+from shared.line import hash_of, seal
 from tests.unit.billing_samples import CATALOG, OCTOBER, RECEIPT_KEY, Gateway, october, receive, store_biller
 from tests.unit.test_rebill import NOW, again, said, take_back
 
@@ -42,7 +42,9 @@ def test_a_credit_note_that_takes_back_another_amount_is_named(tmp_path: Path) -
     store, archive = corrected(tmp_path / "collector.db")
     forged = said(replace(store_biller(), archive=archive), "INV-CN-1") | {"total": "-1.00"}
     store._database.execute("drop trigger invoice_is_final")
-    store._database.execute(
-        "update invoice set line = ? where number = 'INV-CN-1'", (seal("MI1", forged, RECEIPT_KEY),)
-    )
-    assert [fault.number for fault in faults(store, archive)] == ["INV-CN-1"]
+    line = seal("MI1", forged, RECEIPT_KEY)
+    store._database.execute("update invoice set line = ?, hash = ? where number = 'INV-CN-1'", (line, hash_of(line)))
+    (fault,) = faults(store, archive)
+    assert fault.number == "INV-CN-1"
+    assert "the store lists its total as -394.61, and it says -1.00" in fault.sentences
+    assert any(sentence.startswith("total: it says -1.00") or "-394.61" in sentence for sentence in fault.sentences[1:])
