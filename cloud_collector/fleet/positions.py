@@ -5,7 +5,7 @@ is held; at or below it nothing changes. Above it lines take their positions as 
 chain that grows towards them says otherwise.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -92,11 +92,17 @@ class Overflow:
 Outcome = Taken | Known | PutAside | Overflow
 
 
+NumberOf = Callable[[str, str, str], int | None]
+"""The number of the thing of this name, or None where it may have any."""
+
+
 class Positions:
     """Lets lines take positions within one transaction; `flush` writes what is still held back."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, number: NumberOf = lambda *_: None) -> None:
+        """`number` says which number a new chain has that another store numbers."""
         self._store = store
+        self._number = number
         self._at = 0
         self._rows: list[tuple[object, ...]] = []
         self._chains: dict[tuple[str, str, str], Chain] = {}
@@ -118,9 +124,13 @@ class Positions:
                 # P9, P21: a gateway that invents logs without end harms only its own account.
                 if self._store.rows("logs_beside", gateway, log)[0][0] >= GATEWAY_LOGS_MAX:
                     return None
-                row = self._store.rows("chain_begin", *name)[0]
+                number = self._number(*name)
+                row = self._store.rows("chain_begin", *name)[0] if number is None else self._begin_as(number, name)
             chain = self._chains[name] = chain_of(row)
         return chain
+
+    def _begin_as(self, number: int, name: tuple[str, str, str]) -> Row:
+        return self._store.rows("chain_begin_as", number, *name)[0]
 
     def holds(self, header: Header, name: str) -> bool:
         """Whether the very line of this hash is held, in its position or aside."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from cloud_collector.fleet.positions import NumberOf
 from cloud_collector.store.store import Store
 from shared.report import Birth, Exchange, Gap, Report, Summary, Usage
 
@@ -20,8 +21,10 @@ class Known:
 class Channels:
     """The channels that this process has met."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, number: NumberOf = lambda *_: None) -> None:
+        """`number` says which number a new channel has that another store numbers."""
         self._store = store
+        self._number = number
         self._gateways: dict[str, dict[tuple[str, str], Known]] = {}
 
     def of(self, gateway: str) -> dict[tuple[str, str], Known]:
@@ -31,6 +34,10 @@ class Channels:
             rows = self._store.rows("channels_of_gateway", gateway)
             found = self._gateways[gateway] = {(row[1], row[2]): Known(row[0], row[3], row[4], row[5]) for row in rows}
         return found
+
+    def forget_gateway(self, gateway: str) -> None:
+        """Another process may have named channels of it."""
+        self._gateways.pop(gateway, None)
 
     def register(self, gateway: str, report: Report | None) -> None:
         """Every channel that the line speaks of is known; in order of arrival, so that a rebuild numbers alike."""
@@ -62,7 +69,12 @@ class Channels:
     ) -> None:
         channel = known.get(name)
         if channel is None:
-            id_ = self._store.rows("channel_add", gateway, *name, unit, exponent, length)[0][0]
+            number = self._number(gateway, *name)
+            row = (gateway, *name, unit, exponent, length)
+            if number is None:
+                id_ = self._store.rows("channel_add", *row)[0][0]
+            else:
+                id_ = self._store.rows("channel_add_as", number, *row)[0][0]
             known[name] = Known(id_, unit, exponent, length)
             return
         if channel.unit is None and unit is not None:

@@ -19,6 +19,7 @@ from cloud_collector.intake.keys import rotation_of
 from cloud_collector.intake.linking import opens_after_its_end
 from cloud_collector.intake.projection import Projection
 from cloud_collector.intake.receipts import FindKey, Signers, may_repeat, seal_all, take_receipt
+from cloud_collector.intake.turns import take_turns
 from cloud_collector.intake.verdict import (
     Accepted,
     Aside,
@@ -61,16 +62,26 @@ class Intake:
     """The only writer of facts."""
 
     def __init__(
-        self, store: Store, settings: CollectorSettings, key: SigningKey, find_key: FindKey = lambda _: None
+        self,
+        store: Store,
+        settings: CollectorSettings,
+        key: SigningKey,
+        find_key: FindKey = lambda _: None,
+        holder: int = 1,
     ) -> None:
-        """`find_key` finds a receipt key that replaces `key`, for the gateways that have confirmed it."""
+        """`find_key` finds a receipt key that replaces `key`, for the gateways that have confirmed it.
+
+        `holder` is a number that no other process has that takes in into the same store.
+        """
         self._store = store
         self._settings = settings
         self._signers = Signers(store, key, find_key)
         self._projection = Projection(store, skew_seconds=settings.clock_skew_seconds, rates_max=settings.rates_max)
-        self._owed: dict[int, None] = {}
+        self._owed: dict[int, str] = {}
+        """Chains that wait for a receipt, each with its gateway."""
         self._near: dict[str, str] = {}
         self._version: object = None
+        self._holder = holder
 
     def keys_for(self, topics: Iterable[str]) -> Keyring:
         """The keys of every gateway that the topics name."""
@@ -91,23 +102,24 @@ class Intake:
 
     def commit(self, admitted: Sequence[Opened], now_ms: int) -> Outcome:
         """Everything admitted is durable and answered; raises DatabaseError, and then nothing of it is."""
-        return self._transaction(lambda: self._take(admitted, now_ms))
+        return self._transaction({_speaker(each) for each in admitted}, lambda: self._take(admitted, now_ms))
 
     def answer_owed(self, now_ms: int) -> tuple[Sealed, ...]:
         """Receipts that were asked for too soon after the last one, now that they may be given."""
         if not self._owed:
             return ()
-        return self._transaction(lambda: self._answer(list(self._owed), now_ms)).receipts
+        owed = dict(self._owed)
+        return self._transaction(owed.values(), lambda: self._answer(owed, now_ms)).receipts
 
     def answer_holes(self, now_ms: int) -> tuple[Sealed, ...]:
         """Receipts of chains with holes, which ask for them again."""
-        ids = [row[0] for row in self._store.rows("chains_with_holes", HOLES_AT_ONCE_MAX)]
-        return self._transaction(lambda: self._answer(ids, now_ms)).receipts if ids else ()
+        torn: dict[int, str] = dict(self._store.rows("chains_with_holes", HOLES_AT_ONCE_MAX))
+        return self._transaction(torn.values(), lambda: self._answer(torn, now_ms)).receipts if torn else ()
 
     def follow_decisions(self) -> None:
         """The rows say what the operator has decided since the last transaction."""
         if self._store.rows("rejudge_marks"):
-            self._transaction(lambda: ([], []))
+            self._transaction((), lambda: ([], []))
 
     def take_commands(self, now_ms: int) -> list[Due]:
         """Commands that are due, counted as sent."""
@@ -121,13 +133,17 @@ class Intake:
         """Whether a receipt waits for its time."""
         return bool(self._owed)
 
-    def _transaction(self, work: "Callable[[], tuple[list[Verdict], list[Receipt]]]") -> Outcome:
+    def _transaction(
+        self, gateways: Iterable[str], work: "Callable[[], tuple[list[Verdict], list[Receipt]]]"
+    ) -> Outcome:
         try:
             with self._store.atomic():
-                self._notice_others()
-                for (gateway,) in self._store.rows("rejudge_marks"):
-                    self._projection.rejudge(gateway)
-                    self._store.run("rejudge_done", gateway)
+                marked = [gateway for (gateway,) in self._store.rows("rejudge_marks")]
+                self._notice_others({*gateways, *marked} - {""})
+                for gateway in marked:
+                    # Another collector may have been here while this one waited for its turn.
+                    if self._store.rows("rejudge_done", gateway):
+                        self._projection.rejudge(gateway)
                 verdicts, receipts = work()
         except BaseException:
             # What is cached speaks of a transaction that never was.
@@ -136,7 +152,11 @@ class Intake:
         # P6: the receipt follows the commit.
         return Outcome(verdicts=tuple(verdicts), receipts=tuple(seal_all(receipts, self._signers.of)))
 
-    def _notice_others(self) -> None:
+    def _notice_others(self, gateways: Iterable[str]) -> None:
+        """Until the transaction ends nobody else works on these gateways, and nothing is remembered that is not so."""
+        for gateway in take_turns(self._store, gateways, self._holder):
+            self._projection.forget_gateway(gateway)
+            self._signers.forget_gateway(gateway)
         version = self._store.rows("changed_elsewhere")
         if version != self._version:
             self._projection.forget()
@@ -198,7 +218,7 @@ class Intake:
             if may_repeat(self._store, chain, now_ms):
                 receipts.append(take_receipt(self._store, chain, self._signers.of(chain.gateway).public.id, now_ms))
             else:
-                self._owed[chain_id] = None
+                self._owed[chain_id] = chain.gateway
         return verdicts, receipts
 
     def _answered(self, admitted: Sequence[Opened], now_ms: int) -> list[Admitted]:
@@ -245,6 +265,17 @@ class Intake:
                 if count <= REFUSED_SAMPLES_MAX:
                     self._store.run("refused_put", gateway, reason, now_ms, sample[:SAMPLE_BYTES_MAX])
                 return verdict
+
+
+def _speaker(each: Opened) -> str:
+    """The gateway whose rows it may change, or nothing."""
+    match each:
+        case Genuine(content=content):
+            return content.header.gateway
+        case Answered(answer=answer):
+            return answer.gateway
+        case _:
+            return ""
 
 
 def place(store: Store, positions: Positions, line: Fact) -> tuple[Chain, Verdict]:

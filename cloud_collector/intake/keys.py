@@ -44,6 +44,10 @@ class Keys:
             found = self._known[gateway] = validity(self._store, gateway)
         return found
 
+    def forget_gateway(self, gateway: str) -> None:
+        """Nothing of this gateway is cached."""
+        self._known.pop(gateway, None)
+
     def forget(self) -> None:
         """Nothing is cached."""
         self._known.clear()

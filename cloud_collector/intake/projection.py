@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from cloud_collector.fleet.positions import Chain, chain_of
+from cloud_collector.fleet.positions import Chain, NumberOf, chain_of
 from cloud_collector.intake.channels import Channels, Known
 from cloud_collector.intake.fact import Fact, fact
 from cloud_collector.intake.keys import Keys
@@ -48,27 +48,44 @@ class Projection:
     """Keeps the rows of the store true to its lines; forget what is cached when a transaction fails."""
 
     def __init__(
-        self, store: Store, *, skew_seconds: int = SKEW_SECONDS, rates_max: Mapping[str, int] | None = None
+        self,
+        store: Store,
+        *,
+        skew_seconds: int = SKEW_SECONDS,
+        rates_max: Mapping[str, int] | None = None,
+        number: NumberOf = lambda *_: None,
     ) -> None:
+        """`number` says which number a new channel has that another store numbers."""
         self._store = store
+        self._number = number
         self._skew_seconds = skew_seconds
         self._rates_max = {**RATES_MAX, **(rates_max or {})}
-        self._channels = Channels(store)
+        self._channels = Channels(store, number)
         self._tails = Tails(store)
-        self._clocked_logs: set[tuple[str, str]] = set()
-        """Logs without a boot that waits for its clock line."""
+        self._clocked_logs: dict[str, set[str]] = {}
+        """By gateway: logs without a boot that waits for its clock line."""
+        self._chain_ids: dict[str, set[int]] = {}
         self._keys = Keys(store)
 
     def validity(self, gateway: str) -> Validity:
         """What is known of the gateway's keys."""
         return self._keys.of(gateway)
 
+    def forget_gateway(self, gateway: str) -> None:
+        """Nothing of this gateway is cached: another collector has worked on it."""
+        self._keys.forget_gateway(gateway)
+        self._channels.forget_gateway(gateway)
+        for chain in self._chain_ids.pop(gateway, ()):
+            self._tails.forget(chain)
+        self._clocked_logs.pop(gateway, None)
+
     def forget(self) -> None:
         """Nothing is cached: the store may have changed without this object."""
         self._keys.forget()
-        self._channels = Channels(self._store)
+        self._channels = Channels(self._store, self._number)
         self._tails = Tails(self._store)
         self._clocked_logs.clear()
+        self._chain_ids.clear()
 
     def apply(self, arrived: Sequence[Fact], taken: Sequence[Fact], lost: Iterable[tuple[int, Chain]]) -> None:
         """The rows follow: `arrived` took positions in this order, `taken` hold theirs, `lost` no longer do.
@@ -165,6 +182,7 @@ class Projection:
     def _chains(self, work: _Work) -> dict[str, Chain]:
         rows = self._store.rows("chains_whole", work.gateway, work.log)
         chains = {chain.epoch: chain for chain in map(chain_of, rows)}
+        self._chain_ids.setdefault(work.gateway, set()).update(chain.id for chain in chains.values())
         if any(not chains[each.content.header.epoch].linked for each in work.derive.values()):
             # A chain without its birth, or one that is new, or one that waits.
             work.relink = True
@@ -203,15 +221,15 @@ class Projection:
 
     def _unclocked(self, work: _Work) -> set[str]:
         """Boots of the log that no clock line has placed; asked for once, until lines without UTC come."""
-        name = (work.gateway, work.log)
-        if work.boots or work.clocks or name not in self._clocked_logs:
-            waiting = {row[0] for row in self._store.rows("boots_not_clocked", *name)}
+        clocked = self._clocked_logs.get(work.gateway, set())
+        if work.boots or work.clocks or work.log not in clocked:
+            waiting = {row[0] for row in self._store.rows("boots_not_clocked", work.gateway, work.log)}
             if waiting or work.boots or work.clocks:
-                self._clocked_logs.discard(name)
+                clocked.discard(work.log)
                 return waiting
             if len(self._clocked_logs) >= CACHED_CHANNELS_MAX:
                 self._clocked_logs.clear()
-            self._clocked_logs.add(name)
+            self._clocked_logs.setdefault(work.gateway, clocked).add(work.log)
         return set()
 
     def _derive(self, chain: Chain, each: Fact, dirty: Dirty) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from cloud_collector.fleet.holes import missing
 from cloud_collector.fleet.positions import Chain
+from cloud_collector.limits import CACHED_CHANNELS_MAX
 from cloud_collector.store.store import Store
 from shared.key import SigningKey
 from shared.limits import RECEIPT_ASIDE_MAX, RECEIPT_REPEAT_SECONDS
@@ -53,13 +54,16 @@ class Signers:
         self._first = first
         self._find = find
         self._found: dict[str, SigningKey] = {first.public.id: first}
-        self._trusted: dict[str, str] | None = None
+        self._trusted: dict[str, str] = {}
 
     def of(self, gateway: str) -> SigningKey:
         """The key for this gateway's receipts and commands."""
-        if self._trusted is None:
-            self._trusted = dict(self._store.rows("receipt_trust_all"))
-        name = self._trusted.get(gateway, self._first.public.id)
+        if gateway not in self._trusted:
+            if len(self._trusted) >= CACHED_CHANNELS_MAX:
+                self._trusted.clear()
+            row = self._store.row("receipt_trust_one", gateway)
+            self._trusted[gateway] = self._first.public.id if row is None else row[0]
+        name = self._trusted[gateway]
         if name not in self._found:
             found = self._find(name)
             if found is None:
@@ -67,6 +71,10 @@ class Signers:
             self._found[name] = found
         return self._found[name]
 
+    def forget_gateway(self, gateway: str) -> None:
+        """The gateway may have confirmed another key since."""
+        self._trusted.pop(gateway, None)
+
     def forget(self) -> None:
         """Gateways may have confirmed another key since."""
-        self._trusted = None
+        self._trusted.clear()

@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from cloud_collector.fleet.positions import Positions
+from cloud_collector.fleet.positions import NumberOf, Positions
 from cloud_collector.intake.fact import Fact, fact_of
 from cloud_collector.intake.intake import place, project
 from cloud_collector.intake.projection import Projection
+from cloud_collector.intake.turns import NOBODY, take_turns
 from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.store import Store
 from shared.effects.database import Row
@@ -45,7 +46,9 @@ def rejudge(store: Store, settings: CollectorSettings) -> None:
     """The rows say what the operator has decided; the running collector does the same with its next transaction."""
     with store.atomic():
         projection = Projection(store, skew_seconds=settings.clock_skew_seconds, rates_max=settings.rates_max)
-        for (gateway,) in store.rows("rejudge_marks"):
+        marked = [gateway for (gateway,) in store.rows("rejudge_marks")]
+        take_turns(store, marked, NOBODY)
+        for gateway in marked:
             projection.rejudge(gateway)
             store.run("rejudge_done", gateway)
 
@@ -62,24 +65,34 @@ class Difference:
 def rebuild(store: Store, settings: CollectorSettings, progress: Progress = lambda _: None) -> None:
     """Every projection is what the facts say, in one transaction."""
     with store.atomic():
+        store.run("rebuild_alone")
         for table in _CLEARED:
             store.run(f"rebuild_clear_{table}")
         store.run("rebuild_reset_chain")
         store.run("rebuild_reset_line")
         _replay(store, settings, _facts(store), progress)
+        store.run("turns_forget")
 
 
 def audit(
     store: Store, scratch: Store, settings: CollectorSettings, progress: Progress = lambda _: None
 ) -> Difference | None:
-    """The first difference between the store and its facts, or None; `scratch` is an empty store to compute in."""
+    """The first difference between the store and its facts, or None; `scratch` is an empty store to compute in.
+
+    The store numbers its chains and channels as collectors come to name them; everything else must follow.
+    """
+    with store.snapshot():
+        return _audit(store, scratch, settings, progress)
+
+
+def _audit(store: Store, scratch: Store, settings: CollectorSettings, progress: Progress) -> Difference | None:
     with scratch.atomic():
         for row in store.rows("audit_gateways"):
             scratch.run("gateway_add", *row)
         for told, copy in _DECIDED:
             for row in store.rows(told):
                 scratch.run(copy, *row)
-        _replay(scratch, settings, _facts(store), progress)
+        _replay(scratch, settings, _facts(store), progress, numbered_by=store)
     for table in PROJECTIONS:
         held, computed = (_table(each, table) for each in (store, scratch))
         while True:
@@ -91,21 +104,43 @@ def audit(
     return None
 
 
-def _replay(store: Store, settings: CollectorSettings, facts: Iterator[Fact], progress: Progress) -> None:
-    projection = Projection(store, skew_seconds=settings.clock_skew_seconds, rates_max=settings.rates_max)
+def _replay(
+    store: Store,
+    settings: CollectorSettings,
+    facts: Iterator[Fact],
+    progress: Progress,
+    numbered_by: Store | None = None,
+) -> None:
+    projection = Projection(
+        store,
+        skew_seconds=settings.clock_skew_seconds,
+        rates_max=settings.rates_max,
+        number=_number_in(numbered_by, "channel_one"),
+    )
+    number = _number_in(numbered_by, "chain_by_name")
     batch: list[Fact] = []
     for each in facts:
         batch.append(each)
         if len(batch) == REPLAY_LINES:
-            _take(store, projection, batch)
+            _take(store, projection, Positions(store, number), batch)
             progress(len(batch))
             batch = []
-    _take(store, projection, batch)
+    _take(store, projection, Positions(store, number), batch)
     progress(len(batch))
 
 
-def _take(store: Store, projection: Projection, batch: list[Fact]) -> None:
-    positions = Positions(store)
+def _number_in(store: Store | None, query: str) -> NumberOf:
+    if store is None:
+        return lambda *_: None
+
+    def number(*name: str) -> int | None:
+        row = store.row(query, *name)
+        return None if row is None else int(row[0])
+
+    return number
+
+
+def _take(store: Store, projection: Projection, positions: Positions, batch: list[Fact]) -> None:
     for each in batch:
         place(store, positions, each)
     project(store, projection, positions, {each.id: each for each in batch})

@@ -39,29 +39,52 @@ class Dirty:
         self.chains.setdefault(chain, []).append(seq)
 
 
+UNREAD: Final = Tail(-1, -1, None, None)
+"""In the place of a last row that has to be read again."""
+
+
 class Tails:
     """The last row of each channel in each chain, and rows that wait to be written."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.known: dict[tuple[int, int], Tail | None] = {}
+        self.known: dict[int, dict[int, Tail | None]] = {}
+        """By chain and channel, a chain with all its channels; UNREAD where the store knows better."""
         self.waiting: list[tuple[object, ...]] = []
+        self._held = 0
 
     def get(self, channel: int, chain: int) -> Tail | None:
         """The last row, from memory or from the store."""
-        key = (channel, chain)
-        if key not in self.known:
-            if len(self.known) >= CACHED_CHANNELS_MAX:
-                # What waits to be written is known here alone.
-                self.flush()
-                self.known.clear()
+        known = self.of(chain)
+        tail = known.get(channel)
+        if tail is UNREAD:
             row = self._store.row("node_tail", channel, chain)
-            self.known[key] = None if row is None else Tail(*row)
-        return self.known[key]
+            tail = None if row is None else Tail(*row)
+        known[channel] = tail
+        return tail
+
+    def of(self, chain: int) -> dict[int, Tail | None]:
+        """The last rows of all channels of the chain, read at once where they are not known."""
+        known = self.known.get(chain)
+        if known is None:
+            # What waits to be written is known here alone.
+            self.flush()
+            if self._held >= CACHED_CHANNELS_MAX:
+                self.known.clear()
+                self._held = 0
+            rows = self._store.rows("tails_of_chain", chain)
+            known = self.known[chain] = {row[0]: Tail(*row[1:]) for row in rows}
+            self._held += len(known) + 1
+        return known
 
     def drop(self, channel: int, chain: int) -> None:
         """The store knows better, once what waits is written."""
-        self.known.pop((channel, chain), None)
+        if chain in self.known:
+            self.known[chain][channel] = UNREAD
+
+    def forget(self, chain: int) -> None:
+        """Another process may have changed the chain's rows."""
+        self.known.pop(chain, None)
 
     def flush(self) -> None:
         """Every row is written, neighbours together."""
@@ -89,11 +112,14 @@ def append(tails: Tails, spot: Spot, row: Row, dirty: Dirty, *, cloned: int) -> 
     _, _, _, _, kind, start, step, deltas, register, register_end, estimated, raw, serial = row
     count = len(deltas)
     until = None if start is None else start + step * count
-    key = (channel, chain)
     tail = None
-    goes_on = start is not None and not cloned and key not in dirty.rows
+    goes_on = start is not None and not cloned and (channel, chain) not in dirty.rows
     if goes_on:
-        tail = tails.known[key] if key in tails.known else tails.get(channel, chain)
+        known = tails.known.get(chain)
+        tail = UNREAD if known is None else known.get(channel, UNREAD)
+        if tail is UNREAD:
+            tail = tails.get(channel, chain)
+            known = tails.known[chain]
         goes_on = tail is None or (tail.seq < seq and tail.top == register)
     if goes_on:
         # What `settle` decides where nothing has to be decided: this is intake's innermost loop.
@@ -107,7 +133,7 @@ def append(tails: Tails, spot: Spot, row: Row, dirty: Dirty, *, cloned: int) -> 
             ragged = int(reach is not None and start < reach)  # type: ignore[operator]
             reach = until if reach is None else max(reach, until)  # type: ignore[type-var]
         top = register_end
-        tails.known[key] = tuple.__new__(Tail, (seq, top, until, reach))
+        known[channel] = tuple.__new__(Tail, (seq, top, until, reach))  # type: ignore[index]
     else:
         dirty.row(channel, chain, seq)
         tails.drop(channel, chain)

@@ -88,7 +88,9 @@ def test_a_variant_takes_as_many_parameters_and_answers_as_many_columns(
         told = postgres._connection.pgconn.describe_prepared(b"")
         assert told.nparams == _parameters(other), f"the variants of {name} take different parameters"
         cursor = sqlite._connection.execute(f"{other}", [None] * told.nparams)
-        assert told.nfields == len(cursor.description), f"the variants of {name} answer different columns"
+        assert not told.nfields or told.nfields == len(cursor.description), (
+            f"the variants of {name} answer different columns"
+        )
 
 
 def test_both_engines_have_the_same_tables_columns_and_keys(postgres: PostgresDatabase, sqlite: SqliteDatabase) -> None:

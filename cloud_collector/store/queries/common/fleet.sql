@@ -13,6 +13,10 @@ where gateway = ? and log = ? order by id;
 insert into chain (id, gateway, log, epoch) values ((select coalesce(max(id), 0) + 1 from chain), ?, ?, ?)
 returning id, gateway, log, epoch, through, head, top, asides, gone, standing, succeeded, born, rank;
 
+-- name: chain_begin_as
+insert into chain (id, gateway, log, epoch) values (?, ?, ?, ?)
+returning id, gateway, log, epoch, through, head, top, asides, gone, standing, succeeded, born, rank;
+
 -- name: logs_beside
 select count(distinct log) from chain where gateway = ? and log <> ?;
 
@@ -32,7 +36,7 @@ update chain set standing = ?, rank = ?, succeeded = ? where id = ?;
 select clock, boot, sealed, received_at, seq, raw, key from line where chain = ? and aside = 0 order by seq limit 1;
 
 -- name: chains_with_holes
-select id from chain where through < top order by id limit ?;
+select id, gateway from chain where through < top order by id limit ?;
 
 -- name: chains_of_gateway
 select log, epoch, standing, rank, through, top, asides from chain where gateway = ? order by log, rank is null, rank, id;

@@ -73,7 +73,7 @@ insert into rejudge (gateway) values (?) on conflict do nothing;
 select gateway from rejudge order by gateway;
 
 -- name: rejudge_done
-delete from rejudge where gateway = ?;
+delete from rejudge where gateway = ? returning gateway;
 
 -- name: logs_of_gateway
 select distinct log from chain where gateway = ? order by log;

@@ -45,6 +45,9 @@ select id, unit, exponent, longest from channel where gateway = ? and device = ?
 insert into channel (id, gateway, device, meter, unit, exponent, longest)
 values ((select coalesce(max(id), 0) + 1 from channel), ?, ?, ?, ?, ?, ?) returning id;
 
+-- name: channel_add_as
+insert into channel (id, gateway, device, meter, unit, exponent, longest) values (?, ?, ?, ?, ?, ?, ?) returning id;
+
 -- name: channel_unit
 update channel set unit = ?, exponent = ? where id = ?;
 
@@ -98,6 +101,12 @@ select count(*) from bad_row where chain = ? and seq > ? and seq < ? and (device
 
 -- name: node_tail
 select seq, top, until, reach from span where channel = ? and chain = ? and kind <= 4 order by seq desc limit 1;
+
+-- name: tails_of_chain
+select s.channel, s.seq, s.top, s.until, s.reach from chain h join channel c on c.gateway = h.gateway
+join span s on s.channel = c.id and s.chain = h.id and s.kind <= 4 and s.seq = (
+    select max(m.seq) from span m where m.channel = c.id and m.chain = h.id and m.kind <= 4
+) where h.id = ?;
 
 -- name: node_before
 select seq, top, until, reach from span where channel = ? and chain = ? and seq < ? and kind <= 4 order by seq desc limit 1;

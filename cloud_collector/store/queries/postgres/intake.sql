@@ -16,3 +16,13 @@ returning id, gateway, log, epoch, through, head, top, asides, gone, standing, s
 
 -- name: channel_add
 insert into channel (gateway, device, meter, unit, exponent, longest) values (?, ?, ?, ?, ?, ?) returning id;
+
+-- name: rebuild_alone
+lock table gateway, turn, chain in exclusive mode;
+
+-- name: turns_forget
+update turn set holder = 0;
+
+-- name: gateway_key_add
+with others as (update turn set holder = 0 where gateway = ?1)
+insert into gateway_key (gateway, key, public, added_at) values (?1, ?2, ?3, ?4) on conflict do nothing;

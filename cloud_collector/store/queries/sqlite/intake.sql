@@ -5,3 +5,9 @@ pragma data_version;
 
 -- name: turns_take
 select value from json_each(?1) where ?2 is null;
+
+-- name: rebuild_alone
+select 1;
+
+-- name: turns_forget
+select 1;
