@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 from cloud_collector.limits import BATCH_MESSAGES_MAX
 from shared.effects.broker import BrokerSettings
@@ -140,6 +141,8 @@ class CollectorSettings:
     """Whole units a second, by UCUM unit, above which usage between two epochs is not believed; adds to the
     defaults of `cloud_collector.usage.between.RATES_MAX`."""
     store_path: Path = Path("/var/lib/meterseal/collector.db")
+    store: str = ""
+    """`postgresql://HOST/DATABASE`, where several collectors share a store; without it, SQLite at `store_path`."""
     key_file: Path = Path("/var/lib/meterseal/receipt-key.pem")
     """The operator's receipt key (PEM, PKCS #8)."""
     archive_path: Path | None = None
@@ -161,9 +164,26 @@ class CollectorSettings:
             raise InvalidRecord(f"batch_messages is {self.batch_messages}, not from 1 to {BATCH_MESSAGES_MAX}")
         if not 0 < self.reconnect_seconds_min <= self.reconnect_seconds_max:
             raise InvalidRecord("reconnect_seconds_min must be above 0 and not above reconnect_seconds_max")
+        _require_store(self.store)
         for name in ("batch_milliseconds", "clock_skew_seconds"):
             if getattr(self, name) < 0:
                 raise InvalidRecord(f"{name} must not be negative")
         for name in ("holes_seconds", "tick_seconds"):
             if getattr(self, name) < 1:
                 raise InvalidRecord(f"{name} must be at least 1")
+
+
+def _require_store(url: str) -> None:
+    if url and not url.startswith(("postgresql://", "postgres://")):
+        raise InvalidRecord(
+            f"store is {url[:48]!r}: a PostgreSQL is named postgresql://HOST/DATABASE, a file of SQLite by store_path"
+        )
+    try:
+        told = urlsplit(url)
+    except ValueError as error:
+        raise InvalidRecord(f"store cannot be read as a URL: {error}") from error
+    if told.password is not None or "password" in parse_qs(told.query):
+        raise InvalidRecord(
+            "store names a password: put it into a file of one line, HOST:PORT:DATABASE:USER:PASSWORD, "
+            "and name that at the URL's end: ?passfile=/etc/meterseal/postgres.pass"
+        )

@@ -2,12 +2,14 @@
 
 import os
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from tests.requirements import MARK
+from tests.engines import ON_BOTH, SQLITE_ALONE, run_on
+from tests.requirements import MARK, require
 
 # A change is judged by the examples that the one before it was judged by; HYPOTHESIS_PROFILE=search draws new ones.
 settings.register_profile("fixed", derandomize=True, deadline=None)
@@ -27,6 +29,23 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("absent components")
         for component, tests in sorted(absent.items()):
             terminalreporter.line(f"{component}: {tests} tests skipped; METERSEAL_REQUIRE={component} makes them fail")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """What touches the store runs on both engines."""
+    if metafunc.module.__name__ in ON_BOTH:
+        metafunc.fixturenames.insert(0, "engine")
+        alone = f"{metafunc.module.__name__}.{metafunc.function.__name__}" in SQLITE_ALONE
+        metafunc.parametrize("engine", ["sqlite"] if alone else ["sqlite", "postgres"], indirect=True)
+
+
+@pytest.fixture
+def engine(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The engine that this test's stores are kept by."""
+    if request.param == "postgres":
+        require("postgres")
+    for _ in run_on(request.param):
+        yield request.param
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

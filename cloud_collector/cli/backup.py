@@ -18,6 +18,7 @@ from cloud_collector.cli.gateway import iso, show_rows
 from cloud_collector.cli.opened import Json, archive, ending, opened, read_key, say, settings
 from cloud_collector.intake.replay import audit as audit_store
 from cloud_collector.settings import CollectorSettings
+from cloud_collector.store.place import place_of
 from cloud_collector.store.store import Store
 from cloud_collector.upkeep import backup, restore
 from cloud_collector.upkeep.manifest import BackupUnusable, Manifest
@@ -206,7 +207,12 @@ def confirm(
 
 
 def vault_of(known: CollectorSettings) -> Vault:
-    """Where the store of this configuration lies."""
+    """Where the store of this configuration lies; raises BackupUnusable where it is no file."""
+    if known.store:
+        raise BackupUnusable(
+            "a store on PostgreSQL is kept by PostgreSQL's own backups, or copied into a file first: "
+            f"cloud-collector store copy --from {place_of(known)} --to FILE"
+        )
     return SqliteVault(known.store_path)
 
 

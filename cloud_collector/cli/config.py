@@ -11,6 +11,8 @@ import typer
 
 from cloud_collector.cli.opened import Json, KeyUnusable, configuration, ending, read_key, say, settings
 from cloud_collector.settings import CollectorSettings
+from cloud_collector.store.place import is_there, place_of
+from shared.errors import DatabaseError
 
 app = typer.Typer(no_args_is_help=True, help="Check or show the collector's configuration.")
 
@@ -28,7 +30,7 @@ def check() -> None:
         say(sentence)
     if missing:
         raise typer.Exit(1)
-    print(f"the configuration is right: store {known.store_path}, broker {known.broker.host}:{known.broker.port}")
+    print(f"the configuration is right: store {place_of(known)}, broker {known.broker.host}:{known.broker.port}")
 
 
 @app.command()
@@ -63,8 +65,13 @@ def _missing(known: CollectorSettings) -> Iterator[str]:
         path = getattr(known.broker, name)
         if path is not None and not os.access(path, os.R_OK):
             yield f"broker.{name} {path} is not there, or may not be read"
+    if known.store:
+        try:
+            is_there(known)
+        except DatabaseError as error:
+            yield str(error)
     folder = known.store_path.absolute().parent
-    if folder.exists() and not os.access(folder, os.W_OK):
+    if not known.store and folder.exists() and not os.access(folder, os.W_OK):
         yield f"the folder {folder} of store_path may not be written"
 
 

@@ -20,15 +20,17 @@ import typer
 from cloud_collector.billing.archive import FolderArchive
 from cloud_collector.config import Config, ConfigInvalid, load
 from cloud_collector.settings import CollectorSettings
+from cloud_collector.store.place import is_there, is_url, open_database, place_of
 from cloud_collector.store.store import Store
-from shared.effects.sqlite import SqliteDatabase, copy_database
+from shared.effects.sqlite import copy_database
 from shared.errors import DatabaseBusy, DatabaseFull, InvalidRecord, MetersealError
 from shared.key import SigningKey
 
 CONFIG: Final = Path("/etc/meterseal/collector.toml")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 StoreOption = Annotated[
-    Path | None, typer.Option("--store", metavar="FILE", help="The collector's database (default: store_path).")
+    str | None,
+    typer.Option("--store", metavar="FILE|URL", help="The collector's database (default: store, else store_path)."),
 ]
 KeyOption = Annotated[
     Path | None, typer.Option("--key", metavar="FILE", help="The operator's receipt key (default: key_file).")
@@ -69,22 +71,23 @@ def configuration(*flags: str) -> Config:
         raise typer.Exit(2) from None
 
 
-def settings(*, store: Path | None = None, key: Path | None = None, folder: Path | None = None) -> CollectorSettings:
+def settings(*, store: str | None = None, key: Path | None = None, folder: Path | None = None) -> CollectorSettings:
     """The settings of the configuration that was named, below the options that a command was given."""
-    given = {"store_path": store, "key_file": key, "archive_path": folder}
+    given: dict[str, object] = {"key_file": key, "archive_path": folder}
+    if store is not None:
+        given |= {"store": store} if is_url(store) else {"store": "", "store_path": store}
     return configuration(*(f"{name}={path}" for name, path in given.items() if path is not None)).settings
 
 
 @contextmanager
 def opened(known: CollectorSettings, *, make: bool = False) -> Iterator[Store]:
     """The store, closed afterwards; `make` lets it begin, else the command ends with 3 where there is none."""
-    path = known.store_path
-    if not path.exists() and not make:
-        say(f"there is no store at {path}: add a gateway, or start `cloud-collector run` once")
+    if not make and not is_there(known):
+        say(f"there is no store at {place_of(known)}: add a gateway, or start `cloud-collector run` once")
         raise typer.Exit(3)
-    if make:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    store = Store(SqliteDatabase(path), before=lambda schema: _before_upgrade(known, schema))
+    if make and not known.store:
+        known.store_path.parent.mkdir(parents=True, exist_ok=True)
+    store = Store(open_database(known), before=lambda schema: _before_upgrade(known, schema))
     try:
         yield store
     finally:
@@ -93,6 +96,10 @@ def opened(known: CollectorSettings, *, make: bool = False) -> Iterator[Store]:
 
 def _before_upgrade(known: CollectorSettings, schema: int) -> None:
     """The store as the last version left it lies beside it, until the next upgrade."""
+    if known.store:
+        # Its changes of the schema are transactions; copies of a server's databases are its operator's.
+        say(f"the store gets a newer schema than {schema}")
+        return
     if not known.backup.before_upgrade:
         return
     path = known.store_path

@@ -15,6 +15,7 @@ from cloud_collector.cli.replace import Finder
 from cloud_collector.collector import Collector
 from cloud_collector.fleet.desk import Desk
 from cloud_collector.settings import CollectorSettings
+from cloud_collector.store.place import place_of
 from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
 from cloud_collector.ticks import ticking
@@ -69,7 +70,7 @@ async def _run(known: CollectorSettings, key: SigningKey, store: Store, desk: De
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, collector.stop)
         _log.info(
-            "event=collector_started store=%s broker=%s:%s", known.store_path, known.broker.host, known.broker.port
+            "event=collector_started store=%s broker=%s:%s", place_of(known), known.broker.host, known.broker.port
         )
         with ticking(collector, clock, seconds=known.tick_seconds):
             async with (

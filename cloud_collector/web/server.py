@@ -18,6 +18,7 @@ from cloud_collector.fleet.desk import Desk
 from cloud_collector.fleet.pki import ENROLMENT, PUBLIC, Pki, PkiUnusable
 from cloud_collector.limits import ENROLMENT_CONNECTIONS_MAX
 from cloud_collector.settings import CollectorSettings
+from cloud_collector.store.place import is_there, open_database
 from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
 from cloud_collector.web.app import Site, create_app
@@ -25,7 +26,6 @@ from cloud_collector.web.enrolment import create_enrolment_app
 from cloud_collector.web.metrics import registry
 from cloud_collector.web.subscriptions import subscriptions
 from shared.effects.clock import Clock
-from shared.effects.sqlite import SqliteDatabase
 from shared.errors import MetersealError
 from shared.key import PublicKey
 
@@ -49,7 +49,7 @@ async def serving(
 
     @contextmanager
     def open_store() -> Iterator[Store]:
-        with _reading(settings.store_path) as store:
+        with _reading(settings) as store:
             yield store
 
     app = create_app(
@@ -59,7 +59,7 @@ async def serving(
             zone=_zone,
             subscriptions=lambda store, now: subscriptions(store, StoreView(store), now),
             key_words=key.words,
-            readiness=lambda: {"store": settings.store_path.exists(), "broker": collector.connected},
+            readiness=lambda: {"store": is_there(settings), "broker": collector.connected},
             metrics=registry(collector, open_store),
         )
     )
@@ -82,7 +82,7 @@ async def enrolling(settings: CollectorSettings, desk: Desk | None, clock: Clock
 
     @contextmanager
     def open_store() -> Iterator[Store]:
-        store = Store(SqliteDatabase(settings.store_path), migrated=True)
+        store = Store(open_database(settings), migrated=True)
         try:
             yield store
         finally:
@@ -167,8 +167,8 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[Store]:
-    store = Store(SqliteDatabase(path, read_only=True), migrated=True)
+def _reading(settings: CollectorSettings) -> Iterator[Store]:
+    store = Store(open_database(settings, read_only=True), migrated=True)
     try:
         yield store
     finally:

@@ -254,12 +254,14 @@ class Killed(BaseException):
 class DyingDatabase:
     """Dies before the nth statement that writes, or inside a commit."""
 
-    engine = "sqlite"
-
     def __init__(self, path: Path, fuse: int) -> None:
         self._real = SqliteDatabase(path)
         self._fuse = fuse
         self.statements = 0
+
+    @property
+    def engine(self) -> str:
+        return self._real.engine
 
     def _burn(self, sql: str) -> None:
         if not sql.lstrip().lower().startswith(("select", "create", "pragma")):

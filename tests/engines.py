@@ -1,0 +1,112 @@
+"""The same tests on both engines: wherever a test opens a file of SQLite, a schema of PostgreSQL stands in for it.
+
+A schema costs half a second to make and some milliseconds to empty: schemas are kept from test to test.
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+from unittest.mock import patch
+
+import pytest
+
+from cloud_collector.store.store import migrate
+from shared.effects.postgres import PostgresDatabase
+from shared.effects.sqlite import SqliteDatabase
+from tests.postgres import new_schema
+
+ON_BOTH: Final = frozenset(
+    f"tests.{name}"
+    for name in """
+    unit.test_intake unit.test_rotation unit.test_epochs unit.test_orders unit.test_collector unit.test_fleet
+    unit.test_enrolment unit.test_enrolment_cli unit.test_keys_cli unit.test_collector_cli unit.test_commands
+    unit.test_device_states unit.test_billing unit.test_billing_cli unit.test_billing_terms unit.test_void
+    unit.test_rebill unit.test_sending unit.test_signing unit.test_tariff unit.test_web
+    """.split()
+)
+"""Modules that touch the store: all of their tests run twice."""
+SQLITE_ALONE: Final[dict[str, str]] = {}
+"""Tests that are about SQLite itself, with the reason."""
+_EMPTY: Final = """
+do $$
+declare each record; filled boolean;
+begin
+    set local session_replication_role = replica;
+    for each in select c.relname from pg_class c where c.relnamespace = current_schema()::regnamespace
+            and c.relkind in ('r', 'p') and not c.relispartition and c.relname <> 'migration' loop
+        execute format('select exists (select 1 from %I)', each.relname) into filled;
+        if filled then execute format('delete from %I', each.relname); end if;
+    end loop;
+    for each in select sequencename from pg_sequences where schemaname = current_schema() and last_value > 0 loop
+        execute format('alter sequence %I restart', each.sequencename);
+    end loop;
+end $$
+"""
+_free: list[str] = []
+
+
+class Schemas:
+    """Which schema stands for which file in one test."""
+
+    def __init__(self) -> None:
+        self._named: dict[str, str] = {}
+        self._taken: list[str] = []
+        self._open: list[PostgresDatabase] = []
+
+    def opened(
+        self, path: Path | str, *, exclusive: bool = False, read_only: bool = False
+    ) -> SqliteDatabase | PostgresDatabase:
+        """A connection to the schema that stands for the file."""
+        assert not exclusive, "a store is shared"
+        database = PostgresDatabase(self._schema(str(path)), read_only=read_only)
+        self._open.append(database)
+        return database
+
+    def is_there(self, path: Path) -> bool:
+        """Whether a test has begun that file."""
+        return str(path) in self._named or path.exists()
+
+    def end(self) -> None:
+        """Every schema is as good as new."""
+        for database in self._open:
+            database.close()
+        for url in self._taken:
+            database = PostgresDatabase(url)
+            database.execute(_EMPTY)
+            database.close()
+        _free.extend(self._taken)
+
+    def _schema(self, path: str) -> str:
+        if path != ":memory:" and path in self._named:
+            return self._named[path]
+        if _free:
+            url = _free.pop()
+        else:
+            url = new_schema()
+            database = PostgresDatabase(url)
+            migrate(database)
+            database.close()
+        self._taken.append(url)
+        if path != ":memory:":
+            self._named[path] = url
+        return url
+
+
+def run_on(engine: str) -> Iterator[None]:
+    """Within, what opens a file of SQLite in tests and commands has a schema of PostgreSQL, where that is asked for."""
+    if engine == "sqlite":
+        yield
+        return
+    schemas = Schemas()
+    with pytest.MonkeyPatch.context() as swapped:
+        for name, module in list(sys.modules.items()):
+            mine = name.startswith(("tests.", "cloud_collector.")) and name not in (__name__, "tests.unit.test_parity")
+            if mine and vars(module).get("SqliteDatabase") is SqliteDatabase:
+                swapped.setattr(module, "SqliteDatabase", schemas.opened)
+        with patch("cloud_collector.store.place.is_there", lambda known: schemas.is_there(known.store_path)):
+            for name in ("cloud_collector.cli.opened", "cloud_collector.web.server", "cloud_collector.cli.config"):
+                if name in sys.modules:
+                    swapped.setattr(sys.modules[name], "is_there", lambda known: schemas.is_there(known.store_path))
+            yield
+    schemas.end()
