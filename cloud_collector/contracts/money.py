@@ -3,12 +3,16 @@
 Exponents: ISO 4217, list one. Every code that is not named here has two decimals.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact
 from enum import StrEnum
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 
+_EXACT: Final = Context(prec=999, traps=[Inexact])
+"""More digits than sums of money have; it says so where they were not enough."""
 EXACT_PLACES: Final = 10
 """Decimals of `exact`, and of any printed number that no finite decimal spells."""
 
@@ -45,6 +49,20 @@ def exponent_of(currency: str) -> int:
     return 4 if currency in _FOUR_DECIMALS else 2
 
 
+@lru_cache(maxsize=4_096)
+def fraction_of(value: Decimal) -> Fraction:
+    """A catalog's number as a fraction: a run meets the same few again and again."""
+    return Fraction(value)
+
+
+def summed(amounts: Iterable[Decimal]) -> Fraction:
+    """Their sum, exactly."""
+    total = Decimal(0)
+    for amount in amounts:
+        total = _EXACT.add(total, amount)
+    return Fraction(total)
+
+
 def rounded(value: Fraction, places: int, rounding: Rounding) -> Decimal:
     """The nearest decimal with `places` decimals, exactly; a half goes where `rounding` says."""
     numerator, denominator = value.numerator, value.denominator
@@ -57,13 +75,22 @@ def rounded(value: Fraction, places: int, rounding: Rounding) -> Decimal:
 
 def plain(value: Fraction) -> str:
     """A number as people write it: no exponent, no zeros at the end; all its decimals where they are finite."""
-    if value.denominator == 1:
-        return str(value.numerator)
-    places = _finite_places(value.denominator)
-    text = format(rounded(value, EXACT_PLACES if places is None else places, Rounding.HALF_UP), "f")
-    if "." in text:
-        text = text.rstrip("0").rstrip(".")
-    return text
+    numerator, denominator = value.numerator, value.denominator
+    if denominator == 1:
+        return str(numerator)
+    finite = _finite(denominator)
+    if finite is None:
+        text = format(rounded(value, EXACT_PLACES, Rounding.HALF_UP), "f")
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    places, ten, factor = finite
+    whole, rest = divmod(abs(numerator) * factor, ten)
+    # In lowest terms and with no more places than are needed the last one is no zero.
+    return f"{'-' if numerator < 0 else ''}{whole}.{rest:0{places}d}"
+
+
+def as_printed(value: Fraction) -> Fraction:
+    """What `plain` says of it: the same, but where no finite decimal spells it."""
+    return value if _finite(value.denominator) is not None else Fraction(plain(value))
 
 
 def as_written(value: Decimal) -> str:
@@ -87,13 +114,16 @@ class Currency:
         return rounded(value, EXACT_PLACES, self.rounding)
 
 
-def _finite_places(denominator: int) -> int | None:
-    """How many decimals spell 1/denominator exactly; None where none do."""
+@lru_cache(maxsize=4_096)
+def _finite(denominator: int) -> tuple[int, int, int] | None:
+    """How many decimals spell 1/denominator, ten to their power, and how often it goes into that; None where none."""
     twos = fives = 0
-    while denominator % 2 == 0:
-        denominator //= 2
+    left = denominator
+    while left % 2 == 0:
+        left //= 2
         twos += 1
-    while denominator % 5 == 0:
-        denominator //= 5
+    while left % 5 == 0:
+        left //= 5
         fives += 1
-    return max(twos, fives) if denominator == 1 else None
+    places = max(twos, fives)
+    return (places, 10**places, 10**places // denominator) if left == 1 else None

@@ -232,7 +232,7 @@ def _rate(order: Order, task: Task, usage: UsageView, until: int, booked: Sequen
     started = _started(order, terms, noted, until)
     scope = scope_of(terms, period, started, anchored=anchored, after=after)
     # On whatever invoice it stands.
-    covered = [pair for pair in booked if scope.covers(pair[1])]
+    covered = [pair for pair in booked if scope.covers_booking(pair[1])]
     rated = draft(
         terms,
         period,

@@ -59,6 +59,8 @@ def unbooked(
     for booking in booked:
         if covers(booking):
             rest.setdefault(booking.key, []).append(booking)
+    if not rest:
+        return tuple(lines)
     deltas = [delta for line in lines for delta in _deltas(line, rest.pop(line.key, []), currency)]
     reversals = [_reversal(_summed(rest[key]), currency) for key in sorted(rest)]
     return (*deltas, *(line for line in reversals if line.amount or line.quantity))

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 from cloud_collector.activity.lifecycle import Life
 from cloud_collector.contracts.catalog import Aggregate, Meter, UsedWhen
@@ -51,7 +52,10 @@ def part_of(segment: Segment, life: Life, times: Times) -> Part:
     """What of these times a device's usage is billed in."""
     billed = segment.billed_time(life)
     clipped: Times = ()
-    if billed is not None:
+    if billed is not None and len(times) == 1:
+        start, end = max(times[0][0], billed[0]), min(times[0][1], billed[1])
+        clipped = ((start, end),) if start < end else ()
+    elif billed is not None:
         both = ((max(start, billed[0]), min(end, billed[1])) for start, end in times)
         clipped = tuple((start, end) for start, end in both if start < end)
     return Part(segment=segment, life=life, times=clipped)
@@ -65,8 +69,8 @@ def total(parts: Sequence[Part], name: str) -> Quantity:
     meter = parts[0].segment.terms.meters[name]
     match meter.aggregate:
         case Aggregate.SUM:
-            first, *others = (_summed(part, meter) for part in parts)
-            return sum(others, first)
+            first, *others = [_summed(part, meter) for part in parts]
+            return sum(others, first) if others else first
         case Aggregate.MAX if meter.demand is not None:
             value, estimated = rate_peak(
                 [(channel_of(part.life.device, name), part.times) for part in parts],
@@ -119,6 +123,9 @@ def _summed(part: Part, meter: Meter) -> Quantity:
     if not found:
         return NOTHING
     one = worth(found[0].unit, found[0].exponent, meter.unit)
+    if len(found) == len(part.times) == 1:
+        only = found[0]
+        return Quantity(value=only.units * one, estimated=only.estimated, reads=only.reads, gaps=only.gaps)
     return Quantity(
         value=sum(each.units for each in found) * one,
         estimated=any(each.estimated for each in found),
@@ -148,6 +155,7 @@ def is_used(segment: Segment, rule: UsedWhen | None, lives: Iterable[Life], time
     )
 
 
+@lru_cache(maxsize=65_536)
 def channel_of(device: str, meter: str) -> ChannelName:
     """The channel of a catalog's device, which is `gateway/device`."""
     gateway, _, name = device.rpartition("/")

@@ -23,8 +23,14 @@ class Party:
     """By window."""
     used: tuple[Quantity, ...]
     """By window."""
-    share: Fraction
-    """Of the full period's days, for what is included and a minimum."""
+    time: tuple[int, int] | None
+    """What of the segment is billed."""
+
+    @property
+    def share(self) -> Fraction:
+        """Of the full period's days, for what is included and a minimum."""
+        full = self.segment.full_days
+        return Fraction(self.segment.days_in(self.time), full) if full else Fraction(0)
 
     @property
     def name(self) -> tuple[str, str]:
@@ -97,5 +103,4 @@ def _party(
     used = tuple(total(each, charge.meter) for each in parts)
     if part is None and not sum(used, NOTHING).value:
         return None
-    share = Fraction(segment.days_in(part), segment.full_days) if segment.full_days else Fraction(0)
-    return Party(segment=segment, device=device, parts=parts, used=used, share=share)
+    return Party(segment=segment, device=device, parts=parts, used=used, time=part)

@@ -3,16 +3,16 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
-from fractions import Fraction
 from typing import Final
 
 from cloud_collector.activity.activation import Activation, StateChange
 from cloud_collector.activity.first_use import first_activity
 from cloud_collector.activity.lifecycle import life_of
 from cloud_collector.contracts.catalog import AnchorKind, Charge, ChargeType
+from cloud_collector.contracts.money import summed
 from cloud_collector.contracts.period import Period, iso, local_date
 from cloud_collector.contracts.terms import Terms
-from cloud_collector.rating.booking import Booking, booking_of, unbooked
+from cloud_collector.rating.booking import Booking, unbooked
 from cloud_collector.rating.commitment import Obligation, is_pooled, obligations, overage_of, pooled, true_ups
 from cloud_collector.rating.draft import Draft, DraftLine
 from cloud_collector.rating.facts import Facts
@@ -74,7 +74,7 @@ def draft(
         lines += true_ups(found, period, lambda each: [line for _, line in _rated(facts, each, closed=True)])
     if repeatable:
         _require_repeatable(lines, scope)
-    fresh = unbooked(lines, booked, currency=terms.currency, covers=scope.covers)
+    fresh = unbooked(lines, booked, currency=terms.currency, covers=scope.covers_booking)
     if billed_at is None:
         return compose(terms, period, fresh)
     kept, too_late = parted(terms, fresh, billed_at)
@@ -102,8 +102,8 @@ def compose(terms: Terms, period: Period, lines: Iterable[DraftLine]) -> Draft:
     """Lines, of this period and late ones of others, with their net sum, taxes and total (P17)."""
     lines = tuple(lines)
     taxes = taxes_on(terms, lines)
-    net = sum((Fraction(line.amount) for line in lines), Fraction(0))
-    total = net + sum((Fraction(tax.amount) for tax in taxes), Fraction(0))
+    net = summed(line.amount for line in lines)
+    total = net + summed(tax.amount for tax in taxes)
     return Draft(
         contract=terms.contract,
         currency=terms.currency.code,
@@ -179,12 +179,13 @@ def _require_repeatable(lines: Iterable[DraftLine], scope: Scope) -> None:
     """A line that its own draft would not find booked again would be billed by every run (P14)."""
     keys = set()
     for line in lines:
-        if line.key in keys or not scope.covers(booking_of(line)):
+        key = line.key
+        if key in keys or not scope.covers(key, line.service_end):
             raise NotRepeatable(
                 f"{line.charge} of {line.device or 'the contract'} comes twice for one time, or in another period than "
                 f"its own ({iso(line.service_start)}): billing cannot do this yet"
             )
-        keys.add(line.key)
+        keys.add(key)
 
 
 def _alone(terms: Terms, usage: UsageView, starts: Starts, states: Sequence[StateChange]) -> Facts:

@@ -7,7 +7,7 @@ from cloud_collector.contracts.catalog import Charge, Occasion
 from cloud_collector.contracts.period import Period, boundary
 from cloud_collector.contracts.terms import Terms
 from cloud_collector.rating.booking import Booking
-from cloud_collector.rating.draft import LineKind
+from cloud_collector.rating.draft import BookingKey, LineKind
 from cloud_collector.rating.facts import Facts
 
 
@@ -36,17 +36,21 @@ class Scope:
             own_advance=period.number == 1 or own_advance,
         )
 
-    def covers(self, booking: Booking) -> bool:
-        """Whether a booking is of what the draft rates: an end at its last boundary is, at its first not.
+    def covers_booking(self, booking: Booking) -> bool:
+        """Whether a booking is of what the draft rates."""
+        return self.covers(booking.key, booking.service_end)
+
+    def covers(self, key: BookingKey, service_end: int) -> bool:
+        """Whether what is under a key is of what the draft rates: an end at its last boundary is, at its first not.
 
         Two drafts of a contract never speak for the same booking. A contract's last period also speaks for what was
         booked beyond its end, before the end was known.
         """
-        key, period = booking.key, self.period
+        period = self.period
         at = key.segment_start
         if key.kind is LineKind.TRUE_UP:
             # A commitment belongs to the period in which it ends.
-            return period.start < booking.service_end and (self._is_last or booking.service_end <= period.end)
+            return period.start < service_end and (self._is_last or service_end <= period.end)
         # A one-time charge's discount stands at the charge's instant as well.
         if key.kind in {LineKind.ONE_TIME, LineKind.DISCOUNT} and self._ended(key.charge, at):
             return period.start < at and (self._is_last or at <= period.end)

@@ -27,7 +27,7 @@ class Segment:
     beside: "tuple[Segment, ...]" = ()
     """The same time of the account's contracts that share a pool with this one."""
 
-    @property
+    @cached_property
     def currency(self) -> Currency:
         """The contract's currency, rounded as the plan of its time says."""
         return Currency(code=self.terms.currency.code, rounding=self.stretch.rounding)

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from cloud_collector.activity.lifecycle import Life, Stage
 from cloud_collector.contracts.catalog import ZERO, Charge, Per, Prorate, State
-from cloud_collector.contracts.money import as_written, plain
+from cloud_collector.contracts.money import as_written, fraction_of, plain
 from cloud_collector.rating.draft import DraftLine, LineKind, Step
 from cloud_collector.rating.measure import is_used
 from cloud_collector.rating.reduction import bounded
@@ -14,6 +14,7 @@ from cloud_collector.rating.segment import Segment
 
 ONE = "1"
 """UCUM's unity: what a subscription counts."""
+_ONE = Fraction(1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,18 @@ class _Time:
         return Fraction(self.count, self.of) if self.of else Fraction(0)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Priced:
+    """What a device's time costs, and how that is said."""
+
+    exact: Fraction
+    printed: Decimal
+    amount: Decimal
+    unit_price: Decimal | None
+    steps: tuple[Step, ...]
+    told: str
+
+
 def subscription(segment: Segment, charge: Charge) -> list[DraftLine]:
     """A line a device, or one for the contract; none where nothing is due."""
     if charge.per is Per.CONTRACT:
@@ -37,41 +50,64 @@ def subscription(segment: Segment, charge: Charge) -> list[DraftLine]:
             return []
         end = segment.period.end
         stage = Stage(state=State.ACTIVE, start=segment.contract_from, end=end)
-        return _line(segment, charge, None, (stage,), segment.lives)
-    return [line for life in segment.lives for line in _line(segment, charge, life.device, life.stages, (life,))]
+        return _line(segment, charge, None, (stage,), segment.lives, {})
+    priced: dict[object, _Priced] = {}
+    return [
+        line for life in segment.lives for line in _line(segment, charge, life.device, life.stages, (life,), priced)
+    ]
 
 
 def _line(
-    segment: Segment, charge: Charge, device: str | None, stages: tuple[Stage, ...], lives: tuple[Life, ...]
+    segment: Segment,
+    charge: Charge,
+    device: str | None,
+    stages: tuple[Stage, ...],
+    lives: tuple[Life, ...],
+    priced: dict[object, _Priced],
 ) -> list[DraftLine]:
     times = _times(segment, charge, stages)
     if not times:
         return []
     used = not charge.when_used or is_used(segment, charge.used_when, lives, (segment.period.start, segment.period.end))
-    prices = {time.state: _price(charge, time.state, used=used) for time in times}
-    exact = sum((time.share * Fraction(prices[time.state]) for time in times), Fraction(0))
-    if not exact:
+    # The same time costs each device the same.
+    key = (used, *times)
+    found = priced.get(key)
+    if found is None:
+        found = priced[key] = _priced(segment, charge, times, used=used)
+    if not found.exact:
         return []
-    currency = segment.currency
-    steps = tuple(_step(time, prices[time.state]) for time in times)
-    # A state that costs nothing does not make a second price.
-    said = sorted({prices[time.state] for time in times if prices[time.state]})
     line = DraftLine(
         contract=segment.terms.contract,
         charge=charge.name,
         kind=LineKind.SUBSCRIPTION,
         device=device,
-        quantity=Fraction(1),
+        quantity=_ONE,
         unit=ONE,
-        unit_price=said[0] if len(said) == 1 else None,
-        exact=currency.exact(exact),
-        amount=currency.amount(exact),
+        unit_price=found.unit_price,
+        exact=found.printed,
+        amount=found.amount,
         service_start=segment.start,
         service_end=segment.end,
-        why=_why(charge, device, times, used=used),
-        steps=steps,
+        why=f"{charge.name} for {device or 'the contract'}: {found.told}",
+        steps=found.steps,
     )
-    return bounded([line], exact, charge.discount_percent, currency)
+    return bounded([line], found.exact, charge.discount_percent, segment.currency)
+
+
+def _priced(segment: Segment, charge: Charge, times: list[_Time], *, used: bool) -> _Priced:
+    prices = {time.state: _price(charge, time.state, used=used) for time in times}
+    exact = sum((time.share * fraction_of(prices[time.state]) for time in times), Fraction(0))
+    # A state that costs nothing does not make a second price.
+    said = sorted({prices[time.state] for time in times if prices[time.state]})
+    spent = ", ".join(f"{time.count} of {time.of} {time.unit} {time.state.value}" for time in times)
+    return _Priced(
+        exact=exact,
+        printed=segment.currency.exact(exact),
+        amount=segment.currency.amount(exact),
+        unit_price=said[0] if len(said) == 1 else None,
+        steps=tuple(_step(time, prices[time.state]) for time in times),
+        told=spent if used or not charge.when_used else f"{spent}; not used, so the active price is not due",
+    )
 
 
 def _price(charge: Charge, state: State, *, used: bool) -> Decimal:
@@ -137,11 +173,5 @@ def _step(time: _Time, price: Decimal) -> Step:
         time.unit: str(time.count),
         "of": str(time.of),
         "price": as_written(price),
-        "amount": plain(time.share * Fraction(price)),
+        "amount": plain(time.share * fraction_of(price)),
     }
-
-
-def _why(charge: Charge, device: str | None, times: list[_Time], *, used: bool) -> str:
-    spent = ", ".join(f"{time.count} of {time.of} {time.unit} {time.state.value}" for time in times)
-    told = f"{charge.name} for {device or 'the contract'}: {spent}"
-    return told if used or not charge.when_used else f"{told}; not used, so the active price is not due"

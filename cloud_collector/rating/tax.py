@@ -5,6 +5,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from cloud_collector.contracts.catalog import Occasion, Tax
+from cloud_collector.contracts.money import summed
 from cloud_collector.contracts.period import boundary, local_date
 from cloud_collector.contracts.terms import Terms
 from cloud_collector.rating.draft import DraftLine, TaxLine
@@ -12,13 +13,20 @@ from cloud_collector.rating.draft import DraftLine, TaxLine
 
 def taxes_on(terms: Terms, lines: Iterable[DraftLine]) -> tuple[TaxLine, ...]:
     """Each rate's base and amount, in the order in which lines first meet them."""
-    bases: dict[tuple[str, Decimal, str | None, str | None], Fraction] = {}
+    amounts: dict[tuple[str, Decimal, str | None, str | None], list[Decimal]] = {}
     places: dict[tuple[str, Decimal, str | None, str | None], list[int]] = {}
+    # Most lines of an invoice are of one time.
+    known: dict[tuple[str, int, int], list[tuple[str, Decimal, str | None, str | None]]] = {}
     for place, line in enumerate(lines):
-        for tax in _taxes_of(terms, line):
-            rate = (tax.name, tax.percent, tax.category, tax.reason)
-            bases[rate] = bases.get(rate, Fraction(0)) + Fraction(line.amount)
+        key = (line.charge, line.service_start, line.service_end)
+        rates = known.get(key)
+        if rates is None:
+            taxes = _taxes_of(terms, line)
+            rates = known[key] = [(tax.name, tax.percent, tax.category, tax.reason) for tax in taxes]
+        for rate in rates:
+            amounts.setdefault(rate, []).append(line.amount)
             places.setdefault(rate, []).append(place)
+    bases = {rate: summed(each) for rate, each in amounts.items()}
     return tuple(
         TaxLine(
             name=name,

@@ -6,9 +6,10 @@ from fractions import Fraction
 from math import ceil
 
 from cloud_collector.contracts.catalog import Charge, Model, Tier
-from cloud_collector.contracts.money import as_written, plain
+from cloud_collector.contracts.money import as_written, fraction_of, plain
 from cloud_collector.rating.draft import Step
 
+_ZERO = Fraction(0)
 _EXACT = Context(prec=96)
 """More digits than two numbers of a catalog have."""
 
@@ -41,7 +42,7 @@ class Priced:
 
 def stepped_up(quantity: Fraction, increment: Decimal | None) -> Fraction:
     """The next multiple of the increment."""
-    return quantity if increment is None else ceil(quantity / Fraction(increment)) * Fraction(increment)
+    return quantity if increment is None else ceil(quantity / fraction_of(increment)) * fraction_of(increment)
 
 
 def price(
@@ -79,15 +80,16 @@ def is_step_due(step: Step) -> bool:
 
 
 def _at(quantity: Fraction, unit_price: Decimal, overage: Overage | None) -> Priced:
-    excess = Fraction(0) if overage is None else overage.excess(quantity)
+    excess = _ZERO if overage is None else overage.excess(quantity)
     if overage is None or not excess or overage.factor == 1:
-        exact = quantity * Fraction(unit_price)
-        return Priced(exact=exact, unit_price=unit_price, steps=(_step(quantity, unit_price),))
+        exact = quantity * fraction_of(unit_price)
+        step = {"quantity": plain(quantity), "price": as_written(unit_price), "amount": plain(exact)}
+        return Priced(exact=exact, unit_price=unit_price, steps=(step,))
     dearer = _EXACT.multiply(unit_price, overage.factor)
     within = quantity - excess
     steps = [_step(within, unit_price)] if within else []
     return Priced(
-        exact=within * Fraction(unit_price) + excess * Fraction(dearer),
+        exact=within * fraction_of(unit_price) + excess * fraction_of(dearer),
         unit_price=None if within else dearer,
         steps=(*steps, _step(excess, dearer)),
     )
@@ -95,22 +97,25 @@ def _at(quantity: Fraction, unit_price: Decimal, overage: Overage | None) -> Pri
 
 def _graduated(tiers: tuple[Tier, ...], quantity: Fraction) -> Priced:
     """Each unit at its own tier's price, plus the flat of every tier reached."""
-    exact = Fraction(0)
+    exact = below = _ZERO
     steps: list[Step] = []
     prices: list[Decimal] = []
-    below = Fraction(0)
     for index, tier in enumerate(tiers):
         if index and quantity <= below:
             break
-        last = index == len(tiers) - 1
+        limit = None if tier.up_to is None else fraction_of(tier.up_to)
         # The last tier's price goes on above its `up_to`.
-        top = quantity if last or tier.up_to is None else min(quantity, Fraction(tier.up_to))
-        if top > below or not index:
+        top = quantity if limit is None or index == len(tiers) - 1 or quantity <= limit else limit
+        within = top - below if index else top
+        if within > 0 or not index:
+            cost = within * fraction_of(tier.price)
             prices.append(tier.price)
-            steps.append(_step(top - below, tier.price))
-        steps += _flat(tier)
-        exact += (top - below) * Fraction(tier.price) + Fraction(tier.flat)
-        below = top if tier.up_to is None else Fraction(tier.up_to)
+            steps.append({"quantity": plain(within), "price": as_written(tier.price), "amount": plain(cost)})
+            exact += cost
+        if tier.flat:
+            steps += _flat(tier)
+            exact += fraction_of(tier.flat)
+        below = top if limit is None else limit
     return Priced(exact=exact, unit_price=prices[0] if len(set(prices)) == 1 else None, steps=tuple(steps))
 
 
@@ -118,7 +123,7 @@ def _volume(tiers: tuple[Tier, ...], quantity: Fraction) -> Priced:
     """All units at the price of the tier that the quantity falls in, plus that tier's flat."""
     tier = _tier(tiers, quantity)
     return Priced(
-        exact=quantity * Fraction(tier.price) + Fraction(tier.flat),
+        exact=quantity * fraction_of(tier.price) + fraction_of(tier.flat),
         unit_price=tier.price,
         steps=(_step(quantity, tier.price), *_flat(tier)),
     )
@@ -133,8 +138,8 @@ def _packages(charge: Charge, quantity: Fraction) -> Priced:
     """Every started package whole."""
     assert charge.size is not None, "the catalog requires it"
     assert charge.price is not None, "the catalog requires it"
-    count = ceil(quantity / Fraction(charge.size))
-    exact = count * Fraction(charge.price)
+    count = ceil(quantity / fraction_of(charge.size))
+    exact = count * fraction_of(charge.price)
     step = {"packages": str(count), "size": as_written(charge.size), "price": as_written(charge.price)}
     return Priced(exact=exact, unit_price=None, steps=({**step, "amount": plain(exact)},))
 
@@ -142,9 +147,9 @@ def _packages(charge: Charge, quantity: Fraction) -> Priced:
 def _percentage(charge: Charge, quantity: Fraction, *, used: bool) -> Priced:
     """`rate` per cent of the money, and `fixed` once where there was any."""
     assert charge.rate is not None, "the catalog requires it"
-    share = quantity * Fraction(charge.rate) / 100
+    share = quantity * fraction_of(charge.rate) / 100
     steps: list[Step] = [{"quantity": plain(quantity), "percent": as_written(charge.rate), "amount": plain(share)}]
-    fixed = Fraction(charge.fixed) if used else Fraction(0)
+    fixed = fraction_of(charge.fixed) if used else Fraction(0)
     if fixed:
         steps.append({"fixed": as_written(charge.fixed), "amount": plain(fixed)})
     return Priced(exact=share + fixed, unit_price=None, steps=tuple(steps))
@@ -154,9 +159,9 @@ def _step(quantity: Fraction, unit_price: Decimal) -> Step:
     return {
         "quantity": plain(quantity),
         "price": as_written(unit_price),
-        "amount": plain(quantity * Fraction(unit_price)),
+        "amount": plain(quantity * fraction_of(unit_price)),
     }
 
 
 def _flat(tier: Tier) -> list[Step]:
-    return [{"flat": as_written(tier.flat), "amount": plain(Fraction(tier.flat))}] if tier.flat else []
+    return [{"flat": as_written(tier.flat), "amount": plain(fraction_of(tier.flat))}] if tier.flat else []

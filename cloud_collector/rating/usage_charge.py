@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Final
 
 from cloud_collector.contracts.catalog import Charge, Window
-from cloud_collector.contracts.money import plain
+from cloud_collector.contracts.money import as_printed, fraction_of, plain
 from cloud_collector.contracts.week import Times, times_of
 from cloud_collector.rating.draft import DraftLine, LineKind, Step
 from cloud_collector.rating.measure import Quantity
@@ -13,6 +14,8 @@ from cloud_collector.rating.pool import Party, Shared, pools_of, shared_out, tog
 from cloud_collector.rating.reduction import bounded
 from cloud_collector.rating.segment import Segment
 from cloud_collector.rating.tier import Overage, Priced, is_step_due, price, stepped_up
+
+_ZERO: Final = Fraction(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,15 +60,19 @@ def _windows(segment: Segment, charge: Charge) -> tuple[Times, ...]:
 def _costs(segment: Segment, charge: Charge, parties: list[Party], overage: Overage | None) -> list[_Cost]:
     """By window, in the order listed: included units come off the first ones first."""
     assert charge.meter is not None, "the catalog requires it"
-    included = sum((Fraction(charge.included) * party.share for party in parties), Fraction(0))
+    included = _ZERO
+    if charge.included:
+        included = sum((fraction_of(charge.included) * party.share for party in parties), _ZERO)
     costs = []
     for index, window in enumerate(charge.windows or (None,)):
         used = together(parties, index, charge.meter)
         quantity = stepped_up(used.value, charge.increment)
-        free = min(quantity, included)
-        included -= free
+        free = min(quantity, included) if included else _ZERO
+        if free:
+            included -= free
         unit_price = charge.price if window is None else window.price
-        priced = price(charge, quantity - free, used=used.value > 0, unit_price=unit_price, overage=overage)
+        rest = quantity - free if free else quantity
+        priced = price(charge, rest, used=used.value.numerator > 0, unit_price=unit_price, overage=overage)
         shares = shared_out(priced.exact, parties, index, segment.currency)
         costs.append(_Cost(window=window, used=used, quantity=quantity, free=free, priced=priced, shares=shares))
     return costs
@@ -75,9 +82,13 @@ def _lines(charge: Charge, parties: list[Party], index: int, costs: Sequence[_Co
     party = parties[index]
     segment = party.segment
     lines = [_line(charge, parties, index, window, cost) for window, cost in enumerate(costs)]
-    exact = sum((cost.shares[index].exact for cost in costs), Fraction(0))
+    exact = (
+        costs[0].shares[index].exact if len(costs) == 1 else sum((cost.shares[index].exact for cost in costs), _ZERO)
+    )
     minimum = Fraction(charge.minimum) * party.share if charge.minimum is not None and segment.closed else None
     maximum = None if charge.maximum is None else Fraction(charge.maximum)
+    if minimum is None and maximum is None and not charge.discount_percent:
+        return lines
     return bounded(lines, exact, charge.discount_percent, segment.currency, minimum=minimum, maximum=maximum)
 
 
@@ -92,7 +103,7 @@ def _line(charge: Charge, parties: list[Party], index: int, window: int, cost: _
         device=party.device,
         window=None if cost.window is None else cost.window.name,
         # As printed: what is booked is what stands on the invoice, also where no finite decimal spells it.
-        quantity=Fraction(plain(quantity)),
+        quantity=as_printed(quantity),
         unit=_unit(segment, charge),
         unit_price=cost.priced.unit_price,
         exact=segment.currency.exact(cost.shares[index].exact),
@@ -136,7 +147,7 @@ def _why(charge: Charge, parties: list[Party], index: int, window: int, cost: _C
         told += f" in {cost.window.name}"
     if len(parties) > 1:
         told += f", of {plain(cost.used.value)} {unit} by {len(parties)} that share a pool"
-    if cost.quantity != cost.used.value:
+    if cost.quantity is not cost.used.value and cost.quantity != cost.used.value:
         told += f", in whole steps of {charge.increment} {unit}: {plain(cost.quantity)}"
     if cost.free:
         told += f"; {plain(cost.free)} included"
