@@ -72,12 +72,25 @@ def _in_force(now: Terms, then: Terms) -> Terms:
         start=now.start,
         end=now.end,
         devices=now.devices,
-        stretches=tuple(_kept(then.stretches, stretch) for stretch in now.stretches),
+        stretches=_stretches(now.stretches, then.stretches),
         meters={**now.meters, **then.meters},
         look_back=now.look_back,
         moved_from=now.moved_from,
         pooled_with=now.pooled_with,
     )
+
+
+def _stretches(now: Sequence[Stretch], then: Sequence[Stretch]) -> tuple[Stretch, ...]:
+    """Amendments where they are now, at the prices of then; a plan that was exchanged was the other one then.
+
+    Whoever gives a contract another plan gives it from the next period on: what came before keeps the plan, and the
+    amendments, that it had, but for those that are new.
+    """
+    if now[0].plan == then[0].plan:
+        return tuple(_kept(then, stretch) for stretch in now)
+    known = {stretch.start for stretch in then}
+    added = [stretch for stretch in now[1:] if stretch.start not in known]
+    return tuple(sorted([replace(then[0], start=now[0].start), *then[1:], *added], key=lambda stretch: stretch.start))
 
 
 def _kept(known: Sequence[Stretch], stretch: Stretch) -> Stretch:
