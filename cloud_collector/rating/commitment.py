@@ -115,14 +115,15 @@ def is_pooled(segment: Segment, charge: Charge) -> bool:
 def true_ups(found: Sequence[Obligation], period: Period, rated: Rated) -> list[DraftLine]:
     """A line for each commitment that ends with this period and is not met."""
     lines = [
-        _true_up(obligation, rated)
+        true_up(obligation, rated)
         for obligation in found
         if obligation.closes_in(period) and obligation.commitment.true_up is not TrueUp.NONE
     ]
     return [line for line in lines if line is not None]
 
 
-def _true_up(obligation: Obligation, rated: Rated) -> DraftLine | None:
+def true_up(obligation: Obligation, rated: Rated) -> DraftLine | None:
+    """What is missing from a commitment at its end; None where it is met."""
     match obligation.commitment.of:
         case Committed.AMOUNT:
             return _of_amount(obligation, rated)
@@ -132,10 +133,11 @@ def _true_up(obligation: Obligation, rated: Rated) -> DraftLine | None:
             return _of_quantity(obligation)
 
 
-def _of_amount(obligation: Obligation, rated: Rated) -> DraftLine | None:
+def money_counted(obligation: Obligation, rated: Rated) -> Fraction:
+    """What counts towards an amount: the rounded net lines of its time."""
     facts = obligation.facts
     once = {charge.name for charge in obligation.stretch.charges if charge.type is ChargeType.ONE_TIME}
-    counted = sum(
+    return sum(
         (
             Fraction(line.amount)
             for period in facts.periods(local_date(facts.terms.timezone, obligation.end - 1))
@@ -147,6 +149,27 @@ def _of_amount(obligation: Obligation, rated: Rated) -> DraftLine | None:
         ),
         Fraction(0),
     )
+
+
+def devices_used(obligation: Obligation, period: Period) -> int:
+    """How many devices count as used in one period of it."""
+    rule = next((charge.used_when for charge in obligation.stretch.charges if charge.when_used), None)
+    segment = _any_segment(obligation, period)
+    lives = obligation.facts.lives
+    return sum(1 for life in lives if is_used(segment, rule, [life], (period.start, period.end)))
+
+
+def units_counted(obligation: Obligation, until: int) -> Fraction:
+    """The units that count towards a quantity, of the segments that begin before an instant."""
+    segments = obligation.segments(until)
+    if not segments:
+        return Fraction(0)
+    charge = next(each for each in obligation.stretch.charges if is_pooled(segments[0], each))
+    return sum((units_charged(each, pooled(charge)) for each in segments), Fraction(0))
+
+
+def _of_amount(obligation: Obligation, rated: Rated) -> DraftLine | None:
+    counted = money_counted(obligation, rated)
     currency = _currency(obligation)
     least = Fraction(currency.amount(obligation.committed))
     steps = ({"committed": plain(least), "counted": plain(counted), "amount": plain(least - counted)},)
@@ -155,13 +178,11 @@ def _of_amount(obligation: Obligation, rated: Rated) -> DraftLine | None:
 
 
 def _of_devices(obligation: Obligation) -> DraftLine | None:
-    facts, price = obligation.facts, obligation.commitment.price_per_device
-    rule = next((charge.used_when for charge in obligation.stretch.charges if charge.when_used), None)
+    price = obligation.commitment.price_per_device
     short = Fraction(0)
     steps: list[Step] = []
     for step in obligation.steps:
-        segment = _any_segment(obligation, step.period)
-        used = sum(1 for life in facts.lives if is_used(segment, rule, [life], (step.period.start, step.period.end)))
+        used = devices_used(obligation, step.period)
         short += (step.figure - used) * step.share
         steps.append({"committed": plain(step.figure), "used": str(used), "share": plain(step.share)})
     short = max(short, Fraction(0))
@@ -176,7 +197,7 @@ def _of_quantity(obligation: Obligation) -> DraftLine | None:
     segments = obligation.segments(obligation.end)
     charge = next(each for each in obligation.stretch.charges if is_pooled(segments[0], each))
     assert charge.price is not None, "the catalog requires it"
-    used = sum((units_charged(each, pooled(charge)) for each in segments), Fraction(0))
+    used = units_counted(obligation, obligation.end)
     short = max(obligation.committed - used, Fraction(0))
     amount = short * Fraction(charge.price)
     steps = (

@@ -73,13 +73,20 @@ def shared_out(exact: Fraction, parties: Sequence[Party], window: int, currency:
     if len(parties) == 1:
         return [Shared(exact=exact, amount=currency.amount(exact))]
     weights = [party.used[window].value for party in parties]
+    return apportioned(exact, weights, [party.name for party in parties], currency)
+
+
+def apportioned(
+    exact: Fraction, weights: Sequence[Fraction], names: Sequence[tuple[str, str]], currency: Currency
+) -> list[Shared]:
+    """By weight, without any equally; rounded once together, then by largest remainder, ties by name (P17)."""
     if not sum(weights):
-        weights = [Fraction(1)] * len(parties)
+        weights = [Fraction(1)] * len(names)
     exacts = [exact * weight / sum(weights) for weight in weights]
     coin = Fraction(1, 10 ** exponent_of(currency.code))
     coins = [each // coin for each in exacts]
     left = int(Fraction(currency.amount(exact)) / coin) - sum(coins)
-    order = sorted(range(len(parties)), key=lambda index: (coins[index] - exacts[index] / coin, parties[index].name))
+    order = sorted(range(len(names)), key=lambda index: (coins[index] - exacts[index] / coin, names[index]))
     for index in order[:left]:
         coins[index] += 1
     return [Shared(exact=each, amount=currency.amount(count * coin)) for each, count in zip(exacts, coins, strict=True)]

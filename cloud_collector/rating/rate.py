@@ -13,7 +13,7 @@ from cloud_collector.contracts.money import summed
 from cloud_collector.contracts.period import Period, iso, local_date
 from cloud_collector.contracts.terms import Terms
 from cloud_collector.rating.booking import Booking, unbooked
-from cloud_collector.rating.commitment import Obligation, is_pooled, obligations, overage_of, pooled, true_ups
+from cloud_collector.rating.commitment import Obligation, Rated, is_pooled, obligations, overage_of, pooled, true_ups
 from cloud_collector.rating.draft import Draft, DraftLine
 from cloud_collector.rating.facts import Facts
 from cloud_collector.rating.look_back import parted
@@ -96,6 +96,26 @@ def committed_in(
         return ()
     found = obligations(_bare(terms, starts, anchored), period)
     return tuple((each.start, each.end) for each in found if each.start < period.start or each.end > period.end)
+
+
+def standing(
+    terms: Terms,
+    period: Period,
+    usage: UsageView,
+    *,
+    starts: Starts,
+    states: Sequence[StateChange] = (),
+    others: Mapping[str, Starts] | None = None,
+    anchored: date | None = None,
+) -> list[tuple[Obligation, Rated]]:
+    """The commitments that the period has a part in, and what counts towards each, of periods up to this one."""
+    facts = _facts(terms, period, usage, starts, states, others, anchored)
+
+    def rated(each: Period) -> list[DraftLine]:
+        closed = each.start < period.start
+        return [line for _, line in _rated(facts, each, closed=closed)] if each.start <= period.start else []
+
+    return [(each, rated) for each in obligations(facts, period)]
 
 
 def compose(terms: Terms, period: Period, lines: Iterable[DraftLine]) -> Draft:
