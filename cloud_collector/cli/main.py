@@ -27,6 +27,7 @@ from cloud_collector.cli import (
 )
 from cloud_collector.cli.anywhere import EXITS, Anywhere
 from cloud_collector.cli.audit import audit
+from cloud_collector.cli.cost import cost
 from cloud_collector.cli.opened import use_config
 from cloud_collector.cli.run import run
 from cloud_collector.cli.simulate_tariff import simulate_tariff
@@ -69,6 +70,7 @@ app.command("run")(run)
 app.command("rebuild")(operate.rebuild)
 app.command("audit")(audit)
 app.command("quote")(quote.quote)
+app.command("cost")(cost)
 app.command("simulate-tariff")(simulate_tariff)
 app.add_typer(config.app, name="config")
 invoice.app.command("send")(sending.send)

@@ -1,0 +1,79 @@
+"""The store looked at for one contract: what its running period costs at a moment."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from cloud_collector.activity.activation import StateChange
+from cloud_collector.contracts.period import Period, boundary
+from cloud_collector.contracts.revision import Revision
+from cloud_collector.insight.agreement import Agreement
+from cloud_collector.insight.as_of import AsOf
+from cloud_collector.insight.cost import Cost, cost
+from cloud_collector.insight.remembered import Remembered
+from cloud_collector.rating.known import Known
+from cloud_collector.store.store import Store
+from cloud_collector.usage.span import UsageView
+from shared.errors import MetersealError
+
+AHEAD_SECONDS = 86_400
+"""A report may end a little later than it was received."""
+
+
+class NotRunning(MetersealError):
+    """The contract has no billing period at that moment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """A contract with what is known of it at a moment."""
+
+    agreement: Agreement
+    known: Known
+    period: Period
+    as_of_ms: int
+
+    def cost(self, *, foretold: bool = True) -> Cost:
+        """What the running period costs; raises UnlikeUnits."""
+        agreement, period = self.agreement, self.period
+        alike = agreement.plans(period.start).number == agreement.plans(period.end).number
+        return cost(
+            self.known,
+            period,
+            self.as_of_ms,
+            budget=agreement.known[-1].catalog.contracts[agreement.contract].budget,
+            after=None if alike else agreement.terms(period.end),
+            anchored=agreement.anchored(self.known.activated),
+            foretold=foretold,
+        )
+
+
+def look(
+    store: Store,
+    known: Sequence[Revision],
+    contract: str,
+    as_of_ms: int,
+    view: Callable[[Store], UsageView],
+    *,
+    past: bool = False,
+    states: Sequence[StateChange] = (),
+) -> Look:
+    """The contract in the period that holds the moment; raises NotRunning.
+
+    `past`: the moment lies back, so that what was received after it does not count.
+    """
+    at = as_of_ms // 1_000
+    agreement = Agreement.of(store, known, contract, at)
+    usage: UsageView = Remembered(AsOf(view(store), as_of_ms) if past else view(store))
+    done = [change for change in states if change.at <= at]
+    terms = agreement.terms(at)
+    begins = boundary(terms.timezone, terms.start)
+    if at < begins:
+        raise NotRunning(f"{contract} begins on {terms.start}")
+    looked = Known.of(terms, usage, done, until=at + AHEAD_SECONDS)
+    running = [each for each in agreement.periods(looked.activated, at) if each.start <= at < each.end]
+    if not running:
+        raise NotRunning(f"{contract} ended on {terms.end}")
+    (period,) = running
+    if agreement.plans(period.start).number != agreement.plans(at).number:
+        looked = Known.of(agreement.terms(period.start), usage, done, until=at + AHEAD_SECONDS)
+    return Look(agreement=agreement, known=looked, period=period, as_of_ms=as_of_ms)
