@@ -10,6 +10,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from cloud_collector.activity.activation import StateChange
+from cloud_collector.billing.device_states import changes_for
 from cloud_collector.billing.revisions import NoCatalog, revisions
 from cloud_collector.cli.bar import counted
 from cloud_collector.cli.catalog import beside
@@ -20,6 +22,7 @@ from cloud_collector.contracts.money import as_written
 from cloud_collector.contracts.named_period import named_days
 from cloud_collector.contracts.node import CatalogError, nearest
 from cloud_collector.contracts.read import load_catalog
+from cloud_collector.contracts.revision import Revision
 from cloud_collector.insight.agreement import Agreement
 from cloud_collector.insight.remembered import Remembered
 from cloud_collector.insight.tariff import Difference, Span, difference, outliers_first, percent
@@ -77,7 +80,13 @@ def simulate_tariff(
         left_out: list[dict[str, str]] = []
         for name in counted(names, "re-rating"):
             try:
-                made = difference(Agreement.of(held, known, name, now), candidate, Remembered(StoreView(held)), span)
+                made = difference(
+                    Agreement.of(held, known, name, now),
+                    candidate,
+                    Remembered(StoreView(held)),
+                    span,
+                    _states(held, known, name, now),
+                )
             except DatabaseError:
                 raise
             except MetersealError as error:
@@ -88,6 +97,10 @@ def simulate_tariff(
     _told(found, left_out, limit=limit, to=csv_, json_=json_)
     if left_out:
         raise typer.Exit(PARTLY)
+
+
+def _states(held: Store, known: Sequence[Revision], contract: str, now: int) -> list[StateChange]:
+    return [change for change in changes_for(held, known[-1].catalog, (contract,)) if change.at <= now]
 
 
 def _told(found: list[Difference], left_out: list[dict[str, str]], *, limit: int, to: Path | None, json_: bool) -> None:
@@ -262,7 +275,7 @@ def _span(period: str | None) -> Span:
         raise _ended(f"--period: {error}; or two of them with .. between, such as 2026-07..2026-10", 2) from None
 
 
-def _revisions(held: Store) -> Any:
+def _revisions(held: Store) -> Sequence[Revision]:
     try:
         return revisions(held)
     except NoCatalog as error:

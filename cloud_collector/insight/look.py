@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from cloud_collector.activity.activation import StateChange
+from cloud_collector.billing.device_states import changes_for
 from cloud_collector.contracts.period import Period, boundary
 from cloud_collector.contracts.revision import Revision
 from cloud_collector.insight.agreement import Agreement
@@ -55,7 +55,6 @@ def look(
     view: Callable[[Store], UsageView],
     *,
     past: bool = False,
-    states: Sequence[StateChange] = (),
 ) -> Look:
     """The contract in the period that holds the moment; raises NotRunning.
 
@@ -64,7 +63,7 @@ def look(
     at = as_of_ms // 1_000
     agreement = Agreement.of(store, known, contract, at)
     usage: UsageView = Remembered(AsOf(view(store), as_of_ms) if past else view(store))
-    done = [change for change in states if change.at <= at]
+    done = [change for change in changes_for(store, known[-1].catalog, (contract,)) if change.at <= at]
     terms = agreement.terms(at)
     begins = boundary(terms.timezone, terms.start)
     if at < begins:
