@@ -49,14 +49,15 @@ def _mean(values: Sequence[Fraction]) -> Fraction:
 
 
 def _trend_squared(days: Mapping[int, Fraction], squared: Fraction) -> Fraction:
-    """The square of how much a day's usage grew or fell a day, by whole weeks, less what chance alone makes of it."""
+    """The square of how much a day's usage grew or fell a day, by whole weeks, less what chance makes of it."""
     known = sorted(days)
     half = len(known) // 14 * 7
     if not half:
         return Fraction(0)
     late, early = known[-half:], known[-2 * half : -half]
     trend = (_mean([days[day] for day in late]) - _mean([days[day] for day in early])) / half
-    return max(trend * trend - 2 * squared / half**3, Fraction(0))
+    # Twice what chance shows: the mean of so many days is off by √(s²/half), on either side.
+    return max(trend * trend - 4 * 2 * squared / half**3, Fraction(0))
 
 
 def _likeness(errors: Mapping[int, Fraction]) -> Fraction:
