@@ -1,8 +1,9 @@
-"""A full spool gives up detail, oldest first: unreceipted lines are folded into signed summaries (P3, P7, P9).
+"""A full spool gives up detail, oldest first: its lines are folded into signed summaries (P3, P7, P9).
 
 What is folded, and in which order: usage and gap lines by hours; where the hours themselves have filled
-half of the spool, summaries by days; at last days into longer lines. Only lines of the current epoch: of
-an earlier one nothing may be sealed any more.
+half of the spool, summaries by days; at last days into longer lines. Lines that are receipted and too young
+to be forgotten are folded where nothing else is left. Only lines of the current epoch: of an earlier one
+nothing may be sealed any more.
 """
 
 import logging
@@ -55,7 +56,9 @@ class Folding:
         self._bytes_max = bytes_max
         self._sql = statements()
 
-    def next(self, epoch: str, chains: Mapping[tuple[str, str], Chain], key: SigningKey) -> Folded | None:
+    def next(
+        self, epoch: str, chains: Mapping[tuple[str, str], Chain], key: SigningKey, *, receipted: bool = False
+    ) -> Folded | None:
         """The summary that frees most of what is oldest, sealed and not yet stored; None where nothing is gained."""
         hours = int(self._database.execute(self._sql["summary_bytes"], (epoch,))[0][0])
         ways = (
@@ -63,7 +66,7 @@ class Folding:
             if hours * FOLD_AGAIN_SHARE < self._bytes_max
             else (self._summaries, self._lines)
         )
-        for way in (*ways, self._anything):
+        for way in (self._receipted,) if receipted else (*ways, self._anything):
             for rows, fold in way(epoch):
                 found = self._gained(rows, fold, chains, key)
                 if found is not None:
@@ -108,16 +111,27 @@ class Folding:
     def _lines(self, epoch: str) -> Iterator[tuple[list[_Row], Fold]]:
         """Usage and gap lines, a log and a day at a time."""
         for log in self._logs("foldable_logs", epoch):
-            group: list[_Row] = []
-            fold = Fold(HOUR)
-            for row in self._one_by_one("foldable_lines", log, epoch):
-                alike = not group or (_day(row) == _day(group[0]) and len(group) < FOLD_LINES_MAX)
-                if not (alike and fold.take(row.foldable)):
-                    yield group, fold
-                    group, fold = [], Fold(HOUR)
-                    fold.take(row.foldable)
-                group.append(row)
-            yield group, fold
+            yield from self._by_hours("foldable_lines", log, epoch)
+
+    def _receipted(self, epoch: str) -> Iterator[tuple[list[_Row], Fold]]:
+        """What the collector holds already: its detail is safe there, and metering goes on."""
+        logs = self._logs("receipted_logs", epoch)
+        for log in logs:
+            yield from self._by_hours("foldable_receipted", log, epoch)
+        for log in logs:
+            yield from _by_days(self._rows("foldable_receipted_anything", log, epoch, 0, FOLD_LOOK_LINES))
+
+    def _by_hours(self, name: str, log: str, epoch: str) -> Iterator[tuple[list[_Row], Fold]]:
+        group: list[_Row] = []
+        fold = Fold(HOUR)
+        for row in self._one_by_one(name, log, epoch):
+            alike = not group or (_day(row) == _day(group[0]) and len(group) < FOLD_LINES_MAX)
+            if not (alike and fold.take(row.foldable)):
+                yield group, fold
+                group, fold = [], Fold(HOUR)
+                fold.take(row.foldable)
+            group.append(row)
+        yield group, fold
 
     def _summaries(self, epoch: str) -> Iterator[tuple[list[_Row], Fold]]:
         """Summaries of one log: hours become days, days longer lines."""

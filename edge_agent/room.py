@@ -81,9 +81,11 @@ class Room:
             self._database.execute(self._sql["put_kept"], kept.put_row(kept.GONE, gone))
         return True
 
-    def fold(self, epoch: str, chains: Mapping[tuple[str, str], Chain], key: SigningKey) -> Chain | None:
+    def fold(
+        self, epoch: str, chains: Mapping[tuple[str, str], Chain], key: SigningKey, *, receipted: bool = False
+    ) -> Chain | None:
         """Fold some of the oldest lines; the chain that goes on from their summary, None where nothing is gained."""
-        folded = self._folding.next(epoch, chains, key)
+        folded = self._folding.next(epoch, chains, key, receipted=receipted)
         if folded is None:
             self._patience = FOLD_PATIENCE_SEALS
             return None

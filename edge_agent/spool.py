@@ -358,16 +358,16 @@ class Spool:
         folded = False
         while self.bytes_used + needed_bytes > self.bytes_max:
             if not self._room.forget(keep_after=self._keep_after, epoch=self._epoch):
-                # P3: a full spool gives up detail, never totals.
-                if not self._fold():
+                # P3: a full spool gives up detail, never totals; at last what is kept for a collector's bad day.
+                if not (self._fold() or self._fold(receipted=True)):
                     raise SpoolFull
                 folded = True
         while self._room.is_short(needed_bytes, epoch=self._epoch) and self._fold():
             folded = True
         return folded
 
-    def _fold(self) -> bool:
-        after = self._room.fold(self._epoch, self._chains, self._key)
+    def _fold(self, *, receipted: bool = False) -> bool:
+        after = self._room.fold(self._epoch, self._chains, self._key, receipted=receipted)
         if after is not None:
             self._chains[after.log, after.epoch] = after
             self._waiting_count = self._counted()

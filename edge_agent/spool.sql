@@ -144,6 +144,18 @@ where log = ? and epoch = ? and seq > ? and receipted_at is null and kind = 'sum
 select id, hash, raw from line
 where log = ? and epoch = ? and seq > ? and receipted_at is null and kind in ('usage', 'gap', 'summary') order by id limit ?
 
+-- name: receipted_logs
+select log from line where epoch = ? and receipted_at is not null and kind in ('usage', 'gap', 'summary')
+group by log order by min(id)
+
+-- name: foldable_receipted
+select id, hash, raw from line
+where log = ? and epoch = ? and seq > ? and receipted_at is not null and kind in ('usage', 'gap') order by seq limit ?
+
+-- name: foldable_receipted_anything
+select id, hash, raw from line
+where log = ? and epoch = ? and seq > ? and receipted_at is not null and kind in ('usage', 'gap', 'summary') order by id limit ?
+
 -- name: summary_bytes
 select coalesce(sum(length(raw)), 0) from line where epoch = ? and receipted_at is null and kind = 'summary'
 

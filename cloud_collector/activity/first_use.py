@@ -185,7 +185,7 @@ def _first_report(usage: UsageView, channels: Iterable[ChannelName], member: _Me
 
 
 def _intervals(terms: Terms, usage: UsageView, members: list[_Member], until: int) -> Iterator[Interval]:
-    """Usage above zero that counts, in order of the intervals' ends; those that begin before `until`."""
+    """Usage above zero in order of ends: what begins before `until`, and what ends before the last of that does."""
     rule = terms.activation
     thresholds = (*rule.any, *rule.all)
     named = {threshold.meter for threshold in thresholds}
@@ -204,20 +204,26 @@ def _intervals(terms: Terms, usage: UsageView, members: list[_Member], until: in
         ends = (seen, end)
         yield from sorted(_expanded(terms, spans, ends), key=lambda each: each.order)
         seen = end
-    straddling = [(member, span) for member, channel in channels for span in usage.spans(channel, until - 1, until)]
-    yield from sorted(_expanded(terms, straddling, (until, FOREVER), until), key=lambda each: each.order)
+    # P18: an interval that goes on beyond `until` decides only after whatever ends before it does.
+    ends = (until, FOREVER)
+    spans = [(member, span) for member, channel in channels for span in usage.spans(channel, until - 1, until)]
+    astride = list(_expanded(terms, spans, ends, (0, until)))
+    latest = max((interval.end for interval in astride), default=until)
+    spans = [(member, span) for member, channel in channels for span in usage.spans(channel, until, latest)]
+    after = _expanded(terms, spans, (until, latest), (until, FOREVER))
+    yield from sorted([*astride, *after], key=lambda each: each.order)
 
 
 def _expanded(
-    terms: Terms, spans: Iterable[tuple[_Member, Span]], ends: tuple[int, int], begins_before: int = FOREVER
+    terms: Terms, spans: Iterable[tuple[_Member, Span]], ends: tuple[int, int], begins: tuple[int, int] = (0, FOREVER)
 ) -> Iterator[Interval]:
-    """The spans' intervals above zero whose ends lie in (ends[0], ends[1]], cut to what counts of each."""
+    """The spans' intervals above zero that begin in [begins) and end in (ends], cut to what counts of each."""
     for member, span in spans:
         meter = terms.meters.get(span.channel.meter)
         for index, delta in enumerate(span.deltas):
             begin = span.start + index * span.step
             finish = begin + span.step
-            if not delta or not ends[0] < finish <= ends[1] or begin >= begins_before:
+            if not (delta and ends[0] < finish <= ends[1] and begins[0] <= begin < begins[1]):
                 continue
             start, end = max(begin, member.counts_from), min(finish, member.end)
             units = span.units_before(end) - span.units_before(start) if start < end else 0

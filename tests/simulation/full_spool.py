@@ -12,8 +12,8 @@ from tests.simulation.disk import SimDatabase
 from tests.simulation.party import AgentParty
 
 KIND: Final = "spool.full"
-BYTES: Final = 345_000
-"""Little more than twice what a day of short windows takes: as much is kept for a day after its receipt."""
+BYTES: Final = 290_000
+"""Little more than what a day of short windows takes, as much of which is kept after its receipt."""
 WINDOW: Final = (300, 2)
 """Short windows fill it within hours."""
 HOURS: Final = (12.0, 44.0)

@@ -159,6 +159,14 @@ def test_devices_of_a_contract_may_count_together() -> None:
     }
 
 
+def test_what_ends_first_decides_even_where_a_coarser_report_began_before_grace_ended() -> None:
+    """P18: a folded day decides only after every interval that ends before it."""
+    day = "gw/a energy 2026-01-30T12:00:00Z 24h 1"
+    assert at(started('grace = "30d"', day)) == "2026-01-30T12:00:00Z"
+    assert at(started('grace = "30d"', day, "gw/a energy 2026-01-31T10:00:00Z 1h 1")) == "2026-01-31T00:00:00Z"
+    assert at(started('grace = "30d"', day, "gw/a energy 2026-01-31T12:00:00Z 1h 1")) == "2026-01-30T12:00:00Z"
+
+
 def test_combined_grace_runs_from_the_earliest_provisioning() -> None:
     devices = '[{ id = "gw/a", from = 2026-01-10 }, { id = "gw/b", from = 2026-02-20 }]'
     found = started('combine = "contract"\ngrace = "30d"', devices=devices, until=FOREVER)

@@ -13,7 +13,7 @@ from edge_agent.spool import Origin, Spool, SpoolFull
 from shared.errors import DatabaseBusy, DatabaseFailed, Refused
 from shared.limits import RECEIPTED_KEEP_SECONDS
 from shared.line import hash_of, parse
-from shared.report import Birth, Cause, Report, read
+from shared.report import Birth, Cause, Report, Summary, read
 from tests.spools import BYTES_MAX, DAY_MS, KEY, birth, held, held_hash, open_spool, receipt, usage
 
 OTHER = hash_of(b"a line of another history")
@@ -46,6 +46,19 @@ def report_at(spool: Spool, log: str, epoch: str, seq: int) -> Report:
 
 def waiting(spool: Spool) -> list[tuple[str, int]]:
     return [(place.epoch, place.seq) for place in spool.waiting(100)]
+
+
+def head_seq(spool: Spool) -> int:
+    chain = spool.chain("main")
+    assert chain is not None
+    return chain.seq
+
+
+def folded(spool: Spool) -> set[int]:
+    """The positions that summaries in the spool cover."""
+    reports = [report_at(spool, "main", spool.epoch, seq) for seq in held(spool)]
+    covers = [cover for report in reports if isinstance(report, Summary) for cover in report.covers]
+    return {seq for cover in covers for seq in range(cover.first, cover.last + 1)}
 
 
 class TestSealing:
@@ -271,25 +284,28 @@ class TestRoom:
         assert again.waiting_count == 1
         assert again.bytes_used <= 160_000
 
-    def test_confirmed_lines_younger_than_a_day_are_kept_even_when_full(self, path: Path) -> None:
+    def test_confirmed_lines_younger_than_a_day_are_told_of_even_when_full(self, path: Path) -> None:
+        """P7: where nothing else is left, metering goes on, and what is kept for a day is folded."""
         spool = open_spool(path, bytes_max=160_000)
         spool.seal([birth()], {})
-        for number in range(60):
+        for number in range(120):
             spool.seal([usage(number, intervals=400)], {})
-            spool.receive(receipt(spool, number + 2, at=number + 1))
-        with pytest.raises(SpoolFull):
-            spool.seal([usage(number, intervals=400) for number in range(60, 120)], {})
+            spool.receive(receipt(spool, head_seq(spool), at=number + 1))
+        covered = folded(spool)
+        assert covered
+        assert covered | set(held(spool)) == set(range(1, head_seq(spool) + 1))
 
-    def test_a_receipted_line_may_go_a_day_after_its_receipt_and_not_a_moment_earlier(self, path: Path) -> None:
+    @pytest.mark.parametrize("short_of_a_day", [0, 1])
+    def test_a_receipted_line_goes_a_day_after_its_receipt_and_is_folded_a_moment_earlier(
+        self, path: Path, short_of_a_day: int
+    ) -> None:
         spool = open_spool(path, bytes_max=160_000)
         spool.seal([birth(), *(usage(number, intervals=400) for number in range(45))], {})
         spool.receive(receipt(spool, 46, at=1_000))
-        more = [usage(number, intervals=400) for number in range(45, 95)]
-        spool.receive(receipt(spool, 46, at=1_000 + RECEIPTED_KEEP_SECONDS * 1_000 - 1))
-        with pytest.raises(SpoolFull):
-            spool.seal(more, {})
-        spool.receive(receipt(spool, 46, at=1_000 + RECEIPTED_KEEP_SECONDS * 1_000))
-        spool.seal(more, {})
+        spool.receive(receipt(spool, 46, at=1_000 + RECEIPTED_KEEP_SECONDS * 1_000 - short_of_a_day))
+        spool.seal([usage(number, intervals=400) for number in range(45, 95)], {})
+        assert len(held(spool)) < 96
+        assert bool(folded(spool)) == bool(short_of_a_day)
 
     def test_room_is_made_from_the_oldest_confirmed_lines_but_births_stay(self, path: Path) -> None:
         spool = open_spool(path, bytes_max=160_000)
