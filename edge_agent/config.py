@@ -22,6 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 from edge_agent.invalid import ConfigInvalid, InvalidSetting
 from edge_agent.plain import element_of, members, plain, type_name
 from edge_agent.settings import AgentSettings
+from edge_agent.words import AS_ROOT
 from shared.errors import InvalidRecord
 from shared.places import places
 
@@ -65,10 +66,11 @@ class _Sources:
     origins: dict[Where, Origin] = field(default_factory=dict)
 
 
-def load(file: Path, *, environment: Mapping[str, str], flags: Sequence[str] = ()) -> Config:
+def load(file: Path, *, environment: Mapping[str, str], flags: Sequence[str] = (), required: bool = True) -> Config:
     """Read and check everything; raises ConfigInvalid with all that is wrong, each with its place."""
     merged = _Sources()
-    for path in (file, *sorted((file.parent / "conf.d").glob("*.toml"))):
+    first = (file,) if required or file.exists() else ()
+    for path in (*first, *sorted((file.parent / "conf.d").glob("*.toml"))):
         _merge_file(merged, path, file.parent)
     for name, text in sorted(environment.items()):
         if name.startswith(ENVIRONMENT):
@@ -86,8 +88,13 @@ def _merge_file(merged: _Sources, path: Path, root: Path) -> None:
     shown = str(path.relative_to(root))
     try:
         raw = path.read_bytes()
+    except FileNotFoundError as error:
+        raise ConfigInvalid(
+            f"there is no {path}: `edge-agent enrol URL CODE` writes one, or name another with --config"
+        ) from error
     except OSError as error:
-        raise ConfigInvalid(f"{path} cannot be read: {error.strerror}; name a file with --config") from error
+        advice = AS_ROOT if isinstance(error, PermissionError) else "name a file with --config"
+        raise ConfigInvalid(f"{path} cannot be read: {error.strerror}; {advice}") from error
     if len(raw) > FILE_BYTES_MAX:
         raise ConfigInvalid(f"{path} is larger than {FILE_BYTES_MAX} bytes: that is no configuration")
     try:

@@ -90,8 +90,8 @@ def keep_certificate(folder: Path, key_file: Path, found: Credentials, *, url: s
     return [certificate, _put(folder / ENROLMENT, json.dumps(asdict(state), indent=2) + "\n")]
 
 
-def fragment(folder: Path, found: Credentials) -> str:
-    """The piece of configuration that says all of it to the agent."""
+def fragment(folder: Path, found: Credentials, chosen: Sequence[tuple[str, Path]] = ()) -> str:
+    """The piece of configuration that says all of it to the agent, with the files that somebody chose."""
 
     def table(rows: Sequence[tuple[str, object]]) -> str:
         return "".join(f"{name} = {json.dumps(value)}\n" for name, value in rows)
@@ -103,6 +103,7 @@ def fragment(folder: Path, found: Credentials) -> str:
         ("receipt_key_files", [str(here / RECEIPT)]),
         *([("recovery_key_files", [str(here / RECOVERY)])] if found.recovery_key else ()),
         ("enrolment_file", str(here / ENROLMENT)),
+        *((name, str(path)) for name, path in chosen),
     )
     broker = (
         ("host", found.broker_host),

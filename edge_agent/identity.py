@@ -1,8 +1,10 @@
 """This gateway's key on disk: made once, kept for its owner alone, read at every start."""
 
+import errno
 import os
 from pathlib import Path
 
+from edge_agent.words import AS_ROOT
 from shared.errors import InvalidRecord, MetersealError
 from shared.key import PublicKey, SigningKey
 
@@ -23,12 +25,15 @@ def make_key(file: Path) -> SigningKey:
     except FileExistsError as error:
         raise KeyExists(f"{file} is there already: a gateway's key is made once, show it with `key show`") from error
     except OSError as error:
-        advice = "; run it as root, with sudo" if isinstance(error, PermissionError) else ""
-        raise KeyUnusable(f"{file} cannot be written: {error.strerror}{advice}") from error
-    with os.fdopen(handle, "w", encoding="ascii") as opened:
-        opened.write(key.pem)
-        opened.flush()
-        os.fsync(opened.fileno())
+        raise _unwritable(file, error) from error
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as opened:
+            opened.write(key.pem)
+            opened.flush()
+            os.fsync(opened.fileno())
+    except OSError as error:
+        file.unlink(missing_ok=True)  # Half a key would stand in the way of a whole one.
+        raise _unwritable(file, error) from error
     fsync_folder(file.parent)
     return key
 
@@ -36,9 +41,9 @@ def make_key(file: Path) -> SigningKey:
 def read_signing_key(file: Path) -> SigningKey:
     """The private key of a file; raises KeyUnusable with what to do."""
     try:
-        return SigningKey.from_pem(_text(file, "`edge-agent key new` makes one"))
+        return SigningKey.from_pem(_text(file, "`edge-agent key new` makes one; one that was enrolled, bring back"))
     except InvalidRecord as error:
-        raise KeyUnusable(f"{file}: {error}") from error
+        raise KeyUnusable(f"{file}: {error}; bring its copy back, or move it away and enrol anew") from error
 
 
 def read_public_key(file: Path) -> PublicKey:
@@ -55,9 +60,15 @@ def _text(file: Path, advice: str) -> str:
     except FileNotFoundError as error:
         raise KeyUnusable(f"the key file {file} is not there: {advice}") from error
     except OSError as error:
-        raise KeyUnusable(f"the key file {file} cannot be read: {error.strerror}") from error
+        advice = f"; {AS_ROOT}" if isinstance(error, PermissionError) else ""
+        raise KeyUnusable(f"the key file {file} cannot be read: {error.strerror}{advice}") from error
     except UnicodeDecodeError as error:
         raise KeyUnusable(f"{file} is no PEM file") from error
+
+
+def _unwritable(file: Path, error: OSError) -> KeyUnusable:
+    advice = {errno.EACCES: AS_ROOT, errno.EPERM: AS_ROOT, errno.ENOSPC: "make room on the disk"}.get(error.errno or 0)
+    return KeyUnusable(f"{file} cannot be written: {error.strerror}" + (f"; {advice}" if advice else ""))
 
 
 def fsync_folder(folder: Path) -> None:

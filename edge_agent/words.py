@@ -1,6 +1,16 @@
 """How the agent says amounts, spans of time and quantities to people."""
 
+import sys
 from decimal import Decimal
+from typing import Final
+
+AS_ROOT: Final = "run it as root, with sudo"
+"""What to do about a file that others may not read or write."""
+
+
+def to_install(extra: str) -> str:
+    """What to type, so that the libraries of an extra lie where this very program looks for them."""
+    return f"`{sys.prefix}/bin/pip install 'meterseal[{extra}]'`"
 
 
 def span(seconds: int) -> str:

@@ -27,7 +27,7 @@ HOME: Final = "opt/meterseal"
 MACHINES: Final = {"amd64": "x86_64", "arm64": "aarch64", "armhf": "armv7l"}
 GLIBC: Final = ("2_17", "2_28", "2_31", "2_34", "2_36")
 """What wheels may ask of Debian 12's C library (2.36)."""
-NOT_OF_AGENT: Final = {"collector", "demo", "dev", "einvoice", "postgres"}
+NOT_OF_AGENT: Final = {"collector", "demo", "dev", "einvoice", "parquet", "postgres"}
 """Extras that no source and no command of the agent needs."""
 FROM_DEBIAN: Final = {
     "cffi": ("python3-cffi-backend", "Depends"),

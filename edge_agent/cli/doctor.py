@@ -66,13 +66,15 @@ async def examined(settings: AgentSettings) -> AsyncIterator[Finding]:
     yield machine.disk_of(settings)
     yield machine.agent_of(status)
     yield machine.spool_of(settings, status)
-    async for finding in way_of(settings, dates_count=time.word is not Word.BAD):
+    heard = _collector(settings, status, clock)
+    spared = bool(status) and status["link"]["up"] and heard.word is Word.GOOD
+    async for finding in way_of(settings, dates_count=time.word is not Word.BAD, spared=spared):
         yield finding
     for finding in machine.ports_of(settings):
         yield finding
     for finding in await _meters(settings):
         yield finding
-    yield _collector(settings, status, clock)
+    yield heard
 
 
 async def _meters(settings: AgentSettings) -> list[Finding]:

@@ -12,17 +12,17 @@ from typing import Final
 
 from edge_agent.cli.exits import Exit
 from edge_agent.config import load
-from edge_agent.enrolment import fragment, keep, keep_certificate, keep_fragment, own_as_folder
+from edge_agent.enrolment import FRAGMENT, fragment, keep, keep_certificate, keep_fragment, own_as_folder
 from edge_agent.identity import make_key, read_signing_key
 from edge_agent.invalid import ConfigInvalid
 from edge_agent.renewal import ask, credentials, exit_of, renewed
-from edge_agent.settings import AgentSettings
 from shared.claim import ClaimCode
 from shared.effects.https import Https, parsed
 from shared.enrolment import AUTHORITY_PATH, ENROL_PATH, Claim, Credentials, Standing
 from shared.errors import HttpsError, HttpsUnreachable, InvalidRecord
 from shared.key import SigningKey
 
+CONFIG: Final = Path("/etc/meterseal/agent.toml")
 POLL_SECONDS: Final = 5.0
 
 
@@ -33,6 +33,8 @@ class Place:
     config: Path
     key_file: Path
     folder: Path
+    chosen: tuple[tuple[str, Path], ...]
+    """Options that were chosen with `--set`, now or at an earlier enrolment: commands that follow need them too."""
 
 
 def enrol(url: str, code: str, config: Path, flags: Sequence[str], *, wait: bool) -> Exit:
@@ -52,7 +54,7 @@ def enrol(url: str, code: str, config: Path, flags: Sequence[str], *, wait: bool
         server = Https(url, authority=authority)
         found = credentials(server.post(ENROL_PATH, Claim.signed(typed.secret, key).body))
         written = keep(place.folder, place.key_file, found, url=url, key=key.public.id, authority=authority)
-        written += keep_fragment(place.config, fragment(place.folder, found))
+        written += keep_fragment(place.config, fragment(place.folder, found, place.chosen))
     except HttpsError as error:
         sys.stderr.write(f"{error}\n")
         return Exit(exit_of(error))
@@ -76,10 +78,18 @@ def renew(config: Path, flags: Sequence[str]) -> Exit:
 
 def _place(config: Path, flags: Sequence[str]) -> Place:
     """Where the key lies; a gateway that has no configuration yet, or no name, is one that enrols."""
-    known = AgentSettings(gateway="unnamed")
-    if config.exists():
-        known = load(config, environment=os.environ, flags=(*flags, "gateway=unnamed")).settings
-    return Place(config=config, key_file=known.key_file, folder=known.spool_path.parent)
+    found = load(config, environment=os.environ, flags=(*flags, "gateway=unnamed"), required=False)
+    known = found.settings
+    return Place(
+        config=config,
+        key_file=known.key_file,
+        folder=known.spool_path.parent,
+        chosen=tuple(
+            (name, path.absolute())
+            for name, path in (("key_file", known.key_file), ("spool_path", known.spool_path))
+            if found.origin((name,)).startswith(("flag ", f"conf.d/{FRAGMENT}:"))
+        ),
+    )
 
 
 def _key(place: Place) -> SigningKey:
@@ -134,7 +144,8 @@ def _awaited(server: Https, place: Place, key: SigningKey, found: Credentials, *
     finally:
         line.end()
     keep_certificate(place.folder, place.key_file, found, url=url, key=key.public.id)
-    print(f"{found.gateway} is enrolled; its words are {words}. Next: edge-agent config check, then edge-agent run")
+    print(f"{found.gateway} is enrolled; its words are {words}")
+    print(f"Next: `edge-agent{_named(place.config)} probe` proposes what can be metered; then config check, and run")
     return Exit.OK
 
 
@@ -177,6 +188,10 @@ def _warn_of_overrides(place: Place, flags: Sequence[str], found: Credentials) -
         if there != told:
             name = ".".join(where)
             sys.stderr.write(f"{config.origin(where)} sets {name} = {there!r}, which ranks above {told!r}: remove it\n")
+
+
+def _named(config: Path) -> str:
+    return "" if config == CONFIG else f" --config {config}"
 
 
 def _day(second: int) -> str:

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge_agent.cli.exits import Exit
+from edge_agent.cli.fresh import put_new, require_absent
 from edge_agent.cli.person import say
 from edge_agent.config import load
 from edge_agent.keyring import FileKeyring
 from edge_agent.label import Label, Matrix, as_pdf, as_svg, in_terminal
+from edge_agent.words import to_install
 
 
 def label(config: Path, flags: Sequence[str], *, svg: Path | None, pdf: Path | None, as_json: bool) -> Exit:
@@ -22,14 +24,17 @@ def label(config: Path, flags: Sequence[str], *, svg: Path | None, pdf: Path | N
         print(json.dumps({"gateway": found.gateway, "words": found.words, "sha256": found.sha256, "qr": found.content}))
     matrix = _matrix(found.content)
     if matrix is None and (svg or pdf or not as_json):
-        say("the QR code needs the library segno: pip install 'meterseal[label]'")
+        say(f"the QR code needs the library segno: {to_install('label')}")
         if svg or pdf:
             return Exit.FAILED
     if matrix is not None:
         wanted = [(svg, as_svg(found, matrix).encode()), (pdf, as_pdf(found, matrix))]
-        codes = [_put(path, drawn) for path, drawn in wanted if path is not None]
-        if any(codes):
-            return max(codes)
+        drawings = [(path, drawn) for path, drawn in wanted if path is not None]
+        for path, _ in drawings:
+            require_absent(path)
+        for path, drawn in drawings:
+            put_new(path, drawn)
+            say(f"wrote {path}")
     if not (svg or pdf or as_json):
         if matrix is not None and sys.stdout.isatty():
             # White on black whatever the terminal's colours are: cameras do not read it inverted.
@@ -45,17 +50,3 @@ def _matrix(content: str) -> Matrix | None:
         return None
     code = segno.make(content, error="m", micro=False)  # type: ignore[no-untyped-call, unused-ignore]
     return [list(row) for row in code.matrix]
-
-
-def _put(path: Path, data: bytes) -> Exit:
-    try:
-        with path.open("xb") as out:
-            out.write(data)
-    except FileExistsError:
-        say(f"{path} is there already: name another file, or remove it")
-        return Exit.REFUSED
-    except OSError as error:
-        say(f"{path} cannot be written: {error.strerror}; name a file in a folder of yours")
-        return Exit.FAILED
-    say(f"wrote {path}")
-    return Exit.OK

@@ -31,7 +31,10 @@ _EXAMPLES: Final = """examples:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code, and says on stderr in one sentence why it is not 0."""
-    options = _parser().parse_args(_command_first(sys.argv[1:] if arguments is None else arguments))
+    words = _command_first(sys.argv[1:] if arguments is None else arguments)
+    if not words:
+        _parser().exit(Exit.USAGE, _parser().format_help())
+    options = _parser().parse_args(words)
     try:
         return int(_dispatch(options))
     except MetersealError as error:
@@ -94,6 +97,7 @@ _EXITS: Final = {
     "ConfigInvalid": Exit.USAGE,
     "DatabaseBusy": Exit.REFUSED,
     "DatabaseFull": Exit.TRY_AGAIN,
+    "FileThere": Exit.REFUSED,
     "KeyExists": Exit.REFUSED,
     "KeyUnusable": Exit.USAGE,
     "NobodyThere": Exit.USAGE,

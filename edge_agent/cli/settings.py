@@ -19,6 +19,7 @@ from edge_agent.orders import not_allowed
 from edge_agent.plain import plain
 from edge_agent.settings import AgentSettings
 from edge_agent.statements import statements
+from edge_agent.words import count
 from shared.command import SetInterval
 from shared.errors import DatabaseError
 
@@ -33,7 +34,7 @@ def check(file: Path, flags: Sequence[str]) -> Exit:
         sys.stderr.write(f"{sentence}\n")
     if missing:
         return Exit.FAILED
-    print(f"{file} is right: gateway {settings.gateway}, {len(settings.sources)} sources")
+    print(f"{file} is right: gateway {settings.gateway}, {count(len(settings.sources), 'source')}")
     return Exit.OK
 
 
@@ -74,7 +75,7 @@ def _missing(settings: AgentSettings) -> Iterator[str]:
     if not os.access(settings.spool_path.parent, os.W_OK):
         yield f"the folder {settings.spool_path.parent} of spool_path is not there, or may not be written"
     if not settings.sources:
-        yield "no source is configured: nothing will be metered"
+        yield "no source is configured, so nothing would be metered: `edge-agent probe` proposes what it finds"
 
 
 def _values(config: Config) -> Iterator[tuple[Where, Any]]:

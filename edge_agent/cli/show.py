@@ -11,6 +11,7 @@ from typing import Any
 from edge_agent import tables
 from edge_agent.cli.at_hand import settings_at_hand
 from edge_agent.cli.exits import Exit
+from edge_agent.cli.person import Colour, dyed
 from edge_agent.disk import FileDisk
 from edge_agent.identity import read_signing_key
 from edge_agent.local import ask, door_of
@@ -22,8 +23,9 @@ from edge_agent.sealing import AGENT
 from edge_agent.settings import AgentSettings
 from edge_agent.sources.choice import source_of
 from edge_agent.spool import Spool
+from edge_agent.summary import summary
 from edge_agent.timekeeping import Tick
-from edge_agent.words import quantity, span
+from edge_agent.words import count, quantity, span
 from shared.effects.clock import SystemClock
 from shared.errors import DatabaseCorrupt, MetersealError
 
@@ -46,6 +48,8 @@ def status(config: Path, flags: Sequence[str], *, as_json: bool) -> Exit:
     if as_json:
         print(json.dumps(found))
         return Exit.OK
+    if found["running"]:
+        print(_headline(found))
     print(f"gateway {found['gateway']}, epoch {found['epoch']}, {found['agent']}")
     if found["running"]:
         print(f"running as process {found['pid']}, {found['rss_bytes'] / 2**20:.0f} MiB")
@@ -63,7 +67,7 @@ def status(config: Path, flags: Sequence[str], *, as_json: bool) -> Exit:
                 "clock not synchronised: what is metered waits for its place in time, and for its invoice, until it is"
             )
     else:
-        print("not running")
+        print("not running: `sudo systemctl start edge-agent`, or `edge-agent run`")
     _print_backlog(found)
     for source in found.get("sources", ()):
         print(f"source {source['name']}: {source['down'] or 'good'}")
@@ -76,6 +80,15 @@ def status(config: Path, flags: Sequence[str], *, as_json: bool) -> Exit:
     _print_table(("channel", "register", "raw", "unit", "log"), rows)
     _print_commissioned(found)
     return Exit.OK
+
+
+def _headline(found: dict[str, Any]) -> str:
+    """Whether somebody has to do something, and the line that `systemctl status` shows."""
+    deaf = any(source["down"] or source["absent"] for source in found["sources"])
+    well = found["link"]["up"] and found["synchronised"] and not (deaf or found["config_problem"])
+    if well and not found["making_room"]:
+        return f"{dyed('good', Colour.GOOD)}  {summary(found, int(time.time()) * 1_000)}"
+    return f"{dyed('look', Colour.WARN)}  {summary(found, int(time.time()) * 1_000)}; `edge-agent doctor` says more"
 
 
 def backlog(config: Path, flags: Sequence[str], *, as_json: bool) -> Exit:
@@ -162,7 +175,7 @@ def _snapshot(settings: AgentSettings) -> Any:
 def _spool(settings: AgentSettings) -> Iterator[Spool]:
     """The spool of an agent that is not running, as it lies there; raises SpoolMissing, DatabaseError."""
     if not settings.spool_path.exists():
-        raise SpoolMissing(f"there is no spool at {settings.spool_path}: no agent has run with this configuration yet")
+        raise SpoolMissing(f"there is no spool at {settings.spool_path}: `edge-agent run` makes it")
     key = read_signing_key(settings.key_file)
     try:
         database = FileDisk(settings.spool_path).open()
@@ -195,7 +208,7 @@ def _backlog(spool: Spool) -> dict[str, Any]:
 def _print_backlog(found: dict[str, Any]) -> None:
     oldest = found["backlog_oldest"]
     age = f", the oldest sealed {span(int(time.time()) - oldest)} ago" if oldest and oldest > _YEAR_2001 else ""
-    print(f"backlog {found['backlog_lines']} lines{age}")
+    print(f"backlog {count(found['backlog_lines'], 'line')}{age}")
     print(f"spool {found['spool_bytes'] / 2**20:.1f} of {found['spool_bytes_max'] / 2**20:.0f} MiB")
     receipt = found["last_receipt_ms"]
     print(f"last receipt {'none yet' if receipt is None else span(int(time.time()) - receipt // 1_000) + ' ago'}")

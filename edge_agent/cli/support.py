@@ -16,6 +16,7 @@ from edge_agent import redaction
 from edge_agent.cli.at_hand import settings_at_hand
 from edge_agent.cli.doctor import examined
 from edge_agent.cli.exits import Exit
+from edge_agent.cli.fresh import put_new, require_absent
 from edge_agent.cli.person import say
 from edge_agent.cli.show import SpoolMissing, spool_backlog
 from edge_agent.installer.finding import plain as plain_findings
@@ -40,16 +41,17 @@ spool.json          what waits, room, receipts     log.txt        the end of the
 
 def support_bundle(config: Path, flags: Sequence[str], *, out: Path, log: Path | None, as_json: bool) -> Exit:
     """The file is written, and was not there before."""
+    require_absent(out)
+    if log is not None and not os.access(log, os.R_OK):
+        raise MetersealError(f"the log {log} is not there, or may not be read: name another one with --log")
     names = asyncio.run(_bundle(config, flags, out, log))
-    if names is None:
-        return Exit.REFUSED
     if as_json:
         print(json.dumps({"file": str(out), "holds": names}))
     say(f"wrote {out}: {', '.join(names)}; no key, password or token is in it, but look before you send it")
     return Exit.OK
 
 
-async def _bundle(config: Path, flags: Sequence[str], out: Path, log: Path | None) -> list[str] | None:
+async def _bundle(config: Path, flags: Sequence[str], out: Path, log: Path | None) -> list[str]:
     parts: dict[str, Any] = {"versions.json": _versions()}
     secrets: tuple[str, ...] = tuple(value for name, value in os.environ.items() if "PASSW" in name or "TOKEN" in name)
     try:
@@ -69,15 +71,7 @@ async def _bundle(config: Path, flags: Sequence[str], out: Path, log: Path | Non
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in texts.items():
             archive.writestr(name, text)
-    try:
-        handle = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        say(f"{out} is there already: name another file with --out, or remove it")
-        return None
-    except OSError as error:
-        raise MetersealError(f"{out} cannot be written: {error.strerror}; name a folder of yours with --out") from error
-    with os.fdopen(handle, "wb") as file:
-        file.write(packed.getvalue())
+    put_new(out, packed.getvalue(), mode=0o600)
     return list(texts)
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from edge_agent.installer.finding import Finding, bad, good, look, skipped
 from edge_agent.settings import AgentSettings
 from shared.effects.broker import BrokerSettings
-from shared.effects.mqtt import MqttLink
+from shared.effects.mqtt import MqttLink, alert_sentence
 from shared.errors import LinkError
 from shared.topic import Leaf, topic_of
 
@@ -20,11 +20,18 @@ SECONDS_MAX: Final = 10.0
 _DAYS_LEFT: Final = 30
 _NOT_AUTHORISED: Final = 135
 """MQTT 5's reason code; MQTT 3.1.1 has no word for it, and a broker drops what is not allowed without one."""
+_ALERT_SECONDS: Final = 0.5
+"""How long a broker may take to say that it refuses a certificate."""
+_LET_IN: Final = "`edge-agent renew`, or ask the operator whether this gateway was revoked"
 _HERE: Final = ("localhost", "127.0.0.1", "::1")
 
 
-async def way_of(settings: AgentSettings, *, dates_count: bool) -> AsyncIterator[Finding]:
-    """Name, connection, TLS, certificates, login, topics; what follows a bad step is skipped."""
+async def way_of(settings: AgentSettings, *, dates_count: bool, spared: bool = False) -> AsyncIterator[Finding]:
+    """Name, connection, TLS, certificates, login, topics; what follows a bad step is skipped.
+
+    `spared` leaves the running agent's session alone: a broker that names sessions by their certificates ends it
+    when somebody else logs in with this gateway's.
+    """
     broker = settings.broker
     if broker.cert_file is not None and broker.key_file is None:
         broker = dataclasses.replace(broker, key_file=settings.key_file)
@@ -32,7 +39,10 @@ async def way_of(settings: AgentSettings, *, dates_count: bool) -> AsyncIterator
     steps: list[tuple[str, Any]] = [("DNS", _name), ("TCP", _connection)]
     if broker.tls:
         steps += [("TLS", lambda each: _handshake(each, dates_count=dates_count)), ("certificate", _certificate)]
-    steps += [("login", lambda each: _login(settings, each)), ("topics", lambda each: _topics(settings, each))]
+    if spared:
+        steps += [("login", _standing), ("topics", _answered)]
+    else:
+        steps += [("login", lambda each: _login(settings, each)), ("topics", lambda each: _topics(settings, each))]
     wrong = ""
     for name, step in steps:
         if wrong:
@@ -86,9 +96,17 @@ async def _handshake(broker: BrokerSettings, *, dates_count: bool) -> Finding:
     except ssl.SSLCertVerificationError as error:
         return _untrusted(broker, error, dates_count=dates_count)
     except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            pair = f"{broker.cert_file} is not the certificate of the key {broker.key_file}"
+            return bad("TLS", pair, "`edge-agent renew` fetches the right one, or set broker.cert_file")
         return bad("TLS", f"{where}: {error.reason or error}", "is this the broker's TLS port, most often 8883?")
     except ConnectionError:
         return bad("TLS", f"{where} broke off", "is this the broker's TLS port, most often 8883?")
+    except PermissionError:
+        return bad("TLS", "a certificate or key may not be read", "run this as root, with sudo")
+    except FileNotFoundError:
+        gone = [str(each) for each in (broker.ca_file, broker.cert_file, broker.key_file) if each and not each.exists()]
+        return bad("TLS", f"{', '.join(gone)} is not there", "`edge-agent enrol` fetches it, or set broker.ca_file")
     except (OSError, TimeoutError, ValueError) as error:
         return bad("TLS", f"{where}: {error or 'no answer'}", "check broker.ca_file, cert_file and key_file")
     socket_of = writer.get_extra_info("ssl_object")
@@ -148,12 +166,46 @@ async def _login(settings: AgentSettings, broker: BrokerSettings) -> Finding:
         said = str(error)
         if "subscription" in said:
             return bad("login", said, "the access list needs the lines of config/mosquitto/meterseal.acl")
-        step = "`edge-agent renew`, or ask the operator whether this gateway was revoked"
         by_name = f"ask the operator for {settings.gateway}'s name and password at the broker"
-        return bad("login", said, step if broker.cert_file is not None else by_name)
+        step = _LET_IN if broker.tls and broker.cert_file is not None else by_name
+        if "its TLS port" in said:
+            step = f"set broker.tls = {str(not broker.tls).lower()}, or broker.port to the other kind of port"
+        return bad("login", said, step)
     except TimeoutError:
         return bad("login", "the broker does not answer a login", "is this an MQTT port? look at the broker's log")
     return good("login", f"as {named.username}, may hear its receipts and commands")
+
+
+async def _standing(broker: BrokerSettings) -> Finding:
+    """The agent is in; with TLS 1.3 the broker says of a certificate after the handshake whether it still takes it."""
+    why = await refused(broker) if broker.tls else ""
+    if why:
+        return bad("login", f"the agent is in, and would not be let in again: {why}", _LET_IN)
+    return good("login", "the running agent is in, and is not disturbed")
+
+
+async def _answered(_broker: BrokerSettings) -> Finding:
+    return good("topics", "the collector answers what the running agent sends")
+
+
+async def refused(broker: BrokerSettings) -> str:
+    """Why the broker refuses this client's certificate, from a connection that does not log in; empty: it does not."""
+    writer = None
+    try:
+        async with asyncio.timeout(SECONDS_MAX):
+            reader, writer = await asyncio.open_connection(
+                broker.host, broker.port, ssl=_context(broker), server_hostname=broker.host
+            )
+        async with asyncio.timeout(_ALERT_SECONDS):
+            await reader.read(1)
+    except ssl.SSLError as error:
+        return alert_sentence(error.reason or "") or str(error.reason or error)
+    except (OSError, TimeoutError):
+        return ""  # Silence is consent; that the broker can be reached at all was looked at before.
+    finally:
+        if writer is not None:
+            writer.close()
+    return ""
 
 
 async def _topics(settings: AgentSettings, broker: BrokerSettings) -> Finding:

@@ -4,6 +4,7 @@ import importlib
 from types import ModuleType
 
 from edge_agent.reading import SourceDown
+from edge_agent.words import to_install
 
 
 def library(module: str, extra: str) -> ModuleType:
@@ -11,4 +12,4 @@ def library(module: str, extra: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise SourceDown(f"{error}: install what it needs with pip install 'meterseal[{extra}]'") from error
+        raise SourceDown(f"{error}: install what it needs with {to_install(extra)}") from error

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from edge_agent.limits import READ_SECONDS_MAX
 from edge_agent.sources.modbus_settings import ModbusSettings
+from edge_agent.words import to_install
 from shared.errors import MetersealError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     Client: TypeAlias = AsyncModbusTcpClient | AsyncModbusSerialClient
 
 CONNECT_SECONDS: Final = 5.0
-NO_LIBRARY: Final = "the library pymodbus is missing: pip install 'meterseal[modbus]'"
+NO_LIBRARY: Final = f"the library pymodbus is missing: {to_install('modbus')}"
 GATEWAY_SILENT: Final = (0x0A, 0x0B)
 """A gateway's answers for a device behind it that cannot be reached."""
 _MEANINGS: Final = {

@@ -10,6 +10,7 @@ from typing import Final
 from edge_agent.reading import SourceDown
 from edge_agent.sources.obis import Telegram, Unreadable
 from edge_agent.sources.p1_telegram import TELEGRAM_BYTES_MAX, P1Telegrams
+from edge_agent.words import to_install
 
 KEY_BYTES: Final = 16
 _HEAD: Final = b"\xdb\x08"
@@ -66,7 +67,7 @@ def _opened(frame: bytes, key: bytes) -> bytes | None:
         from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - only meters that encrypt need it.
         from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes  # noqa: PLC0415
     except ImportError as error:
-        raise SourceDown("an encrypted telegram needs cryptography: pip install 'meterseal[dsmr]'") from error
+        raise SourceDown(f"an encrypted telegram needs cryptography: {to_install('dsmr')}") from error
     title, counter, sealed, tag = frame[2:10], frame[14:18], frame[18:-_TAG_BYTES], frame[-_TAG_BYTES:]
     mode = modes.GCM(title + counter, tag, min_tag_length=_TAG_BYTES)
     opening = Cipher(algorithms.AES(key), mode).decryptor()

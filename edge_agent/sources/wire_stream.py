@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, NoReturn
 
 from edge_agent.invalid import InvalidSetting, require_within
 from edge_agent.reading import SourceDown
+from edge_agent.words import to_install
 
 READ_BYTES_MAX: Final = 4_096
 CONNECT_SECONDS_MAX: Final = 10.0
@@ -114,7 +115,7 @@ class _Serial:
         try:
             import serial  # noqa: PLC0415 - a gateway without a serial device does without the library.
         except ImportError as error:
-            raise SourceDown(f"{path} needs pyserial: pip install 'meterseal[serial]'") from error
+            raise SourceDown(f"{path} needs pyserial: {to_install('serial')}") from error
         self._path = path
         try:
             self._device: Any = serial.Serial(

@@ -98,6 +98,8 @@ class Https:
                 )
             case ssl.SSLCertVerificationError():
                 return f"{where} is not signed by the collector's CA ({error.verify_message}): somebody is in between"
+            case ssl.SSLEOFError():
+                return f"{where} broke the TLS handshake off: is this the collector's enrolment port, most often 8843?"
             case ssl.SSLError():
                 return f"TLS with {where} failed ({error.reason or error}): is this the collector's enrolment port?"
             case socket.gaierror() | UnicodeError():

@@ -19,7 +19,7 @@ from shared.effects.link import Message, Session, Will
 from shared.effects.wire import Ended, Wire, plain_reason
 from shared.errors import CertificateRefused, LinkLost, LinkRefused
 
-__all__ = ["BrokerSettings", "MqttLink"]
+__all__ = ["BrokerSettings", "MqttLink", "alert_sentence"]
 
 PUBLISH_INFLIGHT_MAX: Final = 1_000
 """Messages on their way to the broker without its acknowledgement; further ones wait in order."""
@@ -147,8 +147,8 @@ class MqttLink:
             raise LinkRefused(f"the broker's name {self._settings.host[:64]} is no host name") from error
 
     def _refusal(self, error: aiomqtt.MqttError) -> LinkRefused:
-        why = next((_ALERTS[alert] for alert in self._alerts if alert in _ALERTS), None)
-        if why is not None:
+        why = next(filter(None, map(alert_sentence, self._alerts)), "")
+        if why:
             return CertificateRefused(f"the broker at {self._where} refuses this client's certificate: {why}")
         if _NO_CERTIFICATE in self._alerts:
             named = "set broker.cert_file" if self._settings.cert_file is None else "it did not get this one"
@@ -281,6 +281,11 @@ async def _leave(client: aiomqtt.Client) -> None:
     """Say farewell, so that the will is not published; a broken connection cannot be told."""
     with contextlib.suppress(aiomqtt.MqttError, OSError):
         await client.__aexit__(None, None, None)
+
+
+def alert_sentence(alert: str) -> str:
+    """What a broker's TLS alert, by OpenSSL's name, says of this client's certificate; empty where it says nothing."""
+    return _ALERTS.get(alert, "")
 
 
 def _dropped(wire: Wire, entering: "asyncio.Future[aiomqtt.Client]") -> None:

@@ -169,7 +169,7 @@ class TestMistakes:
         assert problems(file, 'gateway = "gw-1"\n')[0].startswith('conf.d/site.toml:3: unknown key "stepp"')
 
     def test_a_file_that_is_none_is_named(self, file: Path) -> None:
-        with pytest.raises(ConfigInvalid, match=r"agent\.toml cannot be read: No such file .*--config"):
+        with pytest.raises(ConfigInvalid, match=r"there is no .*agent\.toml: `edge-agent enrol .*--config"):
             loaded(file)
         file.write_bytes(b'gateway = "\xff"\n')
         with pytest.raises(ConfigInvalid, match="this is not TOML"):

@@ -15,7 +15,7 @@ from edge_agent.settings import AgentSettings
 from shared.effects.memory import SimpleClock
 from shared.key import SigningKey
 from tests.brokers import Mosquitto, mosquitto_broker
-from tests.processes import ROOT, command, free_port
+from tests.processes import ROOT, Process, command, free_port, run, wait_until
 
 AGENT = command("edge-agent")
 ACL = (
@@ -151,3 +151,39 @@ class TestMachine:
         assert collector_of(status, None, 3, now).word is Word.BAD
         assert collector_of(status, now - 60_000, 3, now).word is Word.GOOD
         assert collector_of(status, now - 2_701_000, 3, now).word is Word.BAD
+
+
+def test_the_running_agents_session_is_not_taken_over(tmp_path: Path) -> None:
+    """The shipped Mosquitto names sessions by their users: a login of the doctor's own would end the agent's."""
+    named = "use_username_as_clientid true"
+    assert named in (ROOT / "config" / "mosquitto" / "mosquitto.conf").read_text(encoding="utf-8")
+    assert named in (ROOT / "config" / "mosquitto" / "mosquitto-tls.conf").read_text(encoding="utf-8")
+    (tmp_path / "broker").mkdir()
+    with mosquitto_broker(tmp_path / "broker", [named]) as broker:
+        config = written(tmp_path, broker.port)
+        (tmp_path / "operator.pem").write_text(SigningKey(b"\2" * 32).pem, encoding="ascii")
+        (tmp_path / "gw.pub").write_text(SigningKey(b"\1" * 32).public.pem, encoding="ascii")
+        store = ["--set", f"store_path={tmp_path}/collector.db", "--set", f"key_file={tmp_path}/operator.pem"]
+        link = ["--set", "broker.tls=false", "--set", f"broker.port={broker.port}"]
+        run("cloud-collector", *store, "gateway", "add", "gw-1", "--key", tmp_path / "gw.pub")
+        collector = Process(
+            "collector", [*command("cloud-collector"), *store, *link, "run"], tmp_path / "collector.log"
+        )
+        agent = Process("agent", [*AGENT, "run", "--config", str(config)], tmp_path / "agent.log")
+        for each in (collector, agent):
+            each.start()
+        try:
+            wait_until(lambda: receipted(config), 60, "a receipt")
+            found = examined(config, code=0)
+            assert (found["login"]["word"], found["topics"]["word"]) == ("good", "good")
+            assert "not disturbed" in found["login"]["says"]
+            assert "link_down" not in agent.events
+        finally:
+            for each in (agent, collector):
+                each.kill()
+
+
+def receipted(config: Path) -> bool:
+    """Whether the running agent has a receipt."""
+    done = run("edge-agent", "status", "--json", "--config", config, check=False)
+    return done.returncode == 0 and json.loads(done.stdout)["last_receipt_ms"] is not None
