@@ -55,6 +55,25 @@ class DocumentSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BillingSettings:
+    """Who approves what is issued, and from which difference on a person should look."""
+
+    approval: str = "none"
+    """`none`: what is due is issued at once; `one` person approves it first; `two`: another one than drafted it."""
+    outlier_percent: int = 20
+    """An outlier differs from the last period by at least this share of it …"""
+    outlier_amount: int = 10
+    """… and by at least so many whole units of the currency."""
+
+    def __post_init__(self) -> None:
+        if self.approval not in ("none", "one", "two"):
+            raise InvalidRecord(f"billing.approval is {self.approval[:32]!r}, not none, one or two")
+        for name in ("outlier_percent", "outlier_amount"):
+            if getattr(self, name) < 0:
+                raise InvalidRecord(f"billing.{name} must not be negative")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MailSettings:
     """The server that takes the operator's e-mail; without a host, none is sent."""
 
@@ -155,6 +174,7 @@ class CollectorSettings:
     web: WebSettings = field(default_factory=WebSettings)
     enrolment: EnrolmentSettings = field(default_factory=EnrolmentSettings)
     documents: DocumentSettings = field(default_factory=DocumentSettings)
+    billing: BillingSettings = field(default_factory=BillingSettings)
     mail: MailSettings = field(default_factory=MailSettings)
     datev: DatevSettings = field(default_factory=DatevSettings)
     backup: BackupSettings = field(default_factory=BackupSettings)

@@ -93,6 +93,7 @@ def bill_due(
             waiting.append(contract)
         elif contract in parked:
             store.run("unpark", contract)
+    left(len(waiting))
     while waiting and closed != most:
         together = biller.together if most is None else min(biller.together, most - closed)
         for outcome in _bill_together(run, waiting, together):

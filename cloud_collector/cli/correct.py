@@ -11,9 +11,11 @@ import typer
 from cloud_collector.billing.accounts import NotPossible, Standing, open_credits, require_name
 from cloud_collector.billing.accounts import pay as pay_invoice
 from cloud_collector.billing.accounts import pay_out as pay_out_credit
+from cloud_collector.billing.approval import Approval
 from cloud_collector.billing.archive import ArchiveConflict, ArchiveFailed
 from cloud_collector.billing.export import NoSuchInvoice
 from cloud_collector.billing.issue import BillingRefused
+from cloud_collector.billing.prepare import draft_rebill, draft_void
 from cloud_collector.billing.rebill import Rebilling, rebill_draft
 from cloud_collector.billing.rebill import rebill as rebill_invoice
 from cloud_collector.billing.void import Voiding
@@ -67,6 +69,10 @@ def void(
     voiding = Voiding(number=number, reason=reason, by=as_)
     with opened(known) as held:
         now_ms = SystemClock().utc_ms()
+        if Approval(known.billing.approval) is not Approval.NONE:
+            run = done(lambda: draft_void(held, number, reason=reason, by=as_, at=now_ms // 1000))
+            _say_drafted(run, number, json_=json_)
+            return
         issued = done(lambda: void_invoice(held, voiding, now_ms=now_ms, key=signing, archive=archive(known)))
     if json_:
         print(json.dumps({"voided": number, "credit_note": issued.number}))
@@ -98,6 +104,10 @@ def rebill(
         if dry_run:
             draft = done(lambda: rebill_draft(held, number, now_ms=now_ms, means=biller))
             print(json.dumps(draft.to_json(), indent=2, ensure_ascii=False) if json_ else told_draft(draft))
+            return
+        if biller.approval is not Approval.NONE:
+            drafted = done(lambda: draft_rebill(held, number, by=as_, now_ms=now_ms, means=biller))
+            _say_drafted(drafted, number, json_=json_)
             return
         issued = done(lambda: rebill_invoice(held, asked, now_ms=now_ms, means=biller))
     if json_:
@@ -169,6 +179,16 @@ def pay_out(
             )
         )
     _say_standing(now, json_=json_)
+
+
+def _say_drafted(run: int | None, number: str, *, json_: bool) -> None:
+    if json_:
+        print(json.dumps({"of": number, "run": run}))
+    elif run is None:
+        print(f"nothing of the period of {number} is missing: what it billed stands on other invoices")
+    else:
+        print(f"run {run} drafts it; it is issued once it is approved")
+        say(f"approve it with: cloud-collector billing approve {run}")
 
 
 def done(act: Callable[[], T]) -> T:

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from cloud_collector.cli import (
+    approving,
     backup,
     billing,
     catalog,
@@ -92,6 +93,10 @@ key.app.command("recover")(replace.recover)
 app.add_typer(key.app, name="key")
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(device.app, name="device")
+billing.app.command("preview")(approving.preview)
+billing.app.command("prepare")(approving.prepare)
+billing.app.command("drafts")(approving.drafts)
+billing.app.command("approve")(approving.approve)
 app.add_typer(billing.app, name="billing")
 app.add_typer(invoice.app, name="invoice")
 app.add_typer(invoices.app, name="invoices")

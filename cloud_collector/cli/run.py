@@ -7,19 +7,17 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from cloud_collector.billing.run import Biller
+from cloud_collector.cli.billing import biller_of
 from cloud_collector.cli.desk import desk_of
 from cloud_collector.cli.manager import told
-from cloud_collector.cli.opened import archive, ending, opened, settings, signing_key
+from cloud_collector.cli.opened import ending, opened, settings, signing_key
 from cloud_collector.cli.replace import Finder
 from cloud_collector.collector import Collector
 from cloud_collector.fleet.desk import Desk
 from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.place import place_of
 from cloud_collector.store.store import Store
-from cloud_collector.store.view import StoreView
 from cloud_collector.ticks import ticking
-from cloud_collector.usage.between import RATES_MAX
 from cloud_collector.web.server import enrolling, serving
 from shared.effects.clock import SystemClock
 from shared.effects.mqtt import MqttLink
@@ -47,13 +45,7 @@ def run() -> None:
 
 async def _run(known: CollectorSettings, key: SigningKey, store: Store, desk: Desk | None) -> None:
     clock = SystemClock()
-    biller = Biller(
-        key=key,
-        archive=archive(known),
-        view=StoreView,
-        rates_max={**RATES_MAX, **known.rates_max},
-        skew_seconds=known.clock_skew_seconds,
-    )
+    biller = biller_of(known, key)
     with ThreadPoolExecutor(THREADS, thread_name_prefix="collector") as threads:
         collector = Collector(
             known,

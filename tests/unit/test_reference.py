@@ -18,7 +18,14 @@ from cloud_collector.cli.main import app
 from cloud_collector.intake.verdict import Verdict as Taken
 from cloud_collector.proof import command as verify_invoice
 from cloud_collector.proof.findings import STAGES
-from cloud_collector.settings import BackupSettings, CollectorSettings, DatevSettings, DocumentSettings, MailSettings
+from cloud_collector.settings import (
+    BackupSettings,
+    BillingSettings,
+    CollectorSettings,
+    DatevSettings,
+    DocumentSettings,
+    MailSettings,
+)
 from cloud_collector.store.store import Store
 from cloud_collector.web.app import PAGES, Site, create_app
 from cloud_collector.web.enrolment import create_enrolment_app
@@ -193,6 +200,7 @@ TABLES: Final = {
     | options_of(typing.get_type_hints(CollectorSettings)["enrolment"], "enrolment.")
     | options_of(DocumentSettings, "documents.")
     | options_of(MailSettings, "mail.")
+    | options_of(BillingSettings, "billing.")
     | options_of(DatevSettings, "datev.")
     | options_of(BackupSettings, "backup."),
 }
