@@ -7,11 +7,13 @@ nothing is rated. The counters stand behind every number that was ever given out
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final
 
+from cloud_collector.billing.accounts import Offset, set_off, standing
 from cloud_collector.billing.archive import CATALOGS, Archive
 from cloud_collector.billing.revisions import NoCatalog, revisions
 from cloud_collector.contracts.node import CatalogError
@@ -23,6 +25,12 @@ from shared.line import Body, hash_of, parse, read_body
 
 FindPublic = Callable[[str], PublicKey | None]
 """The operator's public key of an id, where it is known."""
+Place = tuple[str, int]
+"""A series of numbers, and a place in it."""
+Period = tuple[str, str]
+"""A contract, and where a billing period of it begins."""
+RESTORED: Final = "restored"
+"""In the place of whoever took an invoice back or billed it again: the document does not say."""
 UNCLEAR: Final = "it was issued after the backup that was restored, so nobody knows whether it was sent"
 _NUMBER: Final = re.compile(r"(.*?)([1-9][0-9]*)", re.DOTALL)
 
@@ -69,9 +77,9 @@ def reimport(store: Store, archive: Archive, find: FindPublic) -> Reimported:
     documents = [_document(archive, number, find) for number in archive.numbers() - held]
     known = _series_known(store)
     missing: list[str] = []
-    for each in sorted(documents, key=lambda each: (each.body["issued_at"], len(each.number), each.number)):
+    for each, place in _ordered(documents, known):
         with store.atomic():
-            missing += _put_back(store, each, _split(each.number, known))
+            missing += _put_back(store, each, place)
     gone = tuple(number for number in missing if store.row("invoice_known", number) is None)
     return Reimported(numbers=tuple(each.number for each in documents), catalogs=catalogs, missing=gone)
 
@@ -111,7 +119,7 @@ def _document(archive: Archive, number: str, find: FindPublic) -> _Document:
     return _Document(number=number, line=raw, body=body)
 
 
-def _put_back(store: Store, document: _Document, place: tuple[str, int]) -> list[str]:
+def _put_back(store: Store, document: _Document, place: Place) -> list[str]:
     """The document and what follows from it are facts; the numbers before it that nobody has heard of."""
     body, (series, ordinal) = document.body, place
     store.run("series_open", series)
@@ -141,6 +149,9 @@ def _put_back(store: Store, document: _Document, place: tuple[str, int]) -> list
         document.line,
     )
     id_ = found[0][0]
+    if "voids" in body:
+        _take_back(store, id_, document)
+        return _others(store, document, id_, passed)
     store.run_many("booking_add", list(_bookings(id_, contract, body)))
     starts = [
         (id_, contract, row["device"], _instant(row["at"]), row["rule"], row["why"]) for row in body["activations"]
@@ -148,16 +159,98 @@ def _put_back(store: Store, document: _Document, place: tuple[str, int]) -> list
     store.run_many("activation_add", starts)
     if body["rated"]:
         plans = body["rated"][0]["plans"]
+        replaced = store.row("voided_unreplaced", contract, start)
+        if replaced is not None:
+            store.run("rebill_add", contract, start, id_, replaced[0], plans, RESTORED)
         store.run("period_close_again", contract, start, end, issued_at, id_, plans)
+    used = [
+        Offset(credit_note=_id_of(store, document, number), number=number, amount=Decimal(amount))
+        for number, amount in body.get("offsets", ())
+    ]
+    set_off(store, body["account"]["id"], body["currency"], id_, used, at=issued_at)
+    return _others(store, document, id_, passed)
+
+
+def _others(store: Store, document: _Document, id_: int, passed: Iterable[str]) -> list[str]:
+    """What every document leaves behind besides its bookings; the numbers before it that nobody has heard of."""
     store.run("invoice_is_archived", id_)
-    store.run("sending_unclear", id_, body["account"]["id"], issued_at * 1000, UNCLEAR)
+    at_ms = _instant(document.body["issued_at"]) * 1000
+    store.run("sending_unclear", id_, document.body["account"]["id"], at_ms, UNCLEAR)
     return [number for number in passed if number != document.number]
+
+
+def _take_back(store: Store, credit: int, document: _Document) -> None:
+    """The invoice that a credit note takes back is taken back, under the very keys that it has booked."""
+    body, voids = document.body, document.body["voids"]
+    taken, open_before = _id_of(store, document, voids["number"]), standing(store, voids["number"]).open
+    rows = []
+    for (place, *key, _), line in zip(store.rows("bookings_of_invoice", taken), body["lines"], strict=True):
+        rows.append((credit, place, *key, _printed(line)))
+    store.run_many("booking_add", rows)
+    store.run("void_add", taken, credit, voids["reason"], RESTORED)
+    if open_before > Decimal(0):
+        owed = Offset(credit_note=credit, number=document.number, amount=open_before)
+        at = _instant(body["issued_at"])
+        set_off(store, body["account"]["id"], body["currency"], taken, [owed], at=at, by=RESTORED)
+
+
+def _id_of(store: Store, document: _Document, number: str) -> int:
+    row = store.row("invoice_line", number)
+    if row is None:
+        raise FolderUnusable(f"{document.number} names {number}, which is neither in the store nor in the folder")
+    return int(row[0])
+
+
+def _ordered(documents: Iterable[_Document], known: Mapping[str, None]) -> Iterator[tuple[_Document, Place]]:
+    """Each document after those that it rests on, and after those before it in its series; clocks decide nothing."""
+    queues: dict[str, list[tuple[int, _Document]]] = {}
+    for each in documents:
+        series, ordinal = _split(each.number, known)
+        queues.setdefault(series, []).append((ordinal, each))
+    for queue in queues.values():
+        queue.sort(key=lambda entry: -entry[0])
+    waiting = {each.number for queue in queues.values() for _, each in queue}
+    taken: dict[Period, set[Place]] = {}
+    for queue in queues.values():
+        for _, each in queue:
+            if "voids" in each.body:
+                taken.setdefault(_period(each.body), set()).add(_split(each.body["voids"]["number"], known))
+    while waiting:
+        heads = [(series, *queue[-1]) for series, queue in queues.items() if queue]
+        ready = [
+            series
+            for series, ordinal, each in heads
+            if not _rests_on(each.body, (series, ordinal), waiting, taken.get(_period(each.body), ()))
+        ]
+        if not ready:
+            raise FolderUnusable(
+                f"{', '.join(sorted(waiting)[:8])} rest on one another: these are no genuine documents"
+            )
+        for series in ready:
+            ordinal, document = queues[series].pop()
+            waiting.discard(document.number)
+            if "voids" in document.body:
+                taken[_period(document.body)].discard(_split(document.body["voids"]["number"], known))
+            yield document, (series, ordinal)
+
+
+def _rests_on(body: Body, place: Place, waiting: Collection[str], taken: Iterable[Place]) -> bool:
+    """Whether a document names one that waits, or replaces one that is still to be taken back."""
+    if "voids" in body:
+        return body["voids"]["number"] in waiting
+    if any(number in waiting for number, _ in body.get("offsets", ())):
+        return True
+    # Of several taken back one after the other, those before it in its series.
+    return any(series == place[0] and ordinal < place[1] for series, ordinal in taken)
+
+
+def _period(body: Body) -> Period:
+    return body["contract"], body["period"]["start"]
 
 
 def _bookings(invoice: int, contract: str, body: Body) -> Iterator[tuple[Any, ...]]:
     periods = [(_instant(each["period"]["start"]), _instant(each["period"]["end"])) for each in body["rated"]]
     for place, line in enumerate(body["lines"], start=1):
-        printed = {name: value for name, value in line.items() if name != "reads"}
         yield (
             invoice,
             place,
@@ -168,8 +261,13 @@ def _bookings(invoice: int, contract: str, body: Body) -> Iterator[tuple[Any, ..
             line["device"] or "",
             line["window"] or "",
             _instant(line["service_start"]),
-            json.dumps(printed, separators=(",", ":")),
+            _printed(line),
         )
+
+
+def _printed(line: Body) -> str:
+    """A line as it is booked: without the counters that it rests on."""
+    return json.dumps({name: value for name, value in line.items() if name != "reads"}, separators=(",", ":"))
 
 
 def _rated_in(periods: Iterable[tuple[int, int]], at: int) -> int:
@@ -180,7 +278,7 @@ def _rated_in(periods: Iterable[tuple[int, int]], at: int) -> int:
     return (around or before[-1:] or [known[0][0] if known else at])[0]
 
 
-def _split(number: str, known: Mapping[str, None]) -> tuple[str, int]:
+def _split(number: str, known: Mapping[str, None]) -> Place:
     """A number's series and its place in it; a series may itself end with a digit, so known ones go first."""
     for series in sorted(known, key=len, reverse=True):
         rest = number.removeprefix(series)

@@ -40,6 +40,12 @@ select i.number, a.contract, a.device, a.at, a.rule, a.why
 select p.contract, p.period_start, p.period_end, p.closed_at, i.number, p.plans_revision
     from period_closed p left join invoice i on i.id = p.invoice order by 1, 2;
 select series, last from invoice_series order by 1;
+select o.number, c.number, v.reason from voided v join invoice o on o.id = v.invoice
+    join invoice c on c.id = v.credit_note order by 1;
+select r.contract, r.period_start, n.number, o.number, r.plans_revision from rebilled r
+    join invoice n on n.id = r.invoice join invoice o on o.id = r.voided order by 3;
+select e.account, e.place, e.what, i.number, c.number, e.currency, e.amount, e.at from account_entry e
+    left join invoice i on i.id = e.invoice left join invoice c on c.id = e.credit_note order by 1, 2;
 select number, sha256, applied_at, effective_at, content from catalog_revision order by 1;
 select gateway, device, meter, unit from channel order by 1, 2, 3
 """.split(";")
@@ -245,6 +251,27 @@ def test_a_revision_of_the_catalog_that_was_applied_after_the_backup_comes_back(
     assert "revision 2 of the catalog" in run("backup", "restore", file).stderr
     assert facts(here / "collector.db") == before
     assert run("invoice", "export", "INV-1", "--bundle", here / "INV-1.zip").exit_code == 0
+
+
+def test_what_was_taken_back_and_billed_again_after_the_backup_is_known_again(here: Path) -> None:
+    """P22: a credit note and what replaces its invoice are documents like any other."""
+    bill(here, NOVEMBER + 3 * DAY)
+    file = backup()
+    assert run("invoice", "void", "INV-1", "--reason", "the wrong plan", "--as", "Ada").exit_code == 0
+    assert run("invoice", "rebill", "INV-1", "--as", "Ada").exit_code == 0
+    assert run("invoice", "void", "INV-2", "--reason", "still the wrong plan", "--as", "Ada").exit_code == 0
+    assert run("invoice", "rebill", "INV-2", "--as", "Ada").exit_code == 0
+    further(here)
+    assert bill(here, DECEMBER + 3 * DAY) == ["INV-4"]
+    assert run("invoice", "void", "INV-4", "--reason", "again", "--as", "Ada").exit_code == 0
+    before = facts(here / "collector.db")
+    assert [len(table) for table in before[5:8]] == [3, 2, 3]
+    lose_store(here)
+    restored = run("backup", "restore", file)
+    assert restored.exit_code == 0, restored.stderr
+    after = facts(here / "collector.db")
+    assert after == before
+    assert run("backup", "confirm", "INV-4", "INV-CN-3").exit_code == 0
 
 
 def test_where_the_folder_is_lost_too_a_person_says_which_numbers_are_gone(here: Path) -> None:

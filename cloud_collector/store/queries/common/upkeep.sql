@@ -46,3 +46,8 @@ select number, sha256, effective_at, content, applied_at from catalog_revision o
 
 -- name: invoice_numbers
 select number from invoice order by id;
+
+-- name: voided_unreplaced
+select v.invoice from voided v join invoice i on i.id = v.invoice
+where i.contract = ? and i.period_start = ? and not exists (select 1 from rebilled r where r.voided = v.invoice)
+order by v.invoice desc limit 1;
