@@ -361,23 +361,24 @@ def test_the_oldest_backups_go_when_there_are_enough(here: Path) -> None:
 
 
 def test_before_the_schema_changes_the_store_is_copied(here: Path) -> None:
-    held = sqlite3.connect(here / "collector.db")
-    newest = max(version for version, _ in migrations("sqlite"))
-    held.execute("create table later (x)")
-    held.execute("delete from migration where version = ?", (newest,))
-    for (name,) in held.execute("select name from sqlite_master where type = 'table'").fetchall():
-        statements = dict(migrations("sqlite"))[newest]
-        if any(f"create table {name} " in statement for statement in statements):
-            held.execute(f"drop table {name}")
-    held.commit()
-    held.close()
+    lose_store(here)
+    old = sqlite3.connect(here / "collector.db")
+    old.execute("create table migration (version integer primary key)")
+    for version, statements in migrations("sqlite"):
+        if version <= 60:
+            for statement in statements:
+                old.execute(statement)
+            old.execute("insert into migration values (?)", (version,))
+    old.execute("insert into gateway values ('roof-1', 0)")
+    old.commit()
+    old.close()
     done = run("gateway", "list")
     assert done.exit_code == 0, done.stderr
-    (kept,) = here.glob("collector.db.schema-*")
+    kept = here / "collector.db.schema-60"
     assert str(kept) in done.stderr
     copied = sqlite3.connect(kept)
-    assert copied.execute("select count(*) from migration where version = ?", (newest,)).fetchone() == (0,)
-    assert copied.execute("select count(*) from line").fetchone() == (34,)
+    assert copied.execute("select max(version) from migration").fetchone() == (60,)
+    assert copied.execute("select name from gateway").fetchone() == ("roof-1",)
     copied.close()
     assert run("gateway", "list").stderr == ""
 
@@ -391,3 +392,17 @@ def test_a_newer_schema_is_refused_with_what_to_do(here: Path) -> None:
     assert (done.exit_code, "a newer version has written it" in done.stderr) == (1, True)
     with pytest.raises(DatabaseFailed, match="schema 999"):
         Store(SqliteDatabase(here / "collector.db"))
+
+
+def test_a_store_that_a_server_put_back_is_completed_from_the_folder_and_waits(here: Path) -> None:
+    """P22: whoever puts the store back, no number is used twice."""
+    shutil.copy(here / "collector.db", here / "dump")
+    bill(here, NOVEMBER + 3 * DAY)
+    lose_store(here)
+    shutil.copy(here / "dump", here / "collector.db")
+    done = run("backup", "reimport", "--restored")
+    assert "backup confirm INV-1`" in done.stderr
+    with pytest.raises(BillingRefused):
+        bill(here, NOVEMBER + 4 * DAY)
+    on_a_server = run("backup", "create", "--set", "store=postgresql://host/db")
+    assert (on_a_server.exit_code, "pg_dump" in on_a_server.stderr) == (2, True)
