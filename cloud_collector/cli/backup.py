@@ -166,14 +166,27 @@ def restore_(
 
 @app.command()
 @ending
-def reimport() -> None:
+def reimport(
+    restored: Annotated[
+        bool,
+        typer.Option("--restored", help="A database server has just put the store back by its own tools."),
+    ] = False,
+) -> None:
     """Example: `cloud-collector backup reimport`.
 
     Make facts of what the folder of issued invoices holds and the store does not know; the same again changes nothing.
+    With --restored billing then waits for `backup confirm`.
     """
     known = settings()
     with opened(known) as store:
+        if restored:
+            with store.atomic():
+                now_ms = SystemClock().utc_ms()
+                store.run("restoration_add", now_ms, now_ms, "")
+                store.run("archive_unknown")
         _take_back(known, store)
+        if restored:
+            say(waits_for_confirmation(store) or "nothing waits")
 
 
 @app.command()
@@ -211,7 +224,8 @@ def vault_of(known: CollectorSettings) -> Vault:
     if known.store:
         raise BackupUnusable(
             "a store on PostgreSQL is kept by PostgreSQL's own backups, or copied into a file first: "
-            f"cloud-collector store copy --from {place_of(known)} --to FILE"
+            f"cloud-collector store copy --from {place_of(known)} --to FILE. After its own tools have put it back: "
+            "cloud-collector backup reimport --restored"
         )
     return SqliteVault(known.store_path)
 

@@ -405,4 +405,4 @@ def test_a_store_that_a_server_put_back_is_completed_from_the_folder_and_waits(h
     with pytest.raises(BillingRefused):
         bill(here, NOVEMBER + 4 * DAY)
     on_a_server = run("backup", "create", "--set", "store=postgresql://host/db")
-    assert (on_a_server.exit_code, "pg_dump" in on_a_server.stderr) == (2, True)
+    assert (on_a_server.exit_code, "PostgreSQL's own backups" in on_a_server.stderr) == (1, True)
