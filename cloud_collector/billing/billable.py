@@ -11,14 +11,19 @@ from shared.errors import MetersealError
 class CannotBill(MetersealError):
     """The catalog agrees to what billing cannot do."""
 
+    def __init__(self, path: tuple[str, ...], why: str) -> None:
+        super().__init__(f"{'.'.join(path)}{why}")
+        self.path = path
+        """The key to look at."""
+
 
 def require_billable(store: Store, catalog: Catalog) -> None:
     """Raises CannotBill for the first thing in the catalog, or of its difference from what was billed."""
-    for why in _refusals(store, catalog):
-        raise CannotBill(why)
+    for path, why in _refusals(store, catalog):
+        raise CannotBill(path, why)
 
 
-def _refusals(store: Store, catalog: Catalog) -> Iterator[str]:
+def _refusals(store: Store, catalog: Catalog) -> Iterator[tuple[tuple[str, ...], str]]:
     for contract in catalog.contracts.values():
         yield from _of_devices(contract)
     known: dict[int, Catalog] = {}
@@ -28,20 +33,19 @@ def _refusals(store: Store, catalog: Catalog) -> Iterator[str]:
         then = known[number].contracts[name]
         now = catalog.contracts.get(name)
         if now is None:
-            yield f"contracts.{name} has been billed: give it an `end` instead of taking it out"
+            yield ("contracts", name), " has been billed: give it an `end` instead of taking it out"
         elif now.account != then.account:
-            yield f"contracts.{name}.account: it has been billed to {then.account}; end it and begin another contract"
+            why = f": it has been billed to {then.account}; end it and begin another contract"
+            yield ("contracts", name, "account"), why
         elif now.plan.activation != then.plan.activation:
-            yield (
-                f"plans.{now.plan.name}.activation: {name} has been billed by another rule, and billing cannot change "
-                "it yet; end the contract and begin another"
-            )
+            why = f": {name} has been billed by another rule, and billing cannot change it yet; "
+            yield ("plans", now.plan.name, "activation"), f"{why}end the contract and begin another"
 
 
-def _of_devices(contract: Contract) -> Iterator[str]:
+def _of_devices(contract: Contract) -> Iterator[tuple[tuple[str, ...], str]]:
     for device in contract.devices:
         if not all(device.id.rpartition("/")[::2]):
             yield (
-                f"contracts.{contract.key}.devices: {device.id!r} can never be measured; a device is named "
-                '"gateway/device", as its gateway reports it'
+                ("contracts", contract.key, "devices"),
+                f': {device.id!r} can never be measured; a device is named "gateway/device", as its gateway reports it',
             )

@@ -10,6 +10,7 @@ from cloud_collector.cli import (
     backup,
     billing,
     catalog,
+    catalog_history,
     command,
     config,
     correct,
@@ -91,6 +92,9 @@ app.add_typer(operate.unmatched, name="unmatched")
 key.app.command("rotate-receipt")(replace.rotate_receipt)
 key.app.command("recover")(replace.recover)
 app.add_typer(key.app, name="key")
+catalog.app.command("diff")(catalog_history.diff)
+catalog.app.command("export")(catalog_history.export)
+catalog.app.command("show")(catalog_history.show)
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(device.app, name="device")
 billing.app.command("preview")(approving.preview)

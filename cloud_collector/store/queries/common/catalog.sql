@@ -6,3 +6,6 @@ select number, sha256, effective_at, content from catalog_revision order by numb
 
 -- name: catalog_add
 insert into catalog_revision (number, sha256, applied_at, effective_at, content) values (?, ?, ?, ?, ?);
+
+-- name: catalog_applied
+select number, sha256, applied_at, effective_at, content from catalog_revision order by number;
