@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +29,7 @@ from tests.simulation.bill_witness import FOREVER, Start, started, within, witne
 from tests.simulation.billing import Billing, copied
 from tests.simulation.clocks import EPOCH_SECONDS
 from tests.simulation.party import AgentParty
+from tests.simulation.tariff import Key, due
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -38,9 +40,6 @@ AGAIN_SECONDS: Final = 86_400
 TWICE_EVERY: Final = 3
 """In one seed of so many the last bill is made twice."""
 PROBLEMS_MAX: Final = 20
-
-Key = tuple[str, str, int]
-"""Charge, device or nothing, the period's start."""
 
 
 def judge_bills(world: "World") -> None:
@@ -122,7 +121,7 @@ class _Judge:
         for body in self._bodies:
             agreement = self._billing.agreements[body["contract"]]
             net = sum((Decimal(line["amount"]) for line in body["lines"]), Decimal(0))
-            tax = agreement.amount(net * agreement.percent / 100)
+            tax = agreement.amount(Fraction(net) * Fraction(agreement.percent) / 100)
             said = (Decimal(body["net"]), Decimal(body["taxes"][0]["amount"]), Decimal(body["total"]))
             if said != (net, tax, net + tax) or len(body["taxes"]) != 1:
                 self._problem(f"P17: {body['number']} says {said}, its lines say {(net, tax, net + tax)}")
@@ -189,34 +188,29 @@ class _Judge:
         bounds: list[int],
     ) -> None:
         """P1, P14: all invoices' quantities and amounts of a key are those of the final usage, to the last unit."""
-        units: Counter[Key] = Counter()
-        amounts: dict[Key, Decimal] = defaultdict(Decimal)
-        for begin, end in pairwise(bounds):
-            for device, start in starts.items():
-                if start.at < end:
-                    amounts["Metering", device, begin] += agreement.amount(agreement.daily)
-                since = max(begin, start.at if agreement.is_free_before else agreement.provisioned)
-                units["energy", device, begin] += within(spans.get((device, "energy"), ()), since, end)
-                who = device if agreement.water_per == "device" else ""
-                units["water", who, begin] += within(spans.get((device, "water"), ()), since, end)
-        for (charge, device, begin), used in units.items():
-            amounts[charge, device, begin] = agreement.energy(used) if charge == "energy" else agreement.water(used)
-        billed: dict[Key, Decimal] = defaultdict(Decimal)
+        expected = due(agreement, spans, starts, bounds, self._billing.deeds.said.get(agreement.gateway, {}))
+        for rule in sorted(expected.met):
+            self._world.note(f"rule.{rule}")
+        units: dict[Key, Decimal] = defaultdict(Decimal)
         paid: dict[Key, Decimal] = defaultdict(Decimal)
         for body in self._bodies:
             for line in body["lines"] if body["contract"] == agreement.gateway else ():
-                key = (line["charge"], (line["device"] or "").rpartition("/")[2], _instant(line["service_start"]))
+                device = (line["device"] or "").rpartition("/")[2]
+                key = Key(line["charge"], device, line["window"] or "", _instant(line["service_start"]))
                 paid[key] += Decimal(line["amount"])
                 if line["kind"] == "usage":
-                    billed[key] += Decimal(line["quantity"]) * UNITS_EACH
-        for key in sorted(billed.keys() | units.keys()):
-            if billed[key] != units[key]:
+                    units[key] += Decimal(line["quantity"]) * UNITS_EACH
+                if line["kind"] == "true_up" and Decimal(line["amount"]) < 0:
+                    self._world.note("rule.true_up.lowered")
+        for key in sorted(units.keys() | expected.units.keys()):
+            if units[key] != expected.units[key]:
                 self._problem(
-                    f"P1: {agreement.gateway} {key}: {billed[key].normalize():f} are billed, {units[key]} were counted"
+                    f"P1: {agreement.gateway} {key}: {units[key].normalize():f} are billed, "
+                    f"{expected.units[key]} were counted"
                 )
-        for key in sorted(paid.keys() | amounts.keys()):
-            if paid[key] != amounts[key]:
-                self._problem(f"P14: {agreement.gateway} {key}: {paid[key]} is booked, {amounts[key]} is due")
+        for key in sorted(paid.keys() | expected.amounts.keys()):
+            if paid[key] != expected.amounts[key]:
+                self._problem(f"P14: {agreement.gateway} {key}: {paid[key]} is booked, {expected.amounts[key]} is due")
 
     def _conserved(
         self,

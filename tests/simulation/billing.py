@@ -19,6 +19,7 @@ from shared.effects.database import Parameters
 from shared.effects.sqlite import SqliteDatabase
 from tests.simulation.agreements import catalog_of, draw_agreements
 from tests.simulation.clocks import EPOCH_SECONDS
+from tests.simulation.deeds import Deeds
 from tests.simulation.disk import SimDatabase
 from tests.simulation.facts import CommittedFacts
 from tests.simulation.simloop import Power, PowerLost
@@ -80,6 +81,7 @@ class Billing:
         self._draw = random.Random(f"billing {world.seed}")
         devices = {agent.name: sorted({meter.device for meter in agent.site.meters}) for agent in world.agents}
         self.agreements = draw_agreements(world.seed, {**devices, world.hostile.name: ["d0"]})
+        self.deeds = Deeds(world)
         self.archive = MemoryArchive()
         self.seen: dict[str, bytes] = {}
         """Every invoice's bytes as first seen committed."""
@@ -96,6 +98,7 @@ class Billing:
         now = EPOCH_SECONDS * 1000
         apply(store, catalog, now_ms=now, effective_at=min(each.provisioned for each in self.agreements.values()))
         store.close()
+        self.deeds.schedule()
 
     def biller(self, archive: MemoryArchive | Archive) -> Biller:
         """As `run` makes it."""

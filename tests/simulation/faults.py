@@ -63,6 +63,23 @@ BILLED: Final = (
 )
 """What billing met: starts, periods that did not wait any longer, late usage, deaths while issuing and before the
 folder had it, and starts that the world itself saw."""
+RULES: Final = (
+    "rule.active",
+    "rule.ended",
+    "rule.fee",
+    "rule.pool",
+    "rule.ramp",
+    "rule.state_price",
+    "rule.suspended",
+    "rule.true_up",
+    "rule.true_up.devices",
+    "rule.true_up.lowered",
+    "rule.unused",
+    "rule.window.off-peak",
+    "rule.window.peak",
+)
+"""What contracts agree to, where it decided an amount: what operators did to devices, pools whose allowance was used
+up, later steps of a ramp, commitments that were not met or met late after all, seats that nobody used."""
 FOLDED: Final = ("spool.folded", "spool.refolded")
 """What comes of full spools."""
 SHARE_MIN: Final = 0.05
@@ -155,6 +172,6 @@ class Coverage:
 
 def toothless(runs: list[Counter[str]]) -> list[str]:
     """Faults and verdicts that occurred in too few of the runs."""
-    names = [*KINDS, *(f"verdict.{name}" for name in VERDICTS), *BILLED, *FOLDED]
+    names = [*KINDS, *(f"verdict.{name}" for name in VERDICTS), *BILLED, *RULES, *FOLDED]
     least = SHARE_MIN * len(runs)
     return [f"{name} in {n} of {len(runs)}" for name in names if (n := sum(1 for run in runs if run[name])) < least]

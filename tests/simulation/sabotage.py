@@ -39,6 +39,7 @@ from shared.payload import unpack
 from shared.report import Verdict
 from shared.topic import Leaf
 from shared.validity import Validity
+from tests.simulation.billing_sabotage import BILLING_SABOTAGES
 from tests.simulation.run import run_seed
 
 SEEDS_MAX: Final = 200
@@ -295,6 +296,7 @@ SABOTAGES: Final[dict[str, Callable[[], contextlib.AbstractContextManager[None]]
     "revoked-key-opens-an-epoch": revoked_key_opens_an_epoch,
     "replaced-key-goes-on": replaced_key_goes_on,
     "clone-accepted": clone_accepted,
+    **BILLING_SABOTAGES,
 }
 
 

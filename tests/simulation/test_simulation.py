@@ -31,6 +31,16 @@ KNOWN_TO_NOTICE: Final[dict[str, tuple[int, ...]]] = {
     "replaced-key-goes-on": (0,),
     "reset-read-as-rollback": (4, 7),
     "revoked-key-opens-an-epoch": (1,),
+    "allowance-counted-twice": (11,),
+    "grace-ignored": (11,),
+    "late-delta-dropped": (46,),
+    "peak-an-hour-longer": (11,),
+    "ramp-a-step-early": (11,),
+    "seat-without-use": (11,),
+    "shares-rounded-alone": (45,),
+    "suspension-forgotten": (46,),
+    "tax-on-each-line": (11,),
+    "usage-before-the-start-billed": (55,),
 }
 """Seeds that are known to notice a sabotage, so that the test need not search."""
 

@@ -1,6 +1,7 @@
 """P11, P15, P16, P17: an audit finds nothing on a good store, and names whatever bit was changed since."""
 
 import json
+import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -45,9 +46,7 @@ def site(good: tuple[Path, list[bytes]], tmp_path: Path) -> Path:
         source.backup(copy)
     source.close()
     copy.close()
-    (tmp_path / "invoices").mkdir()
-    for file in (good[0] / "invoices").iterdir():
-        (tmp_path / "invoices" / file.name).write_bytes(file.read_bytes())
+    shutil.copytree(good[0] / "invoices", tmp_path / "invoices")
     (tmp_path / "receipt.key").write_text(RECEIPT_KEY.pem, encoding="ascii")
     (tmp_path / "collector.toml").write_text(
         'store_path = "collector.db"\nkey_file = "receipt.key"\n[broker]\nhost = "127.0.0.1"\n', encoding="utf-8"

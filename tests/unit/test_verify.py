@@ -8,11 +8,14 @@ import pytest
 
 from cloud_collector.billing.export import NotHandedOut, as_bundle, invoice
 from cloud_collector.billing.run import Biller, bill_due
+from cloud_collector.fleet.decisions import revoke_key
+from cloud_collector.intake.replay import rejudge
 from cloud_collector.proof.bundle import Bundle, from_zip, to_zip, write_keys, write_readme
 from cloud_collector.proof.command import main
 from cloud_collector.proof.findings import Finding, Stage
 from cloud_collector.proof.trust import Trust, read_trust
 from cloud_collector.proof.verify import verify
+from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.store import Store
 from shared.errors import Refused
 from shared.key import SigningKey
@@ -505,3 +508,20 @@ def test_an_invoice_of_any_shape_is_answered_and_never_raises() -> None:
                 readme=opened.readme,
             )
             assert not verify(to_zip(forged), TRUST).ok, (key, nonsense)
+
+
+def test_what_a_key_says_of_gaps_where_it_is_not_valid_stands_on_no_invoice() -> None:
+    """P10, P12."""
+    gateway = Gateway()
+    gateway.birth(OCTOBER - 3_600)
+    for day in range(30):
+        gateway.day(OCTOBER + day * DAY, {"sdm630-1": 330})
+    gateway.gap(OCTOBER + 30 * DAY, OCTOBER + 31 * DAY, "sdm630-1", None)
+    gateway.day(OCTOBER + 31 * DAY, {"sdm630-1": 330})
+    store, biller = new_store(), store_biller()
+    receive(store, gateway.lines, at=LATER)
+    revoke_key(store, "roof-1", GATEWAY_KEY.public.id, {"main": (gateway.epoch, 31)}, LATER * 1000)
+    rejudge(store, CollectorSettings())
+    bill_due(store, LATER * 1000, biller)
+    assert all(gap[5] == "not_received" for gap in invoice(store, biller.archive, "INV-1").body["gaps"])
+    assert verify(bundle(store, biller), TRUST).ok
