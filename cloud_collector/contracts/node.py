@@ -25,6 +25,10 @@ _CLOSE: Final = 0.6
 NUMBER_DIGITS_MAX: Final = 24
 """Digits of any number in a catalog, before and after the point."""
 TEXT_CHARS_MAX: Final = 256
+EARLIEST: Final = date(1970, 1, 1)
+LATEST_START: Final = date(2999, 12, 31)
+DURATIONS_MAX: Final = {DurationUnit.DAY: 36_600, DurationUnit.MONTH: 1_200}
+"""A hundred years; minutes and hours are bounded by their six digits."""
 
 
 class CatalogError(MetersealError):
@@ -184,7 +188,17 @@ def day(node: Node) -> date:
     """A local date."""
     if isinstance(node.value, datetime) or not isinstance(node.value, date):
         node.refuse(f"must be a local date such as 2026-01-31, not {_kind(node.value)}")
+    if node.value < EARLIEST:
+        node.refuse(f"is {node.value}, and nothing is billed before {EARLIEST}")
     return node.value
+
+
+def first_day(node: Node) -> date:
+    """A local date on which something begins, from which billing can count on."""
+    found = day(node)
+    if found > LATEST_START:
+        node.refuse(f"is {found}, and nothing begins after {LATEST_START}")
+    return found
 
 
 def choice(kind: type[_Choice]) -> Callable[[Node], _Choice]:
@@ -206,7 +220,10 @@ def duration(node: Node) -> Duration:
     found = _DURATION.fullmatch(node.value) if isinstance(node.value, str) else None
     if found is None:
         node.refuse(f"must be a duration such as 15m, 48h, 30d or 12mo, not {_said(node.value)}")
-    return Duration(count=int(found[1]), unit=DurationUnit(found[2]))
+    count, unit = int(found[1]), DurationUnit(found[2])
+    if count > DURATIONS_MAX.get(unit, count):
+        node.refuse(f"is {node.value}, longer than {DURATIONS_MAX[unit]}{unit.value}")
+    return Duration(count=count, unit=unit)
 
 
 def timezone(node: Node) -> str:

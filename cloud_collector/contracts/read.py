@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 
@@ -45,6 +46,7 @@ DATA_KEYS: Final = "owner purposes shared_with keep_detail".split()
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _LOCALE: Final = re.compile(r"[a-z]{2,3}(_[A-Z]{2})?")
 _PRINTABLE: Final = re.compile(r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*")
+_DATE: Final = re.compile(r"(?<![\w-])[0-9]{4}-[0-9]{2}-[0-9]{2}(?![\w-])")
 _TOML_LINE: Final = re.compile(r"\(at line ([0-9]+)")
 
 
@@ -145,8 +147,21 @@ def _parsed(name: str, content: str) -> Node:
     except tomllib.TOMLDecodeError as error:
         found = _TOML_LINE.search(str(error))
         line = found[1] if found else str(content.count("\n") + 1)
-        raise CatalogError(f"{name}:{line}: this is no TOML: {error}") from None
+        why = _impossible_date(content.splitlines()[int(line) - 1 :][:1]) or f"this is no TOML: {error}"
+        raise CatalogError(f"{name}:{line}: {why}") from None
     return Node(value=value, path=(), file=name, lines=places(content))
+
+
+def _impossible_date(lines: list[str]) -> str | None:
+    """What TOML calls no date, in a sentence, where the line that it cannot read has one."""
+    for line in lines:
+        for said in _DATE.findall(line.partition("#")[0]):
+            try:
+                date.fromisoformat(said)
+            except ValueError:
+                key = line.partition("=")[0].strip()
+                return f"{key}: {said} is a date that no calendar has" if "=" in line else None
+    return None
 
 
 def _sections(roots: Mapping[str, Node]) -> dict[str, dict[str, Node]]:

@@ -22,6 +22,7 @@ from cloud_collector.contracts.node import (
     Node,
     currency,
     day,
+    first_day,
     nearest,
     numbers,
     positive,
@@ -71,7 +72,7 @@ def read_contract(
     overrides = _overrides(fields["overrides"]) if "overrides" in fields else {}
     plan = _plan(fields.need("plan", lambda each: each), books, overrides)
     _charges_exist(overrides, plan)
-    start, end = fields.need("start", day), fields.get("end", day)
+    start, end = fields.need("start", first_day), fields.get("end", day)
     if end is not None and end <= start:
         fields["end"].refuse(f"is {end}, not after the start {start}")
     placed = read_devices(fields, file_text)
@@ -134,7 +135,7 @@ def _amendments(
     current = plan
     for element in node.elements():
         fields = Fields.of(element, AMENDMENT_KEYS)
-        start = fields.need("from", day)
+        start = fields.need("from", first_day)
         if start <= before or (end is not None and start >= end):
             fields["from"].refuse(f"is {start}: amendments stand in order of date, after the start, before the end")
         own = _overrides(fields["overrides"]) if "overrides" in fields else {}

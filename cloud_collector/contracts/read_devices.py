@@ -9,7 +9,17 @@ from datetime import date
 from typing import Final, TypeAlias
 
 from cloud_collector.contracts.catalog import Contract, ContractDevice
-from cloud_collector.contracts.node import CatalogError, Fields, Node, day, nearest, text
+from cloud_collector.contracts.node import (
+    EARLIEST,
+    LATEST_START,
+    CatalogError,
+    Fields,
+    Node,
+    day,
+    first_day,
+    nearest,
+    text,
+)
 
 DEVICE_KEYS: Final = ["id", "from", "until"]
 DEVICES_MAX: Final = 100_000
@@ -94,7 +104,7 @@ def _device(node: Node) -> ContractDevice:
     if isinstance(node.value, str):
         return ContractDevice(id=_device_id(node))
     fields = Fields.of(node, DEVICE_KEYS)
-    start, until = fields.get("from", day), fields.get("until", day)
+    start, until = fields.get("from", first_day), fields.get("until", day)
     if start is not None and until is not None and until <= start:
         fields["until"].refuse(f"is {until}, not after {start}")
     return ContractDevice(id=fields.need("id", _device_id), start=start, until=until)
@@ -140,6 +150,8 @@ def _of_row(row: Mapping[str, str], place: str) -> ContractDevice:
     if _DEVICE.fullmatch(row["id"]) is None:
         raise CatalogError(f'{place}: "{row["id"][:48]}" is no device: write gateway/device')
     start, until = (_date(row.get(key, ""), place) for key in ("from", "until"))
+    if start is not None and start > LATEST_START:
+        raise CatalogError(f"{place}: from is {start}, and nothing begins after {LATEST_START}")
     if start is not None and until is not None and until <= start:
         raise CatalogError(f"{place}: until is {until}, not after {start}")
     return ContractDevice(id=row["id"], start=start, until=until)
@@ -149,7 +161,7 @@ def _date(said: str, place: str) -> date | None:
     if not said:
         return None
     try:
-        if _DAY.fullmatch(said):
+        if _DAY.fullmatch(said) and date.fromisoformat(said) >= EARLIEST:
             return date.fromisoformat(said)
     except ValueError:
         pass

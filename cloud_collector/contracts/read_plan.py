@@ -21,6 +21,7 @@ from cloud_collector.contracts.node import (
     currency,
     day,
     duration,
+    first_day,
     integer,
     named,
     nearest,
@@ -114,7 +115,7 @@ def _activation(node: Node, meters: Meters) -> ActivationRule:
         if key in fields and rule is not StartRule.FIRST_USE:
             fields[key].refuse(f'needs rule = "first_use", and the rule is "{rule.value}"')
     if rule is StartRule.DATE:
-        fields.need("date", day)
+        fields.need("date", first_day)
     elif "date" in fields:
         fields["date"].refuse(f'needs rule = "date", and the rule is "{rule.value}"')
 
@@ -123,7 +124,7 @@ def _activation(node: Node, meters: Meters) -> ActivationRule:
 
     return ActivationRule(
         rule=rule,
-        on=fields.get("date", day),
+        on=fields.get("date", first_day),
         any=fields.default("any", thresholds, ()),
         all=fields.default("all", thresholds, ()),
         combine=fields.default("combine", choice(Per), Per.DEVICE),
