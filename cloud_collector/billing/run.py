@@ -17,7 +17,7 @@ from cloud_collector.billing.case import Case, Sight, case_of, has_ended, still
 from cloud_collector.billing.confirmation import require_confirmed, waits_for_confirmation
 from cloud_collector.billing.cutoff import cutoff
 from cloud_collector.billing.due import Due, Waiting
-from cloud_collector.billing.issue import BillingRefused, Issued, issue
+from cloud_collector.billing.issue import BillingRefused, Issued, issue, require_issuable
 from cloud_collector.billing.means import Means
 from cloud_collector.billing.outcome import Outcome, Report
 from cloud_collector.billing.reimport import keep_catalogs
@@ -228,7 +228,7 @@ def _close(run: Run, case: Case, due: Due) -> Closing:
     contract = case.terms.contract
     if case.order is not None and case.order.tasks:
         composition = compose(case.order, run.sight.view(store))
-        approved = _approved(run, contract, period.start, composition)
+        approved = _approved(run, case, period.start, composition)
         if isinstance(approved, str):
             return Closing(_unapproved(contract, period, composition.draft, approved))
         keep_too_late(store, contract, composition.too_late, at=run.now_ms // 1000)
@@ -251,11 +251,14 @@ def _close(run: Run, case: Case, due: Due) -> Closing:
     return Closing(outcome, issued, None if composition is None else composition.draft)
 
 
-def _approved(run: Run, contract: str, start: int, composition: Composition) -> Approved | str | None:
+def _approved(run: Run, case: Case, start: int, composition: Composition) -> Approved | str | None:
     """Under which approval a document may be issued, why it may not, or None where there is nothing to approve."""
     if run.biller.approval is Approval.NONE or not composition.draft.lines:
         return None
-    return approved_period(run.store, contract, start, run.biller.approval, composition.draft)
+    catalog, terms = run.known[-1].catalog, case.terms
+    # Who cannot be billed is parked, and not waited for.
+    require_issuable(composition, catalog.operator, catalog.accounts[terms.account])
+    return approved_period(run.store, terms.contract, start, run.biller.approval, composition.draft)
 
 
 def _unapproved(contract: str, period: Period, draft: Draft, reason: str) -> Outcome:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Final
 
@@ -12,6 +13,7 @@ from cloud_collector.billing.approval import approve as approve_drafts
 from cloud_collector.billing.approval import drafts as kept_drafts
 from cloud_collector.billing.case import Sight
 from cloud_collector.billing.compare import Compared, Thresholds, compared
+from cloud_collector.billing.outcome import Outcome
 from cloud_collector.billing.prepare import draft_due
 from cloud_collector.billing.preview import preview as previewed
 from cloud_collector.cli.billing import AsOf, Contracts, instant, require_contracts, told_draft
@@ -178,12 +180,20 @@ def _part(title: str, kept: Sequence[Compared], *, lines: bool) -> None:
 
 def _cells(each: Compared) -> tuple[str, ...]:
     outcome = each.outcome
-    period = "" if outcome.start is None or outcome.end is None else f"{iso(outcome.start)} to {iso(outcome.end)}"
+    period = _days(outcome)
     total = "" if outcome.total is None else f"{outcome.total:f} {outcome.currency}"
     change = "" if each.change is None else f"{each.change:+f}"
     share = "" if each.share is None else f"{each.share:+f} %"
     why = "; ".join([*([outcome.reason] if outcome.reason else []), ", ".join(each.why)]).strip("; ")
     return outcome.contract, period, total, change, share, f"{outcome.state}{': ' * bool(why)}{why}"
+
+
+def _days(outcome: Outcome) -> str:
+    """The period by its local days, both counted; as instants where nobody knows the zone."""
+    if outcome.draft is not None:
+        period = outcome.draft.period
+        return f"{period.first} to {period.last - timedelta(days=1)}"
+    return "" if outcome.start is None or outcome.end is None else f"{iso(outcome.start)} to {iso(outcome.end)}"
 
 
 def _sum(amounts: Iterable[Decimal | None]) -> Decimal:
