@@ -93,11 +93,15 @@ class FolderArchive:
             return _require_same(path, number, line)
         beside = path.with_name(f".{path.name}.{os.getpid()}")
         beside.unlink(missing_ok=True)
-        with beside.open("xb") as file:
-            file.write(line)
-            file.flush()
-            os.fchmod(file.fileno(), 0o444)
-            os.fsync(file.fileno())
+        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            left = memoryview(line)
+            while left:
+                left = left[os.write(handle, left) :]
+            os.fchmod(handle, 0o444)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
         try:
             # A link, unlike a rename, never replaces what another run has put there meanwhile.
             os.link(beside, path)

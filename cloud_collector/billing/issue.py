@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from importlib import metadata
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from cloud_collector.billing.accounts import offsets, set_off
 from cloud_collector.billing.archive import Archive
@@ -16,7 +16,9 @@ from cloud_collector.invoice.document import ENGINE, InvoiceKind, Issue, body_of
 from cloud_collector.store.store import Store
 from shared.errors import MetersealError
 from shared.key import SigningKey
-from shared.line import hash_of, seal
+from shared.line import Body, hash_of, seal
+
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 
 
 class NotIssuable(MetersealError):
@@ -75,7 +77,8 @@ def issue(
         tzdata=tzdata_version(),
         offsets=tuple((each.number, each.amount) for each in used),
     )
-    line = seal("MI1", body_of(composition, facts), key)
+    body = body_of(composition, facts)
+    line = seal("MI1", body, key)
     found = store.rows(
         "invoice_add",
         *number,
@@ -88,11 +91,11 @@ def issue(
         draft.currency,
         format(draft.total, "f"),
         facts.issued_at,
-        composition.inputs,
+        body["inputs"],
         hash_of(line),
         line,
     )
-    _book(store, found[0][0], composition)
+    _book(store, found[0][0], composition, body)
     set_off(store, account.key, draft.currency, found[0][0], used, at=facts.issued_at)
     return Issued(id=found[0][0], number=facts.number, kind=kind, line=line)
 
@@ -145,11 +148,13 @@ def tzdata_version() -> str:
         return "system"
 
 
-def _book(store: Store, invoice: int, composition: Composition) -> None:
+def _book(store: Store, invoice: int, composition: Composition, body: Body) -> None:
     rows = []
-    for place, (origin, line) in enumerate(zip(composition.origins, composition.draft.lines, strict=True), start=1):
+    lines = zip(composition.origins, composition.draft.lines, body["lines"], strict=True)
+    for place, (origin, line, sealed) in enumerate(lines, start=1):
         key = line.key
-        printed = json.dumps(line.to_json(), separators=(",", ":"))
+        # As `to_json` says it; its counters stand on the invoice alone.
+        printed = _ENCODER.encode({name: value for name, value in sealed.items() if name != "reads"})
         rows.append(
             (
                 invoice,

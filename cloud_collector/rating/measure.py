@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from typing import NamedTuple
 
 from cloud_collector.activity.lifecycle import Life
 from cloud_collector.contracts.catalog import Aggregate, Meter, UsedWhen
@@ -39,8 +40,7 @@ class Quantity:
 NOTHING = Quantity(value=Fraction(0))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Part(NamedTuple):
     """A device in the times that are asked for."""
 
     segment: Segment

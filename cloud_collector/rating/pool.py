@@ -1,9 +1,9 @@
 """Pools: whose usage and allowances are added up, and how what they cost together is shared out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from typing import NamedTuple
 
 from cloud_collector.activity.lifecycle import Life
 from cloud_collector.contracts.catalog import Charge, Per, Pool
@@ -13,8 +13,7 @@ from cloud_collector.rating.measure import NOTHING, Part, Quantity, part_of, tot
 from cloud_collector.rating.segment import Segment
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Party:
+class Party(NamedTuple):
     """A device, or a contract, to which a charge belongs, with what it used in each window."""
 
     segment: Segment
@@ -38,8 +37,7 @@ class Party:
         return self.device or "", self.segment.terms.contract
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shared:
+class Shared(NamedTuple):
     """A party's part of what a pool costs."""
 
     exact: Fraction

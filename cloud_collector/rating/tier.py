@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from decimal import Context, Decimal
 from fractions import Fraction
 from math import ceil
+from typing import NamedTuple
 
 from cloud_collector.contracts.catalog import Charge, Model, Tier
 from cloud_collector.contracts.money import as_written, fraction_of, plain
@@ -31,8 +32,7 @@ class Overage:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Priced:
+class Priced(NamedTuple):
     """An exact amount, its steps, and the one price of a unit where there is one."""
 
     exact: Fraction

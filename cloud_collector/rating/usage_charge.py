@@ -1,9 +1,8 @@
 """Usage charges: a quantity, what is included of it, what the rest costs, whose part it is."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import Final
+from typing import Final, NamedTuple
 
 from cloud_collector.contracts.catalog import Charge, Window
 from cloud_collector.contracts.money import as_printed, fraction_of, plain
@@ -18,8 +17,7 @@ from cloud_collector.rating.tier import Overage, Priced, is_step_due, price, ste
 _ZERO: Final = Fraction(0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Cost:
+class _Cost(NamedTuple):
     """What a pool used in a window, what of it is free, and what the rest costs."""
 
     window: Window | None
