@@ -33,7 +33,7 @@ def rooms(*, quick: bool) -> dict[str, Room]:
             "wire": partial(wire, lines=5, pings=1),
             "agent": partial(agent, seconds=3),
             "offline": partial(offline, days=1),
-            "billing": partial(billing, contracts=3),
+            "billing": partial(billing, contracts=3, grown=1, previewed=3),
             "documents": partial(documents, invoices=3),
         }
     return {
@@ -42,7 +42,7 @@ def rooms(*, quick: bool) -> dict[str, Room]:
         "agent": partial(agent, seconds=60),
         "beside": partial(beside, seconds=30),
         "offline": partial(offline, days=30),
-        "billing": partial(billing, contracts=100),
+        "billing": partial(billing, contracts=400, grown=10, previewed=10_000),
         "documents": partial(documents, invoices=100),
     }
 
