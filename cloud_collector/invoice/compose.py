@@ -154,7 +154,8 @@ def compose(order: Order, usage: UsageView) -> Composition:
     order = replace(order, states=_within(order))
     bookings = bookings_of({"contract": order.contract, "lines": [each.line for each in order.booked]})
     booked = tuple(zip(order.booked, bookings, strict=True))
-    own, *others = (_rate(order, task, usage, until, booked) for task in order.tasks)
+    starts = _Starts(order, usage, until)
+    own, *others = (_rate(order, task, usage, starts, booked) for task in order.tasks)
     require_one_place(order.booked, [own, *others])
     kept = [own, *(each for each in others if each.draft.lines)]
     require_same([own, *others], kept)
@@ -224,12 +225,38 @@ def _of(order: Order, task: Task) -> tuple[Terms, int, date | None]:
     return terms, task.period_start, order.anchored
 
 
-def _rate(order: Order, task: Task, usage: UsageView, until: int, booked: Sequence[tuple[Booked, Booking]]) -> _Rated:
+class _Starts:
+    """When devices started, as known at the end of what is billed: the same for all periods under the same terms."""
+
+    def __init__(self, order: Order, usage: UsageView, until: int) -> None:
+        self._order, self._usage, self._until = order, usage, until
+        self._known: dict[int, tuple[Terms, dict[str, Activation], Mapping[ChannelName, Stretches]]] = {}
+
+    def of(self, terms: Terms, noted: NotedView) -> dict[str, Activation]:
+        """Each device's, by device; what was looked at for it is noted."""
+        if id(terms) not in self._known:
+            looked = NotedView(self._usage)
+            stated = {
+                each.activation.device: each.activation
+                for each in self._order.stated
+                if each.contract == terms.contract
+            }
+            found = first_activity(terms, looked, self._order.states, until=self._until, issued=stated)
+            # The terms are kept with it, so that no others can take their place.
+            self._known[id(terms)] = (terms, found, looked.asked)
+        _, started, asked = self._known[id(terms)]
+        noted.also(asked)
+        return started
+
+
+def _rate(
+    order: Order, task: Task, usage: UsageView, starts: _Starts, booked: Sequence[tuple[Booked, Booking]]
+) -> _Rated:
     terms, start, anchored = _of(order, task)
     require_ratable(terms)
     after = _after(order, task) or terms
     period, noted = _period(terms, start, anchored), NotedView(usage)
-    started = _started(order, terms, noted, until)
+    started = starts.of(terms, noted)
     scope = scope_of(terms, period, started, anchored=anchored, after=after)
     # On whatever invoice it stands.
     covered = [pair for pair in booked if scope.covers_booking(pair[1])]
@@ -240,7 +267,7 @@ def _rate(order: Order, task: Task, usage: UsageView, until: int, booked: Sequen
         starts=started,
         states=order.states,
         booked=[booking for _, booking in covered],
-        others={each.contract: _started(order, each, noted, until) for each in terms.pooled},
+        others={each.contract: starts.of(each, noted) for each in terms.pooled},
         billed_at=order.billed_at,
         anchored=anchored,
         after=after,
@@ -256,11 +283,6 @@ def _rate(order: Order, task: Task, usage: UsageView, until: int, booked: Sequen
         committed=committed_in(terms, period, started, anchored=anchored),
         asked=noted.asked,
     )
-
-
-def _started(order: Order, terms: Terms, usage: UsageView, until: int) -> dict[str, Activation]:
-    stated = {each.activation.device: each.activation for each in order.stated if each.contract == terms.contract}
-    return first_activity(terms, usage, order.states, until=until, issued=stated)
 
 
 def _period(terms: Terms, start: int, anchored: date | None) -> Period:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from cloud_collector.contracts.money import Currency, as_written
@@ -70,6 +71,8 @@ def _deltas(line: DraftLine, bookings: list[Booking], currency: Currency) -> lis
     if not bookings:
         return [line]
     before = _summed(bookings)
+    if (line.amount, line.quantity, line.unit_price) == (before.amount, before.quantity, before.unit_price):
+        return []
     if not before.amount and not before.quantity and not before.exact:
         # Taken back in full, as if it had never been booked.
         return [line] if line.amount or line.quantity else []
@@ -97,6 +100,8 @@ def _repriced(line: DraftLine, before: Booking) -> bool:
 
 def _summed(bookings: list[Booking]) -> Booking:
     """All bookings of a key as one, at the price of the latest."""
+    if len(bookings) == 1:
+        return bookings[0]
     return replace(
         bookings[-1],
         quantity=sum((booking.quantity for booking in bookings), Fraction(0)),
@@ -137,7 +142,7 @@ def _booking(contract: str, line: Mapping[str, Any]) -> Booking:
             segment_start=_instant(line["service_start"]),
         ),
         service_end=_instant(line["service_end"]),
-        quantity=Fraction(line["quantity"]),
+        quantity=_quantity(line["quantity"]),
         unit=str(line["unit"]),
         unit_price=None if price is None else Decimal(price),
         exact=Decimal(line["exact"]),
@@ -145,5 +150,10 @@ def _booking(contract: str, line: Mapping[str, Any]) -> Booking:
     )
 
 
+def _quantity(text: str) -> Fraction:
+    return Fraction(int(text)) if text.isdecimal() else Fraction(text)
+
+
+@lru_cache(maxsize=65_536)
 def _instant(text: str) -> int:
     return int(datetime.fromisoformat(text).timestamp())

@@ -18,7 +18,11 @@ class Scope:
     terms: Terms
     after: Terms
     """By which the next period is rated."""
-    period: Period
+    start: int
+    """Of the period."""
+    end: int
+    is_last: bool
+    """Whether the contract ends with it."""
     following: Period | None
     """The next period, where charges may be billed in advance."""
     own_advance: bool
@@ -27,11 +31,14 @@ class Scope:
     @classmethod
     def of(cls, facts: Facts, period: Period, *, own_advance: bool, after: Terms | None = None) -> "Scope":
         """What the draft of a period speaks for; the first one's own advance charges always are of it."""
-        after = after or facts.terms
+        terms = facts.terms
+        after = after or terms
         return cls(
-            terms=facts.terms,
+            terms=terms,
             after=after,
-            period=period,
+            start=period.start,
+            end=period.end,
+            is_last=terms.end is not None and period.last >= terms.end,
             following=_following(facts, period) if has_advance(facts.terms) or has_advance(after) else None,
             own_advance=period.number == 1 or own_advance,
         )
@@ -46,27 +53,22 @@ class Scope:
         Two drafts of a contract never speak for the same booking. A contract's last period also speaks for what was
         booked beyond its end, before the end was known.
         """
-        period = self.period
         at = key.segment_start
         if key.kind is LineKind.TRUE_UP:
             # A commitment belongs to the period in which it ends.
-            return period.start < service_end and (self._is_last or service_end <= period.end)
+            return self.start < service_end and (self.is_last or service_end <= self.end)
+        if at < self.start or (at > self.end and self.following is None and not self.is_last):
+            return False
         # A one-time charge's discount stands at the charge's instant as well.
         if key.kind in {LineKind.ONE_TIME, LineKind.DISCOUNT} and self._ended(key.charge, at):
-            return period.start < at and (self._is_last or at <= period.end)
+            return self.start < at and (self.is_last or at <= self.end)
         advance = key.kind in {LineKind.SUBSCRIPTION, LineKind.DISCOUNT}
-        if period.start <= at < period.end:
+        if at < self.end:
             return self.own_advance or not (advance and _is_in_advance(self.terms, key.charge, at))
-        if at < period.end:
-            return False
         after = self.following
         if after is not None and at < after.end:
             return advance and _is_in_advance(self.after, key.charge, at)
-        return self._is_last
-
-    @property
-    def _is_last(self) -> bool:
-        return self.terms.end is not None and self.period.last >= self.terms.end
+        return self.is_last
 
     def _ended(self, charge: str, at: int) -> bool:
         found = _charge_at(self.terms, charge, at - 1)

@@ -54,7 +54,7 @@ class StoreView:
         if look is None:
             look = self._look(*key)
         found = look.get(channel.meter)
-        if isinstance(found, tuple):
+        if found is not None and not isinstance(found, Measured):
             found = look[channel.meter] = self._measured(channel, found, start, end)
         return found
 

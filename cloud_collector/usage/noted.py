@@ -30,6 +30,12 @@ class NotedView:
         """The channels of a device that have ever reported."""
         return self._view.channels(gateway, device)
 
+    def also(self, asked: Mapping[ChannelName, Stretches]) -> None:
+        """That was asked as well, of the same view."""
+        for channel, stretches in asked.items():
+            for start, end in stretches:
+                self._note(channel, start, end)
+
     @property
     def asked(self) -> dict[ChannelName, Stretches]:
         """By channel."""
@@ -37,13 +43,20 @@ class NotedView:
 
     def _note(self, channel: ChannelName, start: int, end: int) -> None:
         if start < end:
-            self._asked.setdefault(channel, set()).add((start, end))
+            known = self._asked.get(channel)
+            if known is None:
+                self._asked[channel] = {(start, end)}
+            else:
+                known.add((start, end))
 
 
 def merged(stretches: Iterable[tuple[int, int]]) -> Stretches:
     """The same time as few stretches."""
+    pieces = sorted(stretches)
+    if len(pieces) == 1:
+        return (pieces[0],)
     found: list[tuple[int, int]] = []
-    for start, end in sorted(stretches):
+    for start, end in pieces:
         if found and start <= found[-1][1]:
             found[-1] = (found[-1][0], max(found[-1][1], end))
         else:
@@ -63,6 +76,8 @@ def together(views: Iterable[Mapping[ChannelName, Stretches]]) -> dict[ChannelNa
 
 def without(stretches: Stretches, others: Iterable[tuple[int, int]]) -> Stretches:
     """The time that lies in none of the others."""
+    if stretches == others:
+        return ()
     left: list[tuple[int, int]] = list(stretches)
     for start, end in others:
         cut = [piece for begin, until in left for piece in ((begin, min(until, start)), (max(begin, end), until))]

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import accumulate
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class SpanKind(StrEnum):
@@ -20,8 +20,7 @@ class SpanKind(StrEnum):
     """Between accepted lines, or between two epochs: the registers' difference, estimated."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChannelName:
+class ChannelName(NamedTuple):
     """Which channel: `device` in the catalog is `gateway/device`."""
 
     gateway: str
@@ -82,8 +81,7 @@ class Span:
         return bisect_right(list(accumulate(self.deltas)), units - 1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Read:
+class Read(NamedTuple):
     """Two registers of a channel in one epoch, and the lines that carry them: an invoice's evidence."""
 
     channel: ChannelName
@@ -96,8 +94,7 @@ class Read:
     estimated: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NamedGap:
+class NamedGap(NamedTuple):
     """A stretch of which nothing is known, or not how much: it is named on the invoice."""
 
     channel: ChannelName
@@ -106,8 +103,7 @@ class NamedGap:
     cause: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class Measured(NamedTuple):
     """A channel's usage in [start, end): exact integers, what is estimated in it, what it rests on."""
 
     units: int
