@@ -176,7 +176,7 @@ def billed(say: Say, fleet: Fleet) -> Billed:
     with workspace() as folder:
         whole = folder / "whole.db"
         store = Store(SqliteDatabase(whole))
-        readings = _agreed(say, store, fleet)
+        readings = agreed(say, store, fleet)
         store.close()
         rounds = [_billed(say, whole, folder / f"round-{at}", fleet, readings) for at in range(ROUNDS)]
     return min(rounds, key=lambda each: each.cpu_seconds)
@@ -209,7 +209,7 @@ def preview_seconds(say: Say, fleet: Fleet) -> float:
     """What a preview of every contract takes of a core, its catalog read."""
     with workspace() as folder:
         store = Store(SqliteDatabase(folder / "store.db"))
-        _agreed(say, store, fleet)
+        agreed(say, store, fleet)
         revisions(store)
         say(f"previewing {fleet.contracts} contracts")
         cpu = time.process_time()
@@ -220,7 +220,7 @@ def preview_seconds(say: Say, fleet: Fleet) -> float:
     return spent
 
 
-def _agreed(say: Say, store: Store, fleet: Fleet) -> int:
+def agreed(say: Say, store: Store, fleet: Fleet) -> int:
     """The month is stored and the catalog applied; how many interval readings that is."""
     say(f"storing a month of {fleet.contracts} gateways, {fleet.lines_a_month} lines each")
     readings = sum(_stored(store, at, fleet) for at in range(0, fleet.contracts, GATEWAYS_AT_ONCE))

@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloud_collector.contracts.money import Rounding, plain, rounded
+from cloud_collector.contracts.money import Rounding, as_printed, plain, rounded, summed
 from cloud_collector.contracts.read import load_catalog
 from cloud_collector.rating.csv_facts import read_usage
 from cloud_collector.usage.ledger import Ledger
@@ -216,3 +216,19 @@ def test_charges_in_advance_come_to_what_arrears_come_to(start: int, ended: int,
         answers.append(draft.to_json())
     whole = [quoted(arrears, period=f"2026-{month}", states=states).net for month in ("08", "09", "10")]
     assert sum(Decimal(str(answer["net"])) for answer in answers) == sum(whole)
+
+
+@given(value=st.fractions(), amounts=st.lists(st.decimals(allow_nan=False, allow_infinity=False, places=4)))
+def test_what_is_printed_reads_as_what_is_kept_and_sums_are_exact(value: Fraction, amounts: list[Decimal]) -> None:
+    """P17."""
+    assert as_printed(value) == Fraction(plain(value))
+    assert (as_printed(value) == value) == (10**400 * value.numerator % value.denominator == 0)
+    assert summed(amounts) == sum((Fraction(amount) for amount in amounts), Fraction(0))
+
+
+@given(value=st.integers(-(10**30), 10**30), twos=st.integers(0, 40), fives=st.integers(0, 40))
+def test_a_finite_number_is_printed_with_all_its_decimals_and_no_zero_more(value: int, twos: int, fives: int) -> None:
+    number = Fraction(value, 2**twos * 5**fives)
+    text = plain(number)
+    assert Fraction(text) == number
+    assert "." not in text or text[-1] != "0"
