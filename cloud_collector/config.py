@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from cloud_collector.settings import CollectorSettings
 from shared.errors import InvalidRecord, MetersealError
+from shared.mistake import wanted
 from shared.places import places
 
 ENVIRONMENT: Final = "METERSEAL_COLLECTOR__"
@@ -111,7 +112,9 @@ def _merge(merged: _Merged, known: Mapping[Where, Any], where: Where, value: Any
         found = TypeAdapter(known[where]).validate_python(value)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        merged.problems.append(f"{origin}: {'.'.join(where)}: {first['msg']}; this is {str(value)[:64]!r}")
+        merged.problems.append(
+            f"{origin}: {'.'.join(where)}: {wanted(dict(first), value)}; this is {str(value)[:64]!r}"
+        )
         return
     merged.put(where, found, origin)
 

@@ -24,6 +24,7 @@ from edge_agent.plain import element_of, members, plain, type_name
 from edge_agent.settings import AgentSettings
 from edge_agent.words import AS_ROOT
 from shared.errors import InvalidRecord
+from shared.mistake import wanted
 from shared.places import places
 
 ENVIRONMENT: Final = "METERSEAL_AGENT__"
@@ -224,7 +225,7 @@ class _Check:
                 found = checker.validate_json(json.dumps(value, default=str), strict=True)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            self._problem(where, f'"{where[-1]}": {first["msg"]}; this is {_shown(value)}')
+            self._problem(where, f'"{where[-1]}": {wanted(dict(first), value)}; this is {_shown(value)}')
             return None
         return _located(found, None if origin is None else origin.folder)
 

@@ -189,7 +189,7 @@ class Running:
         while not self._agent.status():  # noqa: ASYNC110 - the agent knows nothing of doors.
             await asyncio.sleep(_OPEN_POLL_SECONDS)
         if not self._safe_mode and not self._last_good.keep(self._settings):
-            _LOG.info("event=last_good_not_kept file=%s", self._last_good.file)
+            _LOG.info("event=last_good_not_kept file=%s", self._last_good.files[-1])
         try:
             async with answering(door_of(self._settings.spool_path), self._answer):
                 await asyncio.Event().wait()

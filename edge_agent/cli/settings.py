@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from edge_agent import kept
 from edge_agent.cli.exits import Exit
@@ -22,14 +22,17 @@ from edge_agent.statements import statements
 from edge_agent.words import count
 from shared.command import SetInterval
 from shared.errors import DatabaseError
+from shared.unit import parse
 
 Where = tuple[str | int, ...]
+_COMMON: Final = ("kW.h", "W.h", "MW.h", "kvar.h", "kVA.h", "m3", "L", "By", "GBy", "MBy", "GJ", "MJ", "h", "min", "s")
 
 
 def check(file: Path, flags: Sequence[str]) -> Exit:
     """Whether the configuration is right (2 where not) and all that it names is there (1 where not)."""
-    settings = load(file, environment=os.environ, flags=flags).settings
-    missing = list(_missing(settings))
+    config = load(file, environment=os.environ, flags=flags)
+    settings = config.settings
+    missing = [*_missing(settings), *_units(config)]
     for sentence in missing:
         sys.stderr.write(f"{sentence}\n")
     if missing:
@@ -76,6 +79,22 @@ def _missing(settings: AgentSettings) -> Iterator[str]:
         yield f"the folder {settings.spool_path.parent} of spool_path is not there, or may not be written"
     if not settings.sources:
         yield "no source is configured, so nothing would be metered: `edge-agent probe` proposes what it finds"
+
+
+def _units(config: Config) -> Iterator[str]:
+    """One sentence for each unit that no bill can convert: it would be sealed as it stands."""
+    for where, value in _values(config):
+        if where[-1] != "unit" or not isinstance(value, str) or value.startswith("{") or parse(value) is not None:
+            continue
+        near = next((each for each in _COMMON if each.lower().replace(".", "") == value.lower().replace("³", "3")), "")
+        yield (
+            f'{config.origin(where)}: "{value}" is no unit that a bill can convert, '
+            + (
+                f'did you mean "{near}"?'
+                if near
+                else 'see https://ucum.org; what is counted stands in braces, "{wash}"'
+            )
+        )
 
 
 def _values(config: Config) -> Iterator[tuple[Where, Any]]:

@@ -112,7 +112,7 @@ def test_a_mistake_is_named_by_file_and_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigInvalid) as caught:
         load(tmp_path / "agent.toml", environment={})
     said = str(caught.value).splitlines()
-    assert said[0].startswith('agent.toml:10: "scale": Input should be a valid string')
+    assert said[0].startswith('agent.toml:10: "scale": must be text in quotes')
     assert said[1] == 'agent.toml:11: unknown key "adress", did you mean "address"?'
 
 
