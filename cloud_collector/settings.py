@@ -35,13 +35,14 @@ class EnrolmentSettings:
     """What an installer types; without it, `port` at the first host of the broker's certificate."""
     broker_host: str = ""
     """The broker's name for gateways; without it, the first host of its certificate."""
-    broker_port: int = 8883
+    broker_port: int = 0
+    """The broker's port for gateways; 0: the collector's own where that is TLS, else 8883."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise InvalidRecord(f"port is {self.port}, not from 0 to 65535")
-        if not 1 <= self.broker_port <= 65535:
-            raise InvalidRecord(f"broker_port is {self.broker_port}, not from 1 to 65535")
+        if not 0 <= self.broker_port <= 65535:
+            raise InvalidRecord(f"broker_port is {self.broker_port}, not from 0 to 65535")
         if self.url and not self.url.startswith("https://"):
             raise InvalidRecord(f"url is {self.url[:48]!r}: it begins with https://")
 

@@ -22,7 +22,7 @@ def wanted(error: Mapping[str, Any], value: object) -> str:
     kind = str(error["type"])
     if kind == "literal_error":
         known = [each.strip("' ") for each in str(error["ctx"]["expected"]).replace(" or ", ", ").split(",")]
-        near = difflib.get_close_matches(str(value), known, n=1, cutoff=0.5)
+        near = difflib.get_close_matches(str(value), known, n=1)
         meant = f", did you mean {near[0]}?" if near else ""
         return f"must be {', '.join(known[:-1])} or {known[-1]}{meant}" if len(known) > 1 else f"must be {known[0]}"
     if kind.endswith(("_type", "_parsing", "_from_float")):

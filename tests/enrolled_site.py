@@ -29,7 +29,6 @@ key_file = "collector/pki/_collector.key"
 [enrolment]
 host = "127.0.0.1"
 port = {enrolment}
-broker_port = {broker}
 """
 AGENT: Final = """
 key_file = "state/gateway.key"

@@ -31,7 +31,9 @@ _RANGE: Final = re.compile(r"([0-9]{1,16})-([0-9]{1,16})", re.ASCII)
 @ending
 def command(
     name: Name,
-    do: Annotated[str, typer.Argument(help="resend, read_now, rotate_key, set_interval or trust_key.")],
+    do: Annotated[
+        str, typer.Argument(metavar="ORDER", help="resend, read_now, rotate_key, set_interval or trust_key.")
+    ],
     details: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="What the order needs.")] = None,
     json_: Json = False,
 ) -> None:

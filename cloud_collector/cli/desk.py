@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from cloud_collector.fleet.desk import Desk
 from cloud_collector.fleet.pki import RECOVERY, Pki, PkiUnusable, write
@@ -10,6 +11,8 @@ from cloud_collector.store.store import Store
 from shared.effects.clock import SystemClock
 from shared.errors import InvalidRecord
 from shared.key import PublicKey, SigningKey
+
+MQTTS_PORT: Final = 8883
 
 
 def desk_of(known: CollectorSettings, key: SigningKey) -> Desk:
@@ -20,9 +23,14 @@ def desk_of(known: CollectorSettings, key: SigningKey) -> Desk:
         receipt_key=key.public,
         recovery_key=_public(known.pki_path / f"{RECOVERY}.pub"),
         broker_host=known.enrolment.broker_host or _first_host(pki),
-        broker_port=known.enrolment.broker_port,
+        broker_port=_broker_port(known),
         prefix=known.prefix,
     )
+
+
+def _broker_port(known: CollectorSettings) -> int:
+    """Where gateways find the broker: said, or the collector's own port where that is one for certificates."""
+    return known.enrolment.broker_port or (known.broker.port if known.broker.tls else MQTTS_PORT)
 
 
 def address_of(known: CollectorSettings, pki: Pki) -> str:

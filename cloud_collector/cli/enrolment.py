@@ -15,7 +15,13 @@ from cloud_collector.cli.opened import Json, ending, opened, say, settings
 from cloud_collector.cli.pki import RELOAD
 from cloud_collector.fleet import invitations
 from cloud_collector.fleet.decisions import LogPositions
-from cloud_collector.fleet.invitations import AcceptanceRefused, InvitationRefused, NothingPending, Pending
+from cloud_collector.fleet.invitations import (
+    AcceptanceRefused,
+    InvitationRefused,
+    InvitationWrong,
+    NothingPending,
+    Pending,
+)
 from cloud_collector.fleet.pki import Pki, PkiMissing, PkiUnusable
 from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.store import Store
@@ -46,6 +52,9 @@ def invite(
     with opened(known, make=True) as store:
         try:
             invitations.invite(store, name, code, now_ms=now_ms, hours=hours, replaces=replace)
+        except InvitationWrong as error:
+            say(str(error))
+            raise typer.Exit(2) from None
         except InvitationRefused as error:
             say(str(error))
             raise typer.Exit(4) from None
@@ -127,8 +136,11 @@ def revoke(
         enrolled = [each for each in invitations.enrolled_keys(store, name) if key in ("", each)]
         waiting = [each.public.id for each in invitations.pending(store, name) if key in ("", each.public.id)]
         if store.row("gateway_one", name) is None and not store.rows("claimed_of", name):
-            if not dry_run and not key and invitations.withdraw(store, name, now_ms):
-                print(f"{name}: its invitation is void")
+            invited = (name,) in [row[:1] for row in store.rows("invitations_open")]
+            if invited and not key:
+                if not dry_run:
+                    invitations.withdraw(store, name, now_ms)
+                print("[]" if json_ else f"{name}: its invitation {'would be' if dry_run else 'is'} void")
                 return
             raise not_known(store, name)
         if key and not enrolled and not waiting:
@@ -160,7 +172,12 @@ def _asked(waiting: Sequence[Pending]) -> str:
         say(
             f"key {each.public.id}, claimed {iso(each.claimed_at)} from {each.claimed_from}:\n\n  {each.public.words}\n"
         )
-        if typer.confirm("Do exactly these words stand on the gateway's screen?", err=True):
+        try:
+            same = typer.confirm("Do exactly these words stand on the gateway's screen?", err=True)
+        except typer.Abort:
+            say("\nnobody answered, and nothing is accepted: without a terminal, type the words after the name")
+            raise typer.Exit(2) from None
+        if same:
             return each.public.words
     say("then nothing is accepted; if the words differ, somebody else has used the code: revoke, and invite again")
     raise typer.Exit(4)

@@ -22,10 +22,16 @@ from shared.grammar import GATEWAY_PATTERN
 
 COMMANDS_SHOWN: Final = 20
 _SHORT_CHARS: Final = 16
+_STANDING: Final = {
+    "invited": ", and has not claimed its code: `edge-agent enrol` there",
+    "expired": ", its code was not used in time: `cloud-collector gateway invite {name}`",
+    "pending": ", a key awaits acceptance: `cloud-collector gateway accept {name} --words`",
+}
+"""What people have to do next."""
 
 app = typer.Typer(no_args_is_help=True, help="Gateways and their keys.")
 
-Name = Annotated[str, typer.Argument(help="The gateway's id.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The gateway's id.")]
 
 
 @app.command()
@@ -63,10 +69,10 @@ def add(
 def list_(json_: Json = False) -> None:
     """Example: `cloud-collector gateway list --json`.
 
-    Every gateway: invited, pending, enrolled or revoked, how many lines it has sealed and when it last spoke.
+    Every gateway: invited, expired, pending, enrolled or revoked, how many lines it has sealed and when it last spoke.
     """
     with opened(settings()) as store:
-        states = standings(store)
+        states = standings(store, SystemClock().utc_ms())
         parked = store.rows("gateways_parked")
         rows = [
             {
@@ -97,13 +103,16 @@ def show(name: Name, json_: Json = False) -> None:
     One gateway: its keys, its chains with their holes, its alarms, up to when it is complete.
     """
     with opened(settings()) as store:
-        if store.row("gateway_one", name) is None:
+        state = standings(store, SystemClock().utc_ms()).get(name)
+        if state is None:
             raise not_known(store, name)
-        found = _gateway(store, name)
+        found = {"state": state} | _gateway(store, name)
     if json_:
         print(json.dumps(found, indent=2, ensure_ascii=False))
         return
-    print(f"{name}: complete until {found['complete_until'] or 'unknown'}, {found['refused']} lines refused")
+    print(f"{name}: {state}{_STANDING.get(state, '').format(name=name)}")
+    whole = f"complete until {found['complete_until']}" if found["complete_until"] else "nothing accepted yet"
+    print(f"{whole}, {found['refused']} lines refused")
     if found["parked"]:
         print(f"PARKED: two of it speak. Look at the chains, then: cloud-collector gateway adopt {name} EPOCH")
     for title in ("keys", "revoked", "chains", "adopted", "commands", "alarms"):

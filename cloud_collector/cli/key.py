@@ -56,15 +56,25 @@ def write_new(path: Path, key: SigningKey) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        say(f"{path} is there already; a key is never replaced")
+        say(f"{path} is there already; a key is never replaced: `cloud-collector key show` shows it")
         raise typer.Exit(4) from None
     except OSError as error:
-        say(f"{path} cannot be written: {error.strerror}")
-        raise typer.Exit(1) from None
-    with os.fdopen(handle, "w", encoding="ascii") as out:
-        out.write(key.pem)
-        out.flush()
-        os.fsync(out.fileno())
+        raise _unwritten(path, error) from None
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as out:
+            out.write(key.pem)
+            out.flush()
+            os.fsync(out.fileno())
+    except OSError as error:
+        path.unlink(missing_ok=True)  # Half a key would stand in the way of a whole one.
+        raise _unwritten(path, error) from None
+
+
+def _unwritten(path: Path, error: OSError) -> typer.Exit:
+    """The exit of a command whose key has no place, once that is said."""
+    advice = "run it as root, with sudo" if isinstance(error, PermissionError) else "name another file"
+    say(f"{path} cannot be written: {error.strerror}; {advice}")
+    return typer.Exit(1)
 
 
 def read_public(path: Path) -> PublicKey:
@@ -72,7 +82,7 @@ def read_public(path: Path) -> PublicKey:
     try:
         return PublicKey.from_pem(path.read_text(encoding="ascii"))
     except FileNotFoundError:
-        say(f"there is no {path}")
+        say(f"there is no {path}: `edge-agent key show > FILE` on the gateway writes its public key")
         raise typer.Exit(3) from None
     except OSError as error:
         say(f"{path} cannot be read: {error.strerror}")

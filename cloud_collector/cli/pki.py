@@ -17,7 +17,7 @@ from shared.effects.clock import SystemClock
 from shared.errors import InvalidRecord
 from shared.key import SigningKey
 
-app = typer.Typer(no_args_is_help=True, help="The certificate authority of gateways, collectors and the broker.")
+app = typer.Typer(no_args_is_help=True, help="The authority that gateways, collectors and the broker trust.")
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be written, and write nothing.")]
 Hosts = Annotated[
@@ -67,6 +67,8 @@ def init(
         fingerprint = Pki.open(known.pki_path).authority.fingerprint
         say(f"the CA's fingerprint: {fingerprint}")
         say(f"move {known.pki_path / 'recovery.key'} to a place that is offline, and keep a copy of ca.key there too")
+        if not known.key_file.exists():
+            say("next: the key that signs receipts and invoices, `cloud-collector key new`")
 
 
 @app.command()

@@ -27,7 +27,9 @@ def revoke_key(store: Store, gateway: str, key_id: str, positions: LogPositions,
         chains = store.rows("chains_for_revocation", gateway)
         for log, (epoch, seq) in positions.items():
             if not any(row[:2] == (log, epoch) for row in chains):
-                raise InvalidRecord(f"{gateway} has no epoch {epoch} in its log {log}")
+                raise InvalidRecord(
+                    f"{gateway} has no epoch {epoch} in its log {log}: `cloud-collector gateway show` lists them"
+                )
             if not 0 <= seq <= INTEGER_MAX:
                 raise InvalidRecord(f"a position is from 0 to {INTEGER_MAX}, and {seq} is not")
         revocation = store.rows("revocation_put", gateway, key_id, at)[0][0]

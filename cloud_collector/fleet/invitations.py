@@ -29,6 +29,10 @@ class InvitationRefused(MetersealError):
     """The gateway cannot be invited."""
 
 
+class InvitationWrong(InvitationRefused):
+    """What was asked for is no invitation."""
+
+
 class AcceptanceRefused(MetersealError):
     """The words are those of no pending key."""
 
@@ -68,11 +72,11 @@ class Pending:
 def invite(store: Store, name: str, code: ClaimCode, *, now_ms: int, hours: int, replaces: bool) -> None:
     """The code may be claimed for this gateway, once, until it expires; an earlier one no longer. InvitationRefused."""
     if GATEWAY_PATTERN.fullmatch(name) is None:
-        raise InvitationRefused(
+        raise InvitationWrong(
             f"{name[:48]!r} is no gateway id: at most 32 lower case letters, digits and hyphens, no hyphen at the ends"
         )
     if not 1 <= hours <= INVITATION_HOURS_MAX:
-        raise InvitationRefused(f"an invitation lasts from 1 to {INVITATION_HOURS_MAX} hours, not {hours}")
+        raise InvitationWrong(f"an invitation lasts from 1 to {INVITATION_HOURS_MAX} hours, not {hours}")
     with store.atomic():
         enrolled = enrolled_keys(store, name)
         if enrolled and not replaces:
@@ -113,7 +117,8 @@ def standing_of(store: Store, gateway: str, public: PublicKey) -> Known | Turned
     once = [each.public.raw for each in keyring(store, [gateway]).get(gateway, ())]
     if public.raw in once or (claimed is not None and claimed[4] is not None):
         return Turned(
-            status=403, reason=f"this key of {gateway} was revoked: make another one and enrol it with a new claim code"
+            status=403,
+            reason=f"this key of {gateway} was revoked: move its key_file away, and enrol with a new claim code",
         )
     if claimed is None or bytes(claimed[0]) != public.raw:
         return Turned(status=404, reason=f"this key is not known for {gateway}: enrol it with a new claim code")
@@ -175,11 +180,18 @@ def revoke(store: Store, gateway: str, key: str, *, positions: LogPositions | No
         store.run("certificates_revoke", now_ms, gateway, key)
 
 
-def standings(store: Store) -> dict[str, str]:
-    """Every gateway that is known or was invited: invited, pending, enrolled or revoked; what awaits people first."""
+def standings(store: Store, now_ms: int) -> dict[str, str]:
+    """Every gateway that is known or was invited: invited, expired, pending, enrolled or revoked.
+
+    What awaits people comes first.
+    """
     found = {name: "enrolled" if enrolled_keys(store, name) else "revoked" for name in names(store)}
     found |= {row[0]: "revoked" for row in store.rows("claimed_gateways") if row[0] not in found}
-    found |= {row[0]: "invited" for row in store.rows("invitations_open") if found.get(row[0]) != "enrolled"}
+    found |= {
+        name: "invited" if now_ms <= ends_at else found.get(name, "expired")
+        for name, ends_at in store.rows("invitations_open")
+        if found.get(name) != "enrolled"
+    }
     return found | {each.gateway: "pending" for each in pending(store)}
 
 

@@ -92,12 +92,12 @@ def test_a_claimed_key_is_pending_until_its_words_are_compared(site: Site) -> No
     assert site.enrolled() == set(), "nothing that it says is taken"
     with pytest.raises(AcceptanceRefused):
         invitations.accept(site.store, "house-7", [THIEF.public.words], now_ms=NOW)
-    assert invitations.standings(site.store) == {"house-7": "pending"}
+    assert invitations.standings(site.store, NOW) == {"house-7": "pending"}
     spoken = NEW.public.words.replace("-", " ").upper().split()
     invitations.accept(site.store, "house-7", spoken, now_ms=NOW)
     assert site.enrolled() == {NEW.public.id}
     assert given(site.renew()).standing is Standing.ENROLLED
-    assert invitations.standings(site.store) == {"house-7": "enrolled"}
+    assert invitations.standings(site.store, NOW) == {"house-7": "enrolled"}
     with pytest.raises(NothingPending):
         invitations.accept(site.store, "house-7", spoken, now_ms=NOW)
 
@@ -186,7 +186,7 @@ def test_revocation_ends_keys_claims_invitations_and_certificates(site: Site) ->
     assert status(site.renew(key=OLD)) == 403
     assert len(site.store.rows("certificates_revoked", NOW)) == 2
     assert site.store.rows("certificates_revoked", NOW + 1_000 * DAY) == [], "what has expired needs no revocation"
-    assert invitations.standings(site.store) == {"house-7": "revoked"}
+    assert invitations.standings(site.store, NOW) == {"house-7": "revoked"}
     assert status(site.enrol(site.invite(), OLD)) == 403, "a revoked key does not come back"
 
 

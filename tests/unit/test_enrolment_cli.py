@@ -74,8 +74,8 @@ def test_an_invitation_says_what_to_type_and_what_comes_then(site: Site) -> None
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("gateway", "invite", "House"), 4, "is no gateway id"),
-        (("gateway", "invite", "house-7", "--hours", "0"), 4, "from 1 to 720 hours"),
+        (("gateway", "invite", "House"), 2, "is no gateway id"),
+        (("gateway", "invite", "house-7", "--hours", "0"), 2, "from 1 to 720 hours"),
         (("gateway", "invite", "house-7", "--replace"), 4, "invite it without --replace"),
         (("gateway", "accept", "house-7", "acid"), 3, "there is no store"),
         (("gateway", "revoke", "house-7", "--at", "1:2"), 2, "such as main=5f3a9c01:4711"),
@@ -128,8 +128,29 @@ def test_revocation_is_tried_first_and_then_done_once(site: Site) -> None:
     assert (lost.exit_code, "did you mean house-7?" in lost.stderr) == (3, True)
 
 
+def test_words_that_nobody_can_be_asked_for_are_to_be_typed(site: Site) -> None:
+    site.claimed("house-7")
+    done = site.run("gateway", "accept", "house-7", "--words")
+    assert (done.exit_code, "type the words after the name" in done.stderr) == (2, True)
+    assert site.states() == {"house-7": "pending"}
+
+
+def test_whoever_is_not_enrolled_yet_can_be_shown_and_says_what_comes_next(site: Site) -> None:
+    site.told("gateway", "invite", "house-7")
+    assert "`edge-agent enrol` there" in site.run("gateway", "show", "house-7").stdout
+    store = Store(SqliteDatabase(site.folder / "collector.db"))
+    store.run("invitation_put", b"x" * 16, "house-8", 0, 1, 2)
+    store.close()
+    assert site.states() == {"house-7": "invited", "house-8": "expired"}
+    assert "`cloud-collector gateway invite house-8`" in site.run("gateway", "show", "house-8").stdout
+    site.claimed("house-7")
+    assert "gateway accept house-7 --words" in site.run("gateway", "show", "house-7").stdout
+    assert site.told("gateway", "show", "house-7")["state"] == "pending"
+
+
 def test_an_unused_invitation_is_void_when_it_is_revoked(site: Site) -> None:
     site.told("gateway", "invite", "house-7")
+    assert "would be void" in site.run("gateway", "revoke", "house-7", "--dry-run").stdout
     assert site.states() == {"house-7": "invited"}
     assert "its invitation is void" in site.run("gateway", "revoke", "house-7").stdout
     assert site.states() == {}
