@@ -138,6 +138,38 @@ class BackupSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmSettings:
+    """When something is wrong, and who is told."""
+
+    look_seconds: int = 60
+    """How often it is looked; 0: never."""
+    silent_windows: int = 3
+    """A gateway is silent, and a meter dead, after so many of its windows without a word."""
+    silent_seconds_min: int = 300
+    """But never before this time."""
+    broker_seconds: int = 60
+    """How long the broker may be away."""
+    hole_seconds: int = 600
+    """How long lines may be missing, and a clock wrong."""
+    behind_seconds: int = 3_600
+    """From here on a clock that runs behind is one that lies."""
+    mail_to: str = ""
+    """Who is told by e-mail, several with commas between; empty: nobody. It needs mail.host."""
+
+    def __post_init__(self) -> None:
+        for name in ("look_seconds", "silent_seconds_min", "broker_seconds", "hole_seconds", "behind_seconds"):
+            if getattr(self, name) < 0:
+                raise InvalidRecord(f"alarms.{name} must not be negative")
+        if not 1 <= self.silent_windows <= 1_000:
+            raise InvalidRecord(f"alarms.silent_windows is {self.silent_windows}, not from 1 to 1,000")
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """Each address of `mail_to`."""
+        return tuple(address.strip() for address in self.mail_to.split(",") if address.strip())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CollectorSettings:
     """Everything that `Collector` needs besides its effects and its key."""
 
@@ -179,6 +211,7 @@ class CollectorSettings:
     mail: MailSettings = field(default_factory=MailSettings)
     datev: DatevSettings = field(default_factory=DatevSettings)
     backup: BackupSettings = field(default_factory=BackupSettings)
+    alarms: AlarmSettings = field(default_factory=AlarmSettings)
 
     def __post_init__(self) -> None:
         if not 1 <= self.batch_messages <= BATCH_MESSAGES_MAX:

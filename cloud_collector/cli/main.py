@@ -6,6 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from cloud_collector.cli import (
+    alarms,
     approving,
     backup,
     billing,
@@ -17,6 +18,7 @@ from cloud_collector.cli import (
     device,
     enrolment,
     gateway,
+    holes,
     invoice,
     invoices,
     key,
@@ -71,6 +73,7 @@ def configure(
 app.command("run")(run)
 app.command("rebuild")(operate.rebuild)
 app.command("audit")(audit)
+app.command("alarms")(alarms.alarms)
 app.command("quote")(quote.quote)
 app.command("cost")(cost)
 app.command("simulate-tariff")(simulate_tariff)
@@ -81,6 +84,8 @@ invoice.app.command("rebill")(correct.rebill)
 invoice.app.command("paid")(correct.paid)
 app.add_typer(correct.credit, name="credit")
 gateway.app.command("command")(command.command)
+gateway.app.command("holes")(holes.holes)
+gateway.app.command("resend")(holes.resend)
 gateway.app.command("adopt")(command.adopt)
 gateway.app.command("invite")(enrolment.invite)
 gateway.app.command("accept")(enrolment.accept)

@@ -4,11 +4,13 @@ import asyncio
 import logging
 import random
 import signal
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from cloud_collector.cli.billing import biller_of
 from cloud_collector.cli.desk import desk_of
+from cloud_collector.cli.mailing import mailing
 from cloud_collector.cli.manager import told
 from cloud_collector.cli.opened import ending, opened, settings, signing_key
 from cloud_collector.cli.replace import Finder
@@ -18,6 +20,7 @@ from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.place import place_of
 from cloud_collector.store.store import Store
 from cloud_collector.ticks import ticking
+from cloud_collector.upkeep.watch import Watch
 from cloud_collector.web.server import enrolling, serving
 from shared.effects.clock import SystemClock
 from shared.effects.mqtt import MqttLink
@@ -43,11 +46,16 @@ def run() -> None:
         asyncio.run(_run(known, key, store, desk))
 
 
+def watch_of(known: CollectorSettings, connected: Callable[[], bool]) -> Watch:
+    """What looks for alarms, as the settings say."""
+    return Watch(known.alarms, connected=connected, name=known.client_id, skew_seconds=known.clock_skew_seconds)
+
+
 async def _run(known: CollectorSettings, key: SigningKey, store: Store, desk: Desk | None) -> None:
     clock = SystemClock()
     biller = biller_of(known, key)
     with ThreadPoolExecutor(THREADS, thread_name_prefix="collector") as threads:
-        collector = Collector(
+        collector: Collector = Collector(
             known,
             key=key,
             store=store,
@@ -55,7 +63,7 @@ async def _run(known: CollectorSettings, key: SigningKey, store: Store, desk: De
             link=MqttLink(known.broker, known.client_id),
             workers=ThreadWorkers(threads),
             random=random.SystemRandom(),
-            chores=[biller],
+            chores=[biller, watch_of(known, lambda: collector.connected)],
             find_key=Finder(known.key_file),
         )
         loop = asyncio.get_running_loop()
@@ -69,6 +77,7 @@ async def _run(known: CollectorSettings, key: SigningKey, store: Store, desk: De
                 serving(known, collector, clock, key.public),
                 enrolling(known, desk, clock),
                 told(collector, Notifier()),
+                mailing(known, clock),
             ):
                 await collector.run()
     counted = " ".join(f"{verdict.lower()}={count}" for verdict, count in sorted(collector.verdicts.items()))

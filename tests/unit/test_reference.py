@@ -19,6 +19,7 @@ from cloud_collector.intake.verdict import Verdict as Taken
 from cloud_collector.proof import command as verify_invoice
 from cloud_collector.proof.findings import STAGES
 from cloud_collector.settings import (
+    AlarmSettings,
     BackupSettings,
     BillingSettings,
     CollectorSettings,
@@ -202,7 +203,8 @@ TABLES: Final = {
     | options_of(MailSettings, "mail.")
     | options_of(BillingSettings, "billing.")
     | options_of(DatevSettings, "datev.")
-    | options_of(BackupSettings, "backup."),
+    | options_of(BackupSettings, "backup.")
+    | options_of(AlarmSettings, "alarms."),
 }
 
 
