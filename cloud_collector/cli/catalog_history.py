@@ -21,6 +21,7 @@ from cloud_collector.cli.gateway import show_rows
 from cloud_collector.cli.opened import Json, StoreOption, ending, opened, say, settings, write_file
 from cloud_collector.contracts.catalog import Catalog
 from cloud_collector.contracts.difference import differences
+from cloud_collector.contracts.money import as_written
 from cloud_collector.contracts.period import iso
 from cloud_collector.contracts.revision import Revision
 from cloud_collector.store.store import Store
@@ -108,7 +109,8 @@ def show(number: Number = None, store: StoreOption = None, json_: Json = False) 
     }
     rows = [_contract(chosen.catalog, name) for name in sorted(chosen.catalog.contracts)]
     if json_:
-        print(json.dumps(head | {"contracts": rows}, indent=2, ensure_ascii=False))
+        told = [row | agreed(chosen.catalog, str(row["contract"])) for row in rows]
+        print(json.dumps(head | {"contracts": told}, indent=2, ensure_ascii=False))
         return
     print(f"revision {chosen.number}, applied {head['applied_at']}, in effect from {head['effective_at']}")
     print(f"sha256 {chosen.catalog.hash}\n")
@@ -126,6 +128,23 @@ def _contract(catalog: Catalog, name: str) -> dict[str, Any]:
         "devices": len(found.devices),
         "amendments": ", ".join(f"{each.start} {each.plan.name}" for each in found.amendments),
     }
+
+
+def agreed(catalog: Catalog, name: str) -> dict[str, Any]:
+    """What a contract agrees beside its price: what is normal, when to warn, whose the data is."""
+    found = catalog.contracts[name]
+    data = catalog.accounts[found.account].data
+    warn = found.warn and {
+        "over": [as_written(each) for each in found.warn.over],
+        "under": [as_written(each) for each in found.warn.under],
+    }
+    owned = data and {
+        "owner": data.owner,
+        "purposes": list(data.purposes),
+        "shared_with": list(data.shared_with),
+        "keep_detail": None if data.keep_detail is None else str(data.keep_detail),
+    }
+    return {"budget": None if found.budget is None else as_written(found.budget), "warn": warn, "data": owned}
 
 
 def _print(old: Catalog, new: Catalog, at: int, named: Sequence[dict[str, Any]], *, json_: bool) -> None:

@@ -38,6 +38,7 @@ Overrides = Mapping[str, Mapping[str, Node]]
 
 TIER_KEYS: Final = "up_to price flat".split()
 STATE_PRICE_KEYS: Final = "provisioned suspended".split()
+USED_WHEN_KEYS: Final = ["meter", "at_least"]
 _EVERY_CHARGE: Final = "name type per discount_percent".split()
 _MODEL_KEYS: Final = {
     Model.PER_UNIT: ["price", "windows"],
@@ -176,7 +177,7 @@ def _one_time(fields: Fields, name: str) -> Charge:
 
 
 def _used_when(node: Node, meters: Meters) -> UsedWhen:
-    fields = Fields.of(node, ["meter", "at_least"])
+    fields = Fields.of(node, USED_WHEN_KEYS)
     meter = fields.get("meter", lambda each: meter_name(each, meters))
     if "at_least" in fields:
         fields.need("meter", text)

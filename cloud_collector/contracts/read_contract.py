@@ -37,6 +37,7 @@ CONTRACT_KEYS: Final = (
     "account plan start end currency timezone devices devices_from budget warn overrides amendments".split()
 )
 WARN_KEYS: Final = ["over", "under"]
+OVERRIDE_KEYS: Final = ["charges"]
 AMENDMENT_KEYS: Final = ["from", "plan", "overrides"]
 _UNCHANGED: Final = ("cycle", "anchor")
 """What an amendment's plan has in common with the plan before."""
@@ -109,7 +110,7 @@ def _plan(node: Node, books: _Books, overrides: Overrides) -> Plan:
 
 
 def _overrides(node: Node) -> dict[str, dict[str, Node]]:
-    fields = Fields.of(node, ["charges"])
+    fields = Fields.of(node, OVERRIDE_KEYS)
     charges = fields.need("charges", lambda each: each.table())
     overrides = {name: charge.table() for name, charge in charges.items()}
     for keys in overrides.values():
