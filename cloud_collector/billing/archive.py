@@ -5,6 +5,7 @@ backup cannot give a number out a second time.
 """
 
 import os
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
@@ -91,9 +92,8 @@ class FolderArchive:
     def _write(self, path: Path, number: str, line: bytes) -> None:
         if path.exists():
             return _require_same(path, number, line)
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        beside.unlink(missing_ok=True)
-        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        # A name that nobody else has: other runs, on whatever machine, write into the same folder.
+        handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
             left = memoryview(line)
             while left:
@@ -108,7 +108,7 @@ class FolderArchive:
         except FileExistsError:
             _require_same(path, number, line)
         finally:
-            beside.unlink()
+            Path(beside).unlink()
 
 
 class MemoryArchive:
