@@ -199,6 +199,8 @@ class CollectorSettings:
     """The operator's receipt key (PEM, PKCS #8)."""
     archive_path: Path | None = None
     """The append-only folder of issued invoices; without it, `invoices` beside the store."""
+    webhooks_path: Path | None = None
+    """The folder of webhooks' secrets; without it, `webhooks` beside the store."""
     pki_path: Path = Path("/var/lib/meterseal/pki")
     """The folder of the certificate authority, made by `cloud-collector pki init`."""
     client_id: str = "_collector"

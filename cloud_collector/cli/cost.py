@@ -135,7 +135,7 @@ def _commitments(found: Cost) -> list[str]:
 
 
 def _commitment(each: Standing, timezone: str) -> str:
-    unit = {Committed.AMOUNT: "net", Committed.DEVICES: "devices", Committed.QUANTITY: "units"}[each.of]
+    unit = {Committed.AMOUNT: "net", Committed.DEVICES: "devices", Committed.QUANTITY: each.unit}[each.of]
     until = local_date(timezone, each.end)
     said = f"commitment  {plain(each.committed)} {unit} until {until} (exclusive), {plain(each.counted)} so far"
     if each.missing:

@@ -28,6 +28,7 @@ from cloud_collector.cli import (
     replace,
     sending,
     usage,
+    webhook,
 )
 from cloud_collector.cli.anywhere import EXITS, Anywhere
 from cloud_collector.cli.audit import audit
@@ -35,6 +36,7 @@ from cloud_collector.cli.cost import cost
 from cloud_collector.cli.opened import use_config
 from cloud_collector.cli.run import run
 from cloud_collector.cli.simulate_tariff import simulate_tariff
+from cloud_collector.cli.warnings import warnings
 from shared.effects.log import log_to_stderr
 
 LEVELS: Final = ("debug", "info", "warning", "error")
@@ -76,6 +78,8 @@ app.command("audit")(audit)
 app.command("alarms")(alarms.alarms)
 app.command("quote")(quote.quote)
 app.command("cost")(cost)
+app.command("warnings")(warnings)
+app.add_typer(webhook.app, name="webhook")
 app.command("simulate-tariff")(simulate_tariff)
 app.add_typer(config.app, name="config")
 invoice.app.command("send")(sending.send)

@@ -12,13 +12,14 @@ from fractions import Fraction
 from typing import Any, Final
 
 from cloud_collector.activity.lifecycle import left_at, provisioned_at
-from cloud_collector.contracts.catalog import Aggregate
+from cloud_collector.contracts.catalog import Aggregate, ChargeType
 from cloud_collector.contracts.money import as_written
 from cloud_collector.contracts.period import Period, boundary, local_date, local_days
 from cloud_collector.contracts.terms import Terms
 from cloud_collector.insight.ahead import Case, Channel, Continued, ahead, expected, is_level
 from cloud_collector.insight.habit import DAY, FINE, HISTORY_SECONDS, HOUR, Hour, habit_of, hours_of
 from cloud_collector.insight.spread import band
+from cloud_collector.rating.commitment import COUNTED
 from cloud_collector.rating.draft import Draft
 from cloud_collector.rating.known import Known
 from cloud_collector.usage.quantity import worth
@@ -47,6 +48,8 @@ class Forecast:
 
     net: Money
     total: Money
+    counted: Money
+    """What of the net figure counts towards a commitment of money."""
     charges: Mapping[str, Decimal]
     """Net by charge, of the likely course."""
     days: int
@@ -92,6 +95,7 @@ def forecast(known: Known, period: Period, at: int) -> Forecast | None:
     return Forecast(
         net=_money(likely.net, [draft.net for draft in drafts.values()]),
         total=_money(likely.total, [draft.total for draft in drafts.values()]),
+        counted=_money(_counted(known, likely), [_counted(known, draft) for draft in drafts.values()]),
         charges=charges,
         days=days,
     )
@@ -109,6 +113,12 @@ def _rated(
         spans.append(ahead(each.channel, period.end, case, factor))
     usage = Continued(known.usage, [span for span in spans if span is not None])
     return Known.of(known.terms, usage, known.states, until=period.end).draft(period, closed=True)
+
+
+def _counted(known: Known, draft: Draft) -> Decimal:
+    once = {each.name for part in known.terms.stretches for each in part.charges if each.type is ChargeType.ONE_TIME}
+    zero = known.terms.currency.amount(Fraction(0))
+    return sum((line.amount for line in draft.lines if line.kind in COUNTED and line.charge not in once), zero)
 
 
 def _learnt(known: Known, at: int) -> Iterator[_Learnt]:

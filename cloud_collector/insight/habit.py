@@ -75,12 +75,12 @@ def hours_of(spans: Iterable[Span], start: int, end: int, *, level: bool) -> dic
     return found
 
 
-def habit_of(hours: Mapping[int, Hour], timezone: str, until: int) -> Habit:
-    """The habit of these hours, the weeks counted back from `until`."""
+def habit_of(hours: Mapping[int, Hour], timezone: str, until: int, *, even: bool = False) -> Habit:
+    """The habit of these hours, the weeks counted back from `until`; with `even` all weeks count the same."""
     sums: dict[int, _Sum] = {}
     for begins, hour in hours.items():
         week = max((until - 1 - begins) // WEEK, 0)
-        weight = max(WEEKS - week, 1)
+        weight = 1 if even else max(WEEKS - week, 1)
         sums.setdefault(hour_of_week(timezone, begins), _Sum()).add(hour, weight)
     kinds: dict[tuple[bool, int], _Sum] = {}
     clock: dict[int, _Sum] = {}

@@ -55,8 +55,9 @@ def look(
     view: Callable[[Store], UsageView],
     *,
     past: bool = False,
+    within: int | None = None,
 ) -> Look:
-    """The contract in the period that holds the moment; raises NotRunning.
+    """The contract in the period that holds the moment, or the instant `within`; raises NotRunning.
 
     `past`: the moment lies back, so that what was received after it does not count.
     """
@@ -69,7 +70,8 @@ def look(
     if at < begins:
         raise NotRunning(f"{contract} begins on {terms.start}")
     looked = Known.of(terms, usage, done, until=at + AHEAD_SECONDS)
-    running = [each for each in agreement.periods(looked.activated, at) if each.start <= at < each.end]
+    held = at if within is None else within
+    running = [each for each in agreement.periods(looked.activated, at) if each.start <= held < each.end]
     if not running:
         raise NotRunning(f"{contract} ended on {terms.end}")
     (period,) = running

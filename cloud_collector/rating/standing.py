@@ -42,6 +42,8 @@ class Standing:
     """Net money that its true-up would be."""
     trued_up: bool
     """Whether what is missing is billed at all."""
+    unit: str = ""
+    """Of a quantity."""
     step: int | None = None
     """The number of the period from which the ramp's present step holds."""
     following: NextStep | None = None
@@ -55,6 +57,7 @@ class Standing:
             "end": iso(self.end),
             "committed": plain(self.committed),
             "counted": plain(self.counted),
+            "unit": self.unit or None,
             "missing": as_written(self.missing),
             "trued_up": self.trued_up,
             "ramp_step": self.step,
@@ -85,6 +88,7 @@ def _standing(known: Known, obligation: Obligation, rated: Rated, period: Period
         counted=_counted(looked, rated, period),
         missing=known.terms.currency.amount(Fraction(0)) if line is None else line.amount,
         trued_up=commitment.true_up is not TrueUp.NONE,
+        unit="" if commitment.meter is None else known.terms.meters[commitment.meter].unit,
         step=held[-1] if held else None,
         following=NextStep(from_period=beyond[0].from_period, figure=beyond[0].figure) if beyond else None,
     )

@@ -1,0 +1,132 @@
+"""Beside the running collector: who is to be warned, and what is on its way to them.
+
+It has a connection of its own, so that nobody's slow web server holds up intake. What fails in a round is logged,
+and the next round begins from the store.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from cloud_collector.billing.revisions import revisions
+from cloud_collector.insight.alerts import alerts
+from cloud_collector.insight.look import Look
+from cloud_collector.insight.warnings import Notice
+from cloud_collector.insight.watch import Watch
+from cloud_collector.notify.deliveries import Ways, deliver_due, plan
+from cloud_collector.notify.post import smtp
+from cloud_collector.settings import CollectorSettings
+from cloud_collector.store.place import open_database
+from cloud_collector.store.store import Store
+from cloud_collector.store.view import StoreView
+from shared.effects.clock import Clock
+from shared.effects.link import Link
+from shared.effects.web_post import web_post
+from shared.errors import DatabaseError, LinkError
+from shared.topic import Leaf, topic_of
+
+_log: Final = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def telling(settings: CollectorSettings, link: Link, clock: Clock) -> AsyncIterator[None]:
+    """Within, thresholds are watched, and what fires is delivered."""
+    task = asyncio.create_task(_tell(settings, link, clock))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def ways_of(settings: CollectorSettings) -> Ways:
+    """How warnings leave this machine, as it is configured."""
+    mail = settings.mail
+    return Ways(
+        web=web_post,
+        secret=lambda name: secret_of(settings, name),
+        source=f"urn:meterseal:{settings.client_id}",
+        post=smtp(mail, _password(mail.password_file)) if mail.host else None,
+        sender=mail.sender,
+        random=random.SystemRandom(),
+    )
+
+
+def secret_path(settings: CollectorSettings, name: str) -> Path:
+    """Where a webhook's secret lies."""
+    return (settings.webhooks_path or settings.store_path.with_name("webhooks")) / f"{name}.secret"
+
+
+def secret_of(settings: CollectorSettings, name: str) -> str | None:
+    """A webhook's secret; None where it cannot be read."""
+    try:
+        return secret_path(settings, name).read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def watch_of(settings: CollectorSettings) -> Watch:
+    """A watch whose warnings are planned to be delivered."""
+    mails = bool(settings.mail.host)
+
+    def told(store: Store, id_: int, _: Notice, seen: Look) -> None:
+        account = seen.known.terms.account
+        held = revisions(store)[-1].catalog.accounts.get(account)
+        plan(store, id_, account, held.email if mails and held is not None else None, now_ms=seen.as_of_ms)
+
+    return Watch(StoreView, told)
+
+
+async def _tell(settings: CollectorSettings, link: Link, clock: Clock) -> None:
+    watch, ways = watch_of(settings), ways_of(settings)
+    shown: dict[str, bytes] = {}
+    while True:
+        await clock.sleep(settings.tick_seconds)
+        try:
+            wanted = await asyncio.to_thread(_round, settings, watch, ways, clock.utc_ms())
+        except DatabaseError as error:
+            _log.warning('event=warnings_waiting why="%s"', error)
+            continue
+        changed = {gateway: payload for gateway, payload in wanted.items() if shown.get(gateway) != payload}
+        if changed:
+            shown |= await _published(settings, link, changed)
+
+
+def _round(settings: CollectorSettings, watch: Watch, ways: Ways, now_ms: int) -> dict[str, bytes]:
+    store = Store(open_database(settings), migrated=True)
+    try:
+        for kept in watch.round(store, now_ms):
+            _log.info("event=warning contract=%s what=%s", kept.contract, kept.warning.what.value)
+        for each in deliver_due(store, now_ms, ways):
+            if not each.ok:
+                _log.warning('event=delivery_failed way=%s to=%s why="%s"', each.way, each.target, each.why)
+        return alerts(store, now_ms)
+    finally:
+        store.close()
+
+
+async def _published(settings: CollectorSettings, link: Link, changed: Mapping[str, bytes]) -> dict[str, bytes]:
+    """What the broker has taken; the rest is tried again in the next round."""
+    taken: dict[str, bytes] = {}
+    try:
+        async with link.session() as session:
+            for gateway, payload in changed.items():
+                await session.publish(topic_of(gateway, Leaf.ALERT, settings.prefix), payload, retain=True)
+                taken[gateway] = payload
+    except LinkError as error:
+        _log.warning('event=alerts_waiting why="%s"', error)
+    return taken
+
+
+def _password(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        # The server's refusal will say it, at every try, in the delivery's log.
+        return None

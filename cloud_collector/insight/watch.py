@@ -1,0 +1,189 @@
+"""Contracts looked at when something of theirs has changed, and what that makes anyone warn of, kept as facts."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from cloud_collector.billing.revisions import revisions
+from cloud_collector.contracts.catalog import Contract
+from cloud_collector.contracts.money import plain
+from cloud_collector.contracts.period import Period, boundary
+from cloud_collector.contracts.revision import Revision
+from cloud_collector.insight.look import Look, NotRunning, look
+from cloud_collector.insight.normal import PERIODS, Habits, habits, normal
+from cloud_collector.insight.warnings import (
+    Against,
+    Notice,
+    Past,
+    Side,
+    Threshold,
+    Way,
+    What,
+    judge,
+    past_of,
+    said,
+)
+from cloud_collector.insight.yardsticks import figures
+from cloud_collector.store.store import Store
+from cloud_collector.usage.span import UsageView
+from shared.effects.database import Row
+from shared.errors import DatabaseError, MetersealError
+
+CONTRACTS_A_LOOK_MAX: Final = 20
+"""Looked at in one round; the next round goes on with the others. It shares a processor with intake."""
+HABITS_MAX: Final = 20_000
+"""Earlier periods of contracts whose habit is kept in memory; beyond it they are learnt anew."""
+HOUR_MS: Final = 3_600_000
+_log: Final = logging.getLogger(__name__)
+
+Told = Callable[[Store, int, Notice, Look], None]
+"""Called in the transaction that keeps a warning, with its id: who is to hear of it."""
+_Seen = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A warning that has become a fact."""
+
+    id: int
+    contract: str
+    warning: Notice
+
+
+class Watch:
+    """Remembers at which facts each contract was looked at last; what it forgets it only looks at again."""
+
+    def __init__(self, view: Callable[[Store], UsageView], told: Told, *, most: int = CONTRACTS_A_LOOK_MAX) -> None:
+        self._view = view
+        self._told = told
+        self._most = most
+        self._seen: dict[str, _Seen] = {}
+        self._habits: dict[tuple[str, int], Habits] = {}
+        self._last = ""
+
+    def round(self, store: Store, now_ms: int) -> tuple[Kept, ...]:
+        """Judge every contract with thresholds of which something is new, or the hour; raises DatabaseError."""
+        if store.row("catalog_newest") is None:
+            return ()
+        known = revisions(store)
+        sources: Mapping[str, int] = {row[0]: row[1] for row in store.rows("warning_sources")}
+        kept: list[Kept] = []
+        looked = 0
+        contracts = known[-1].catalog.contracts
+        # Where everything moves all the time, everyone has a turn.
+        for name in sorted(contracts, key=lambda each: (each <= self._last, each)):
+            contract = contracts[name]
+            seen = (len(known), now_ms // HOUR_MS, *_sources(contract, sources))
+            if contract.warn is None or self._seen.get(name) == seen:
+                continue
+            if looked == self._most:
+                break
+            looked, self._last = looked + 1, name
+            try:
+                kept += self._judge(store, known, contract, now_ms)
+            except DatabaseError:
+                raise
+            except MetersealError as error:
+                # P19: never guess; the others are judged.
+                _log.warning('event=contract_not_judged contract=%s why="%s"', name, error)
+            self._seen[name] = seen
+        return tuple(kept)
+
+    def _judge(self, store: Store, known: Sequence[Revision], contract: Contract, now_ms: int) -> list[Kept]:
+        found = []
+        for each in self._looks(store, known, contract, now_ms):
+            found += self._judge_period(store, contract, each)
+        return found
+
+    def _looks(self, store: Store, known: Sequence[Revision], contract: Contract, now_ms: int) -> Iterable[Look]:
+        """The running period, and the one before while billing has not closed it."""
+        try:
+            running = look(store, known, contract.key, now_ms, self._view)
+        except NotRunning:
+            begun = contract.end is not None
+            last = self._ended(store, known, contract, now_ms) if begun else None
+            return [] if last is None else [last]
+        before = running.period.start - 1
+        if running.period.number == 1:
+            return [running]
+        earlier = look(store, known, contract.key, now_ms, self._view, within=before)
+        return [running] if earlier.period.start in earlier.agreement.closed else [earlier, running]
+
+    def _ended(self, store: Store, known: Sequence[Revision], contract: Contract, now_ms: int) -> Look | None:
+        assert contract.end is not None, "asked of a contract with an end"
+        zone = contract.timezone or contract.plan.timezone or known[-1].catalog.operator.timezone
+        try:
+            last = look(store, known, contract.key, now_ms, self._view, within=boundary(zone, contract.end) - 1)
+        except NotRunning:
+            return None
+        return None if last.period.start in last.agreement.closed or last.period.end * 1_000 > now_ms else last
+
+    def _judge_period(self, store: Store, contract: Contract, seen: Look) -> list[Kept]:
+        warn = contract.warn
+        assert warn is not None, "only contracts with thresholds are judged"
+        cost = seen.cost()
+        usual = normal(seen.known, seen.period, seen.as_of_ms // 1_000, self._earlier(seen))
+        measured = figures(cost, usual)
+        period = seen.period
+        with store.atomic():
+            rows = store.rows("warnings_of_period", contract.key, period.start)
+            past, turns = _past(rows)
+            made = judge(warn, measured, past)
+            return [self._keep(store, seen, each, turns.get(each.threshold, 0) + 1) for each in made]
+
+    def _keep(self, store: Store, seen: Look, warning: Notice, turn: int) -> Kept:
+        threshold, period, terms = warning.threshold, seen.period, seen.known.terms
+        (row,) = store.rows(
+            "warning_add",
+            terms.contract,
+            terms.account,
+            period.start,
+            period.end,
+            threshold.against.value,
+            threshold.side.value,
+            threshold.way.value,
+            format(threshold.percent, "f"),
+            turn,
+            warning.what.value,
+            seen.as_of_ms,
+            plain(warning.figure),
+            plain(warning.limit),
+            warning.unit,
+            said(warning),
+        )
+        self._told(store, row[0], warning, seen)
+        return Kept(id=row[0], contract=terms.contract, warning=warning)
+
+    def _earlier(self, seen: Look) -> list[Habits]:
+        """The habits of the last periods, the latest first; each is learnt once, when it has ended."""
+        periods: list[Period] = [
+            each
+            for each in seen.agreement.periods(seen.known.activated, seen.period.start - 1)
+            if each.end <= seen.period.start
+        ]
+        found = []
+        for period in reversed(periods[-PERIODS:]):
+            key = (seen.agreement.contract, period.start)
+            if key not in self._habits:
+                while len(self._habits) >= HABITS_MAX:
+                    del self._habits[next(iter(self._habits))]
+                self._habits[key] = habits(seen.known, period)
+            found.append(self._habits[key])
+        return found
+
+
+def _past(rows: Iterable[Row]) -> tuple[Past, dict[Threshold, int]]:
+    facts: list[tuple[Threshold, What]] = []
+    turns: dict[Threshold, int] = {}
+    for against, side, way, percent, what, turn in rows:
+        threshold = Threshold(against=Against(against), side=Side(side), way=Way(way), percent=Decimal(percent))
+        facts.append((threshold, What(what)))
+        turns[threshold] = turn
+    return past_of(facts), turns
+
+
+def _sources(contract: Contract, sources: Mapping[str, int]) -> Iterable[int]:
+    gateways = sorted({device.id.rpartition("/")[0] for device in contract.devices})
+    return [sources.get(gateway, 0) for gateway in gateways]
