@@ -180,7 +180,7 @@ def test_an_email_that_may_have_arrived_is_not_sent_twice(store: Store) -> None:
 
 def test_the_listener_takes_what_is_genuine_and_refuses_the_rest(capsys: pytest.CaptureFixture[str]) -> None:
     with HTTPServer(("127.0.0.1", 0), _listener(SECRET)) as server:
-        thread = threading.Thread(target=lambda: [server.handle_request() for _ in range(3)])
+        thread = threading.Thread(target=_serve, args=(server, 3))
         thread.start()
         url, at = f"http://127.0.0.1:{server.server_port}/x", _now()
         sent = headers(SECRET, b'{"a":1}', message="msg_1", at=at)
@@ -247,6 +247,11 @@ def test_warnings_are_listed_by_account_and_by_what_stands(tmp_path: Path, monke
     assert "has reached 50 % of the budget" in run("warnings", "acme").stdout
     assert json.loads(run("warnings", "c", "--standing", "--json").stdout)[0]["what"] == "fired"
     assert run("warnings", "acm").exit_code == 3
+
+
+def _serve(server: HTTPServer, count: int) -> None:
+    for _ in range(count):
+        server.handle_request()
 
 
 def _now() -> int:
