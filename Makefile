@@ -27,6 +27,7 @@ help:
 	@echo 'make sabotage             breaks one rule at a time and shows that the simulator notices'
 	@echo 'make power-cuts CUTS=9999 that many power cuts of the real spool code; SEED= changes the moments'
 	@echo 'make kills                real processes and a real broker, killed with SIGKILL, checked to the unit; SEED= changes the moments, MODBUS=1 reads meters over TLS and certificates'
+	@echo 'make billing-kills        billing runs over 1,000 contracts, killed a hundred times and resumed, alone and two at once; SEED= changes the moments'
 	@echo 'make bench                figures of this machine, each beside its floor'
 	@echo 'make evidence             the long versions of all of these, as they stand behind a release'
 	@echo 'make deb                  the agent as Debian packages in dist/; ARCHES="amd64 arm64 armhf" for others than this machine'"'"'s'
@@ -88,6 +89,10 @@ power-cuts: $(ENVIRONMENT)
 kills: $(ENVIRONMENT)
 	$(PY) -m tests.crash.kills $(if $(SEED),--seed $(SEED)) $(if $(MODBUS),--modbus)
 
+billing-kills: $(ENVIRONMENT)
+	$(PY) -m tests.crash.billing_kills $(if $(SEED),--seed $(SEED))
+	$(PY) -m tests.crash.billing_kills $(if $(SEED),--seed $(SEED)) --schedulers 2
+
 bench: $(ENVIRONMENT)
 	$(PY) -m tests.bench
 
@@ -101,6 +106,7 @@ evidence: $(ENVIRONMENT)
 	$(MAKE) kills SEED=2
 	$(MAKE) kills SEED=3
 	$(MAKE) kills SEED=1 MODBUS=1
+	$(MAKE) billing-kills SEED=1
 	$(MAKE) bench
 	$(MAKE) demo ONCE=1
 
