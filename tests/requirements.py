@@ -47,6 +47,7 @@ COMPONENTS: Final[dict[str, Callable[[], bool]]] = {
     "mosquitto_sub": _command("mosquitto_sub"),
     "openssl": _command("openssl"),
     "postgres": lambda: _postgres() is not None,
+    "promtool": _command("promtool"),
     "snmpd": _command("snmpd"),
     "systemd-analyze": _command("systemd-analyze"),
 }

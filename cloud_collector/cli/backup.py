@@ -22,6 +22,7 @@ from cloud_collector.store.place import place_of
 from cloud_collector.store.store import Store
 from cloud_collector.upkeep import backup, restore
 from cloud_collector.upkeep.manifest import BackupUnusable, Manifest
+from cloud_collector.upkeep.surroundings import backup_folder
 from cloud_collector.upkeep.vault import SqliteVault, Vault
 from shared.effects.clock import SystemClock
 from shared.effects.sqlite import SqliteDatabase
@@ -61,7 +62,7 @@ def create(
     if not vault.exists():
         say(f"there is no store at {vault.where}, so there is nothing to back up")
         raise typer.Exit(NOT_FOUND)
-    folder = to or folder_of(known)
+    folder = to or backup_folder(known)
     path, manifest = backup.create(
         vault,
         folder,
@@ -86,7 +87,7 @@ def list_(json_: Json = False) -> None:
 
     The backups in backup.path, the newest last.
     """
-    folder = folder_of(settings())
+    folder = backup_folder(settings())
     rows = [
         {"file": str(path), "bytes": path.stat().st_size, "made_at": iso((backup.made_at_of(path) or 0) * 1000)}
         for path in backup.backups_in(folder)
@@ -228,11 +229,6 @@ def vault_of(known: CollectorSettings) -> Vault:
             "cloud-collector backup reimport --restored"
         )
     return SqliteVault(known.store_path)
-
-
-def folder_of(known: CollectorSettings) -> Path:
-    """Where its backups lie."""
-    return known.backup.path or known.store_path.with_name("backups")
 
 
 def _take_back(known: CollectorSettings, store: Store) -> None:

@@ -21,6 +21,7 @@ from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.place import is_there, open_database
 from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
+from cloud_collector.upkeep.surroundings import surroundings
 from cloud_collector.web.app import Site, create_app
 from cloud_collector.web.enrolment import create_enrolment_app
 from cloud_collector.web.metrics import registry
@@ -60,7 +61,7 @@ async def serving(
             subscriptions=lambda store, now: subscriptions(store, StoreView(store), now),
             key_words=key.words,
             readiness=lambda: {"store": is_there(settings), "broker": collector.connected},
-            metrics=registry(collector, open_store),
+            metrics=registry(collector, open_store, lambda: surroundings(settings)),
         )
     )
     server = _Server(uvicorn.Config(app, log_level="warning", lifespan="off"))

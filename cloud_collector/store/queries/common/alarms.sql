@@ -50,3 +50,9 @@ where channel = ? and kind = 4 and start < ? order by start desc limit ?;
 
 -- name: watch_holes
 select c.id, c.gateway, c.log, c.epoch from chain c where c.through < c.top order by c.id limit ?;
+
+-- name: metrics_counts
+select (select count(*) from chain where through < top),
+       (select count(*) from parked),
+       (select count(*) from command where answered_at is null and sendings < ?),
+       (select max(at) from checkpoint);

@@ -19,10 +19,10 @@ select line from invoice where number = ?;
 -- name: web_parked
 select contract, period_start, reason from parked order by contract;
 -- name: web_counts
-select (select count(*) from line),
+select (select coalesce(max(id), 0) from line),
        (select count(*) from gateway),
        (select count(*) from invoice),
        (select count(*) from unmatched),
-       (select max(received_at) from line);
+       (select received_at from line where id = (select max(id) from line));
 -- name: web_schema
 select max(version) from migration;
