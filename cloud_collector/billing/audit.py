@@ -13,6 +13,7 @@ from datetime import date
 from typing import Any, Final, TypeAlias
 
 from cloud_collector.billing.archive import Archive
+from cloud_collector.billing.device_states import misstated
 from cloud_collector.billing.revisions import revisions
 from cloud_collector.contracts.catalog import Catalog
 from cloud_collector.contracts.period import iso, local_date
@@ -172,6 +173,9 @@ def _audited(
     earlier = books.booked.setdefault(contract, [])
     sentences += _subtracted(body, earlier)
     earlier += [(number, start, line) for start, line in printed]
+    newest = books.catalogs.get(body["catalog"][0]["revision"])
+    if "voids" not in body and newest is not None:
+        sentences += misstated(store, newest, body)
     wanted = needed(body)
     for gateway, _ in wanted.logs():
         books.zones.setdefault(gateway, body["period"]["timezone"])

@@ -1,11 +1,13 @@
 """What operators do to devices reaches the bill: suspended, resumed, ended, set active, as a quote says it would."""
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from cloud_collector.billing.archive import MemoryArchive
+from cloud_collector.billing.audit import Books, audit_invoices
 from cloud_collector.billing.device_states import Deed, changes_for, keep
 from cloud_collector.billing.export import as_bundle, invoice
 from cloud_collector.billing.preview import preview
@@ -128,6 +130,37 @@ def test_what_was_done_to_a_device_is_billed_as_it_was_previewed_and_quoted(what
     assert said["states"] == [[device, state, iso(at)] for device, state, at in sorted(deeds, key=lambda each: each[2])]
     made = as_bundle(store, invoice(store, biller.archive, "INV-1"), RECEIPT_KEY.public)
     assert verify(made, TRUST).findings == ()
+
+
+def audited(store: Store, archive: MemoryArchive) -> list[str]:
+    """What an audit finds of invoices."""
+    faults = audit_invoices(store, archive, [RECEIPT_KEY.public], (), Books())
+    return [sentence for fault in faults for sentence in fault.sentences]
+
+
+def test_an_audit_holds_what_an_invoice_states_against_what_was_done() -> None:
+    archive = MemoryArchive()
+    store, biller = world(), store_biller(archive)
+    before = Deed(
+        device=FIRST,
+        state=State.SUSPENDED,
+        at=OCTOBER + DAY,
+        said_at=NOW - 3_600_000,
+        by_whom="Anna",
+        reason="r",
+    )
+    keep(store, before)
+    bill_due(store, NOW, biller)
+    assert audited(store, archive) == []
+    keep(store, replace(before, at=OCTOBER + 2 * DAY, said_at=NOW + 1))
+    assert audited(store, archive) == [], "what was said later is the next invoice's"
+    keep(store, replace(before, at=OCTOBER + 3 * DAY))
+    assert audited(store, archive) == ["it does not state that roof-1/sdm630-1 was suspended from 2026-10-03T21:00:00Z"]
+    store._database.execute("drop trigger device_state_is_kept")
+    store._database.execute("delete from device_state")
+    assert audited(store, archive) == [
+        "it states that roof-1/sdm630-1 was suspended from 2026-10-01T21:00:00Z, and nobody has said so"
+    ]
 
 
 def test_an_invoice_of_which_nothing_was_done_says_nothing_of_states() -> None:
