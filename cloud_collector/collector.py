@@ -51,11 +51,15 @@ class Collector:
         random: random_module.Random,
         chores: Sequence[Chore] = (),
         find_key: FindKey = lambda _: None,
+        holder: int = 1,
     ) -> None:
+        """`holder` is a number that no other collector on the same store has."""
         self.verdicts: Counter[str] = Counter()
         self.connected = False
         self.rounds = 0
         """Batches and ticks that are done: while this moves, the store answers."""
+        self.elected = False
+        """Whether this collector does what is due; without others it always does."""
         self._settings = settings
         self._store = store
         self._clock = clock
@@ -63,7 +67,7 @@ class Collector:
         self._workers = workers
         self._random = random
         self._chores = tuple(chores)
-        self._intake = Intake(store, settings, key, find_key)
+        self._intake = Intake(store, settings, key, find_key, holder=holder)
         self._turn = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._owing = asyncio.Event()
@@ -97,8 +101,18 @@ class Collector:
             self._inbox.wake()
 
     async def tick(self, now_ms: int) -> None:
-        """Do what is due now: decisions, commands, receipts of logs with holes, then the chores in their order."""
+        """Do what is due now: decisions, commands, receipts of logs with holes, then the chores in their order.
+
+        Of several collectors on one store the database elects the one that does it; when that one is gone, another.
+        """
         await self._in_store(self._intake.follow_decisions)
+        elected = (await self._in_store(self._store.rows, "scheduler_take"))[0][0]
+        if elected != self.elected:
+            _log.info("event=%s", "elected" if elected else "not_elected")
+            self.elected = bool(elected)
+        if not elected:
+            self.rounds += 1
+            return
         outbox = self._outbox
         if outbox is not None:
             outbox.put_commands(await self._in_store(self._intake.take_commands, now_ms))

@@ -23,6 +23,7 @@ from cloud_collector.billing.outcome import Outcome, Report
 from cloud_collector.billing.reimport import keep_catalogs
 from cloud_collector.billing.revisions import revisions
 from cloud_collector.billing.too_late import keep_too_late
+from cloud_collector.billing.turns import Turn, begin_turns, take_contract
 from cloud_collector.contracts.period import Period, iso
 from cloud_collector.contracts.revision import Revision
 from cloud_collector.invoice.compose import Composition, compose
@@ -94,6 +95,7 @@ def bill_due(
         elif contract in parked:
             store.run("unpark", contract)
     left(len(waiting))
+    begin_turns(store, waiting)
     while waiting and closed != most:
         together = biller.together if most is None else min(biller.together, most - closed)
         for outcome in _bill_together(run, waiting, together):
@@ -101,6 +103,13 @@ def bill_due(
             progress(outcome)
             closed += outcome.state in ("issued", "nothing")
         left(len(waiting))
+    for contract in run.busy:
+        alone = deque([contract])
+        while alone and closed != most:
+            for outcome in _bill_together(run, alone, 1, patient=True):
+                outcomes.append(outcome)
+                progress(outcome)
+                closed += outcome.state in ("issued", "nothing")
     return Report(outcomes=tuple(outcomes), archived=archived)
 
 
@@ -132,6 +141,8 @@ class Run:
     """Where the period begins at which a contract was last found."""
     closed: Counter[str] = field(default_factory=Counter)
     """Periods, by contract."""
+    busy: list[str] = field(default_factory=list)
+    """Contracts that are closed alone, after the others: reports of their gateways were being taken in."""
 
     def case(self, contract: str) -> Case:
         """Where the contract stands."""
@@ -172,7 +183,7 @@ def _may_be_due(run: Run, contract: str) -> bool:
         return True
 
 
-def _bill_together(run: Run, waiting: deque[str], most: int) -> list[Outcome]:
+def _bill_together(run: Run, waiting: deque[str], most: int, *, patient: bool = False) -> list[Outcome]:
     """Close the next periods in one transaction; then the folder, before anyone is handed a copy."""
     found: list[Closing] = []
     closed = lines = 0
@@ -181,6 +192,11 @@ def _bill_together(run: Run, waiting: deque[str], most: int) -> list[Outcome]:
         run = replace(run, sight=still(run.sight))
         while waiting and closed < most and lines < LINES_TOGETHER_MAX:
             contract = waiting[0]
+            turn = take_contract(run.store, run.known, contract, patient=patient)
+            if turn is not Turn.MINE:
+                run.busy.extend([contract] if turn is Turn.BUSY else ())
+                waiting.popleft()
+                continue
             closing = next_alone(run, contract)
             run.closed[contract] += closing.goes_on
             if not closing.goes_on or run.closed[contract] == PERIODS_A_RUN_MAX:

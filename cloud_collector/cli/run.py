@@ -18,6 +18,7 @@ from cloud_collector.cli.telling import telling
 from cloud_collector.collector import Collector
 from cloud_collector.fleet.desk import Desk
 from cloud_collector.settings import CollectorSettings
+from cloud_collector.store.months import Months
 from cloud_collector.store.place import place_of
 from cloud_collector.store.store import Store
 from cloud_collector.ticks import ticking
@@ -64,8 +65,9 @@ async def _run(known: CollectorSettings, key: SigningKey, store: Store, desk: De
             link=MqttLink(known.broker, known.client_id),
             workers=ThreadWorkers(threads),
             random=random.SystemRandom(),
-            chores=[biller, watch_of(known, lambda: collector.connected)],
+            chores=[Months(), biller, watch_of(known, lambda: collector.connected)],
             find_key=Finder(known.key_file),
+            holder=random.SystemRandom().getrandbits(62) + 1,
         )
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -171,7 +171,9 @@ class _Server(uvicorn.Server):
 def _reading(settings: CollectorSettings) -> Iterator[Store]:
     store = Store(open_database(settings, read_only=True), migrated=True)
     try:
-        yield store
+        # A page speaks of one instant, whatever collectors commit beside it.
+        with store.snapshot():
+            yield store
     finally:
         store.close()
 

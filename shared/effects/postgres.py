@@ -16,7 +16,7 @@ import psycopg
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
-from psycopg.types.numeric import Int8BinaryDumper
+from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
 
 from shared.effects.database import Parameters, Row
 from shared.errors import DatabaseBusy, DatabaseCorrupt, DatabaseError, DatabaseFailed, DatabaseFull
@@ -176,7 +176,7 @@ class PostgresDatabase:
             why = str(error).strip().splitlines()[-1]
             refused = any(sign in why for sign in _REFUSED)
             raise (DatabaseFailed if refused else DatabaseBusy)(f"{self.name} cannot be reached: {why}") from error
-        for type_, dumper in ((int, Int8BinaryDumper), (bool, _Flag)):
+        for type_, dumper in ((int, Int8Dumper), (int, Int8BinaryDumper), (bool, _Flag)):
             connection.adapters.register_dumper(type_, dumper)
         for name, loader in (("numeric", _Whole), ("bool", _Bit)):
             connection.adapters.register_loader(name, loader)
@@ -211,11 +211,12 @@ class PostgresDatabase:
         connection.execute("; ".join(session))
 
     def _copy(self, table: str, columns: str, rows: Sequence[Parameters]) -> None:
+        types = self._typed(table)
         with (
             self._live().cursor() as cursor,
             cursor.copy(f"copy {table} ({columns}) from stdin (format binary)") as copy,
         ):
-            copy.set_types([self._typed(table)[name] for name in _names(columns)])
+            copy.set_types([types[name] for name in _names(columns)])
             for row in rows:
                 copy.write_row(row)
 

@@ -26,3 +26,6 @@ update turn set holder = 0;
 -- name: gateway_key_add
 with others as (update turn set holder = 0 where gateway = ?1)
 insert into gateway_key (gateway, key, public, added_at) values (?1, ?2, ?3, ?4) on conflict do nothing;
+
+-- name: month_keep
+select keep_month(?, ?, ?);

@@ -11,3 +11,6 @@ select 1;
 
 -- name: turns_forget
 select 1;
+
+-- name: month_keep
+select case when ?1 is null or ?2 > ?3 then 1 else 0 end;
