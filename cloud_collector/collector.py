@@ -108,7 +108,7 @@ class Collector:
         await self._in_store(self._intake.follow_decisions)
         elected = (await self._in_store(self._store.rows, "scheduler_take"))[0][0]
         if elected != self.elected:
-            _log.info("event=%s", "elected" if elected else "not_elected")
+            _log.info("event=scheduler elected=%s", "yes" if elected else "no")
             self.elected = bool(elected)
         if not elected:
             self.rounds += 1
