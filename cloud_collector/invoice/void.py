@@ -82,7 +82,7 @@ def _turned(number: str, place: int, line: Body) -> Body:
     amount = turned(line["amount"])
     return {
         **line,
-        "quantity": turned(line["quantity"]),
+        "quantity": None if line["quantity"] is None else turned(line["quantity"]),
         "exact": turned(line["exact"]),
         "amount": amount,
         "estimated": False,

@@ -1,12 +1,14 @@
 """Billing a period again: the next revision, with what is then not booked; credit pays the next invoices."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from cloud_collector.billing.accounts import NotPossible, State, open_credits, pay, pay_out, standing
+from cloud_collector.billing.archive import ArchiveFailed, MemoryArchive
 from cloud_collector.billing.export import as_bundle, invoice
 from cloud_collector.billing.rebill import Rebilling, rebill
 from cloud_collector.billing.revisions import apply
@@ -228,3 +230,39 @@ def test_the_offset_that_an_invoice_states_cannot_be_left_out() -> None:
     assert [finding.sentence for finding in outcome.findings] == [
         "what it says of its payable is not what follows from the evidence"
     ]
+
+
+class _Full(MemoryArchive):
+    """A folder on a disk that is full until somebody makes room."""
+
+    def __init__(self, *, room: bool = False) -> None:
+        super().__init__()
+        self.room = room
+
+    def put(self, number: str, line: bytes) -> None:
+        if not self.room:
+            raise ArchiveFailed("no room")
+        super().put(number, line)
+
+    def put_all(self, lines: Iterable[tuple[str, bytes]]) -> None:
+        for number, line in lines:
+            self.put(number, line)
+
+
+def test_a_correction_that_was_stopped_before_the_folder_is_completed_by_the_next_run() -> None:
+    """P16, P22: issued is issued; the same bytes follow, and nothing is taken back twice."""
+    store, _ = billed()
+    archive = _Full()
+    biller = store_biller(archive)
+    with pytest.raises(ArchiveFailed):
+        take_back(store, biller, "INV-1", at=NOW)
+    archive.room = True
+    with pytest.raises(NotPossible, match="was taken back by INV-CN-1"):
+        take_back(store, biller, "INV-1", at=NOW)
+    assert bill_due(store, NOW, biller).archived == ("INV-CN-1",)
+    assert said(biller, "INV-CN-1")["voids"]["number"] == "INV-1"
+    archive.room = False
+    with pytest.raises(ArchiveFailed):
+        again(store, biller, "INV-1", at=NOW)
+    archive.room = True
+    assert bill_due(store, NOW, biller).archived == ("INV-2",)
