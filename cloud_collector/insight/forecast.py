@@ -5,12 +5,13 @@ invoice. Usage that is low, likely and high is rated each; the band is from the 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 
+from cloud_collector.activity.activation import ActivationCause
 from cloud_collector.activity.lifecycle import left_at, provisioned_at
 from cloud_collector.contracts.catalog import Aggregate, ChargeType
 from cloud_collector.contracts.money import as_written
@@ -112,7 +113,29 @@ def _rated(
         factor = {Case.LOW: max(one - spread, Fraction(0)), Case.LIKELY: one, Case.HIGH: one + spread}[case]
         spans.append(ahead(each.channel, period.end, case, factor))
     usage = Continued(known.usage, [span for span in spans if span is not None])
-    return Known.of(known.terms, usage, known.states, until=period.end).draft(period, closed=True)
+    if _may_start(known, learnt):
+        return Known.of(known.terms, usage, known.states, until=period.end).draft(period, closed=True)
+    return replace(known, usage=usage).draft(period, closed=True)
+
+
+def _may_start(known: Known, learnt: Sequence[_Learnt]) -> bool:
+    """Whether usage ahead may start a device that has not started yet; grace is foreseen already."""
+    moving = {
+        (each.channel.name.gateway, each.channel.name.device)
+        for each in learnt
+        if any(rate.units for rate in each.channel.habit.rates)
+    }
+    for terms, starts in (
+        (known.terms, known.starts),
+        *((each, known.others[each.contract]) for each in known.terms.pooled),
+    ):
+        for device in terms.devices:
+            gateway, _, name = device.id.rpartition("/")
+            start = starts.get(device.id)
+            begun = start is not None and start.cause is not ActivationCause.GRACE
+            if not begun and (gateway, name) in moving:
+                return True
+    return False
 
 
 def _counted(known: Known, draft: Draft) -> Decimal:
@@ -192,7 +215,7 @@ def _units(each: _Learnt, begins: int) -> Fraction:
     hour = each.hours.get(begins)
     if hour is None:
         return Fraction(each.channel.habit.at(begins).units, FINE)
-    return hour.units
+    return Fraction(hour.units)
 
 
 def _worth(each: _Learnt) -> Fraction:

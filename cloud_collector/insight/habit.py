@@ -5,7 +5,7 @@ seen takes the mean of that hour on days of its kind (Monday to Friday, weekend)
 Hours of which nothing is known are no samples: silence is not zero.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
@@ -28,7 +28,7 @@ FINE: Final = 10**6
 class Hour:
     """What is known of one hour of one channel."""
 
-    units: Fraction
+    units: Fraction | int
     """Of usage what it came to; of a level its sum over time, level · hours."""
     seconds: int
     """Of the hour that are known."""
@@ -67,12 +67,24 @@ class Habit:
 
 def hours_of(spans: Iterable[Span], start: int, end: int, *, level: bool) -> dict[int, Hour]:
     """What is known of each UTC hour in [start, end), by the hour's start."""
-    found: dict[int, Hour] = {}
+    found: dict[int, _Known] = {}
     for span in spans:
-        for begins, hour in _within(span, start, end, level=level):
-            known = found.get(begins)
-            found[begins] = hour if known is None else _both(known, hour)
-    return found
+        if _is_whole(span, start, end):
+            # The usual line lies in one hour: its intervals are added up as they are.
+            found.setdefault(span.start - span.start % HOUR, _Known()).add(
+                span.deltas, span.end - span.start, sum(span.deltas), span=span, level=level
+            )
+            continue
+        at, until = max(span.start, start), min(span.end, end)
+        while at < until:
+            begins = at - at % HOUR
+            stop = min(begins + HOUR, until)
+            first, last = (at - span.start) // span.step, (stop - span.start - 1) // span.step
+            units = span.units_before(stop) - span.units_before(at)
+            deltas = span.deltas[first : last + 1]
+            found.setdefault(begins, _Known()).add(deltas, stop - at, units, span=span, level=level)
+            at = stop
+    return {begins: each.hour() for begins, each in found.items()}
 
 
 def habit_of(hours: Mapping[int, Hour], timezone: str, until: int, *, even: bool = False) -> Habit:
@@ -119,7 +131,7 @@ class _Sum:
     """Hours added up, each with its weight."""
 
     def __init__(self) -> None:
-        self.units = Fraction(0)
+        self.units: Fraction | int = 0
         self.seconds = 0
         self.active = 0
         self.top = 0
@@ -146,44 +158,37 @@ class _Sum:
         if not self.seconds:
             return Rate(units=0, active=0, top=0, highest=0)
         return Rate(
-            units=int(self.units * HOUR * FINE / self.seconds),
+            units=int(self.units * HOUR * FINE // self.seconds),
             active=self.active * FINE // self.seconds,
             top=self.top // self.weight,
             highest=self.highest,
         )
 
 
-def _both(one: Hour, other: Hour) -> Hour:
-    return Hour(
-        units=one.units + other.units,
-        seconds=min(one.seconds + other.seconds, HOUR),
-        active=min(one.active + other.active, HOUR),
-        top=max(one.top, other.top),
-    )
+class _Known:
+    """What spans say of one hour, while they are read."""
+
+    def __init__(self) -> None:
+        self.units: Fraction | int = 0
+        self.seconds = 0
+        self.active = 0
+        self.top = 0
+
+    def add(self, deltas: tuple[int, ...], seconds: int, units: int, *, span: Span, level: bool) -> None:
+        bridged = span.kind is not SpanKind.USAGE
+        active = len(deltas) - deltas.count(0)
+        if not level:
+            self.units += units
+        elif not bridged:
+            self.units += Fraction(sum(deltas) * seconds, len(deltas) * HOUR)
+        self.seconds += seconds
+        self.active += seconds * active // len(deltas)
+        if not bridged:
+            self.top = max(self.top, *deltas)
+
+    def hour(self) -> Hour:
+        return Hour(units=self.units, seconds=min(self.seconds, HOUR), active=min(self.active, HOUR), top=self.top)
 
 
-def _within(span: Span, start: int, end: int, *, level: bool) -> Iterator[tuple[int, Hour]]:
-    """What a span says of each hour that it reaches into."""
-    at, until = max(span.start, start), min(span.end, end)
-    bridged = span.kind is not SpanKind.USAGE
-    while at < until:
-        begins = at - at % HOUR
-        stop = min(begins + HOUR, until)
-        first, last = (at - span.start) // span.step, (stop - span.start - 1) // span.step
-        deltas = span.deltas[first : last + 1]
-        active = sum(1 for each in deltas if each)
-        seconds = stop - at
-        if level:
-            units = Fraction(0) if bridged else Fraction(sum(deltas) * seconds, len(deltas) * HOUR)
-        else:
-            units = Fraction(span.units_before(stop) - span.units_before(at))
-        yield (
-            begins,
-            Hour(
-                units=units,
-                seconds=seconds,
-                active=seconds * active // len(deltas),
-                top=0 if bridged else max(deltas),
-            ),
-        )
-        at = stop
+def _is_whole(span: Span, start: int, end: int) -> bool:
+    return start <= span.start and span.end <= end and span.start % HOUR + span.end - span.start <= HOUR

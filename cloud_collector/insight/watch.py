@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
@@ -11,8 +11,10 @@ from cloud_collector.contracts.catalog import Contract
 from cloud_collector.contracts.money import plain
 from cloud_collector.contracts.period import Period, boundary
 from cloud_collector.contracts.revision import Revision
+from cloud_collector.insight.forecast import Forecast, forecast
+from cloud_collector.insight.habit import HOUR
 from cloud_collector.insight.look import Look, NotRunning, look
-from cloud_collector.insight.normal import PERIODS, Habits, habits, normal
+from cloud_collector.insight.normal import PERIODS, Habits, Normal, habits, normal
 from cloud_collector.insight.warnings import (
     Against,
     Notice,
@@ -35,7 +37,6 @@ CONTRACTS_A_LOOK_MAX: Final = 20
 """Looked at in one round; the next round goes on with the others. It shares a processor with intake."""
 HABITS_MAX: Final = 20_000
 """Earlier periods of contracts whose habit is kept in memory; beyond it they are learnt anew."""
-HOUR_MS: Final = 3_600_000
 _log: Final = logging.getLogger(__name__)
 
 Told = Callable[[Store, int, Notice, Look], None]
@@ -61,6 +62,7 @@ class Watch:
         self._most = most
         self._seen: dict[str, _Seen] = {}
         self._habits: dict[tuple[str, int], Habits] = {}
+        self._made: dict[tuple[str, int], tuple[int, Forecast | None, Normal | None]] = {}
         self._last = ""
 
     def round(self, store: Store, now_ms: int) -> tuple[Kept, ...]:
@@ -75,7 +77,7 @@ class Watch:
         # Where everything moves all the time, everyone has a turn.
         for name in sorted(contracts, key=lambda each: (each <= self._last, each)):
             contract = contracts[name]
-            seen = (len(known), now_ms // HOUR_MS, *_sources(contract, sources))
+            seen = (len(known), now_ms // (1_000 * HOUR), *_sources(contract, sources))
             if contract.warn is None or self._seen.get(name) == seen:
                 continue
             if looked == self._most:
@@ -123,15 +125,25 @@ class Watch:
     def _judge_period(self, store: Store, contract: Contract, seen: Look) -> list[Kept]:
         warn = contract.warn
         assert warn is not None, "only contracts with thresholds are judged"
-        cost = seen.cost()
-        usual = normal(seen.known, seen.period, seen.as_of_ms // 1_000, self._earlier(seen))
-        measured = figures(cost, usual)
+        ahead, usual = self._hourly(seen)
+        measured = figures(replace(seen.cost(foretold=False), forecast=ahead), usual)
         period = seen.period
         with store.atomic():
             rows = store.rows("warnings_of_period", contract.key, period.start)
             past, turns = _past(rows)
             made = judge(warn, measured, past)
             return [self._keep(store, seen, each, turns.get(each.threshold, 0) + 1) for each in made]
+
+    def _hourly(self, seen: Look) -> tuple[Forecast | None, Normal | None]:
+        """The forecast and what is normal, made once an hour: a single report moves neither."""
+        at, key = seen.as_of_ms // 1_000, (seen.agreement.contract, seen.period.start)
+        held = self._made.get(key)
+        if held is None or held[0] != at // HOUR:
+            while len(self._made) >= HABITS_MAX:
+                del self._made[next(iter(self._made))]
+            usual = normal(seen.known, seen.period, at, self._earlier(seen))
+            held = self._made[key] = (at // HOUR, forecast(seen.known, seen.period, at), usual)
+        return held[1], held[2]
 
     def _keep(self, store: Store, seen: Look, warning: Notice, turn: int) -> Kept:
         threshold, period, terms = warning.threshold, seen.period, seen.known.terms
