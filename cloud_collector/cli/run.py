@@ -14,7 +14,7 @@ from cloud_collector.cli.mailing import mailing
 from cloud_collector.cli.manager import told
 from cloud_collector.cli.opened import ending, opened, settings, signing_key
 from cloud_collector.cli.replace import Finder
-from cloud_collector.cli.telling import telling
+from cloud_collector.cli.telling import alert_link, telling
 from cloud_collector.collector import Collector
 from cloud_collector.fleet.desk import Desk
 from cloud_collector.settings import CollectorSettings
@@ -81,7 +81,7 @@ async def _run(known: CollectorSettings, key: SigningKey, store: Store, desk: De
                 enrolling(known, desk, clock),
                 told(collector, Notifier()),
                 mailing(known, clock),
-                telling(known, MqttLink(known.broker, f"{known.client_id}-alerts"), clock),
+                telling(known, alert_link(known), clock),
             ):
                 await collector.run()
     counted = " ".join(f"{verdict.lower()}={count}" for verdict, count in sorted(collector.verdicts.items()))

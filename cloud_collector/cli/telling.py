@@ -9,6 +9,7 @@ import logging
 import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,7 @@ from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
 from shared.effects.clock import Clock
 from shared.effects.link import Link
+from shared.effects.mqtt import MqttLink
 from shared.effects.web_post import web_post
 from shared.errors import DatabaseError, LinkError
 from shared.topic import Leaf, topic_of
@@ -41,6 +43,12 @@ async def telling(settings: CollectorSettings, link: Link, clock: Clock) -> Asyn
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+def alert_link(settings: CollectorSettings) -> Link:
+    """A way to the broker beside intake's, under the collector's own user, so that one access list lets both in."""
+    user = settings.broker.username or settings.client_id
+    return MqttLink(replace(settings.broker, username=user), f"{settings.client_id}-alerts", durable=False)
 
 
 def ways_of(settings: CollectorSettings) -> Ways:
