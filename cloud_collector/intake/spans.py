@@ -10,7 +10,15 @@ from cloud_collector.intake.channels import Channels, Known
 from cloud_collector.intake.fact import Fact
 from cloud_collector.limits import CACHED_CHANNELS_MAX, LATE_WALK_ROWS
 from cloud_collector.store.store import Store
-from cloud_collector.usage.between import Carried, EpochEnd, EpochStart, Uncarried, between_epochs, raw_at_end
+from cloud_collector.usage.between import (
+    Carried,
+    EpochEnd,
+    EpochStart,
+    Uncarried,
+    between_epochs,
+    raw_at_end,
+    surely_before,
+)
 from cloud_collector.usage.derive import ALL, Row, RowKind
 from cloud_collector.usage.packing import pack_deltas
 from cloud_collector.usage.settle import BridgeUnits, Node, Settled, Tail, settle
@@ -281,7 +289,8 @@ def _carry(store: Store, chains: list[int], known: Known, rates_max: Mapping[str
             end = EpochEnd(raw=None, serial=None, at=tail[2])
         else:
             raw = raw_at_end(mark_raw=last[0], mark_register=last[2], top=tail[1])
-            sure = tail[2] if last[3] is None else (store.row("last_sure_mark", known.id, chain) or (None,))[0]
+            surely = surely_before(tail[2], tail[3], tail[4])
+            sure = surely if last[3] is None else (store.row("last_sure_mark", known.id, chain) or (None,))[0]
             end = EpochEnd(raw=raw, serial=last[1], at=tail[2], sure=sure)
     if unsure is not None:
         _write_between(store, Spot(known.id, unsure[0], unsure[2].seq, unsure[1]), unsure[2])

@@ -6,7 +6,15 @@ Pure. The rules are `usage.settle` and `usage.between`, the very ones that the c
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cloud_collector.usage.between import Carried, EpochEnd, EpochStart, Uncarried, between_epochs, raw_at_end
+from cloud_collector.usage.between import (
+    Carried,
+    EpochEnd,
+    EpochStart,
+    Uncarried,
+    between_epochs,
+    raw_at_end,
+    surely_before,
+)
 from cloud_collector.usage.derive import Row, RowKind, estimated_indices
 from cloud_collector.usage.settle import BridgeUnits, Node, Tail, settle
 from cloud_collector.usage.span import ChannelName, NamedGap, Span, SpanKind
@@ -67,21 +75,22 @@ class Channel:
                     continue
                 unsure = None
                 self._keep(epoch.epoch, what)
-            end = _end(walk.tail, marks) if epoch.ends else None
+            end = _end(walk, marks) if epoch.ends else None
         self._keep("", unsure)
 
     def _walk(self, epoch: EpochRows) -> "_Walk | None":
         first: PlacedRow | None = None
-        last: Tail | None = None
+        last: PlacedRow | None = None
+        end: Tail | None = None
         for low, high in epoch.counted:
             # What lies between two stretches is not held: each is settled alone.
             tail: Tail | None = None
             for placed in epoch.rows:
                 if low <= placed.seq <= high:
                     tail = self._settle(epoch, tail, placed)
-                    first = first or placed
-            last = tail or last
-        return None if last is None or first is None else _Walk(first=first, tail=last)
+                    first, last = first or placed, placed
+            end = tail or end
+        return None if end is None or first is None or last is None else _Walk(first=first, last=last, tail=end)
 
     def _settle(self, epoch: EpochRows, before: Tail | None, placed: PlacedRow) -> Tail:
         hole = before is not None and _has_hole(epoch.holes, before.seq, placed.seq)
@@ -163,6 +172,7 @@ class _Walk:
     """The first and the last that an epoch says of the channel."""
 
     first: PlacedRow
+    last: PlacedRow
     tail: Tail
 
 
@@ -179,13 +189,15 @@ def _node(placed: PlacedRow) -> Node:
     )
 
 
-def _end(tail: Tail, marks: Sequence[PlacedRow]) -> EpochEnd:
+def _end(walk: _Walk, marks: Sequence[PlacedRow]) -> EpochEnd:
+    tail = walk.tail
     if not marks:
         return EpochEnd(raw=None, serial=None, at=tail.until)
     mark = marks[-1].row
     raw = raw_at_end(mark_raw=mark.raw, mark_register=mark.register, top=tail.top)
     sure = [each.row.start for each in marks if each.row.estimated is None]
-    at = tail.until if mark.estimated is None else sure[-1] if sure else None
+    surely = surely_before(tail.until, walk.last.row.kind, walk.last.row.step)
+    at = surely if mark.estimated is None else sure[-1] if sure else None
     return EpochEnd(raw=raw, serial=mark.serial, at=tail.until, sure=at)
 
 

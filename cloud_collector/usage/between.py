@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from cloud_collector.usage.derive import RowKind
+
 RATES_MAX: Final[Mapping[str, int]] = {
     "By": 100_000_000_000,
     "bit": 1_000_000_000_000,
@@ -68,6 +70,11 @@ class Uncarried:
     start: int | None
     until: int | None
     why: str
+
+
+def surely_before(end: int | None, kind: RowKind | int, step: int) -> int | None:
+    """A moment that the meter's last reading does not lie before: a summary's last hour may reach beyond the epoch."""
+    return end if end is None or kind != RowKind.USAGE else end - step
 
 
 def raw_at_end(*, mark_raw: int | None, mark_register: int, top: int) -> int | None:

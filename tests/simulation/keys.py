@@ -81,7 +81,13 @@ class KeyFaults:
             add_gateway(store, agent.name, following.public, self._now_ms())
             agent.revoked += 1
             agent.cut_back |= bool(positions)
-            agent.crash("crash.agent", pause=draw.uniform(60, 3_600), then=lambda: agent.ring.begin(following))
+
+            def begin() -> None:
+                agent.ring.begin(following)
+                for meter in agent.site.meters:
+                    meter.glitch = None  # A first value that is wrong is nobody's to find out.
+
+            agent.crash("crash.agent", pause=draw.uniform(60, 3_600), then=begin)
             self._world.note("key.revocation", agent.name)
             self.thieve(agent, stolen, draw)
 

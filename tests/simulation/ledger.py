@@ -24,6 +24,13 @@ class Life:
     committed_look: int = 0
     """The gateway's last look at the time of the last commit; 0: none in this life."""
     ended: float | None = None
+    image_look: int | None = None
+    """What it had committed by the time of an image that took its spool's place later; 0 where the image is older."""
+
+    @property
+    def sure_look(self) -> int:
+        """The look up to which it is remembered for sure."""
+        return self.committed_look if self.image_look is None else min(self.committed_look, self.image_look)
 
 
 def expected_totals(meter: Meter, lives: Sequence[Life], epochs: Sequence[int]) -> set[int]:
@@ -53,7 +60,7 @@ def _first_looks(good: Sequence[Look], lives: Sequence[Life]) -> list[Look]:
         if not own:
             continue
         found.append(own[0])
-        if life.ended is None or life.committed_look > own[0].number:
+        if life.ended is None or life.sure_look > own[0].number:
             break
     return found
 
@@ -94,13 +101,13 @@ def _alone(broken: Break, good: Sequence[Look], lives: Sequence[Life], epochs: S
     for look in after:
         starts += [start for start in _durable(before, look, lives) if start not in starts]
         life = _life_of(look.number, lives)
-        if life.ended is None or life.committed_look > look.number:
+        if life.ended is None or life.sure_look > look.number:
             break  # What was seen after the break is surely remembered, so what follows goes on from it.
     ends: list[Look] = []
     for life in lives:
         own = [look for look in after if _life_of(look.number, lives) is life]
         ends += own[:1]
-        if len(own) > 1 and (life.ended is None or life.committed_look > own[1].number):
+        if len(own) > 1 and (life.ended is None or life.sure_look > own[1].number):
             break  # The first was held, the second has confirmed it, and that is surely remembered.
     unknown = {end.total - start.total for start in starts for end in ends}
     if broken.kind in ("rollback", "exchange"):
@@ -122,15 +129,13 @@ def _durable(before: Sequence[Look], after: Look, lives: Sequence[Life]) -> list
             continue
         if life is resumed:
             return [own[-1]]
-        kept = [look for look in own if look.number <= life.committed_look]
-        if kept:
+        for committed in {life.committed_look, life.sure_look}:
+            kept = [look for look in own if look.number <= committed]
             # The newest look before the commit may not yet have been metered, or the next just have been.
             found += kept[-2:]
-            found += [look for look in own if look.number > life.committed_look][:1]
-            if len(kept) > 1:
-                return found
-        else:
-            found += own[:1]
+            found += [look for look in own if look.number > committed][:1]
+        if len([look for look in own if look.number <= life.sure_look]) > 1:
+            return found
     return found
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from cloud_collector.collector import Chore, Collector
 from cloud_collector.settings import CollectorSettings
@@ -203,6 +203,14 @@ class SimKeyring:
         self.on_key(first)
 
 
+class Imaged(NamedTuple):
+    """How many epochs and lives there had been, and up to which look the last had committed."""
+
+    epochs: int
+    lives: int
+    look: int
+
+
 class AgentParty(Party):
     """A gateway's agent with its meters."""
 
@@ -227,6 +235,8 @@ class AgentParty(Party):
         self.lives: list[Life] = []
         self.epochs: list[tuple[str, int]] = []
         """Each epoch that its disk has committed, with the number of the last look before."""
+        self.imaged = Imaged(0, 0, 0)
+        """Of when the image of its spool is."""
         self.spoils = 0
         self.seen: Callable[[AgentParty, SimDatabase], None] = lambda _, __: None
         """Called with every commit of its spool."""
@@ -281,6 +291,12 @@ class AgentParty(Party):
                 if not self.epochs or self.epochs[-1][0] != epoch:
                     self.epochs.append((epoch, self.site.looks))
                     self.stage.note("epoch", f"{self.name} {epoch}")
+
+    def remember(self) -> None:
+        """Its spool is the image: of the lives since then it knows nothing."""
+        for number, life in enumerate(self.lives, 1):
+            if number >= self.imaged.lives:
+                life.image_look = min(self.imaged.look if number == self.imaged.lives else 0, life.sure_look)
 
     def may_fail(self) -> bool:
         """A corrupted spool may show itself late."""

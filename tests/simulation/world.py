@@ -24,7 +24,7 @@ from tests.simulation.faults import Coverage, Mix, draw_mix, schedule
 from tests.simulation.keys import KeyFaults
 from tests.simulation.malice import Rogue
 from tests.simulation.meters import Meter, Style, make_site
-from tests.simulation.party import AgentParty, CollectorParty, Stage
+from tests.simulation.party import AgentParty, CollectorParty, Imaged, Stage
 from tests.simulation.simloop import SimLoop
 
 DAY: Final = 86_400.0
@@ -319,7 +319,8 @@ class World:
             return  # A loss before the first line was ever accepted has no register to bridge from.
         if kind == "spool.image":
             if agent.running and agent.epochs and agent.drive.take_image():
-                self.loop.later(draw.uniform(600, 10 * 3_600), self._restore, agent, draw, len(agent.epochs))
+                agent.imaged = Imaged(len(agent.epochs), len(agent.lives), agent.lives[-1].committed_look)
+                self.loop.later(draw.uniform(600, 10 * 3_600), self._restore, agent, draw)
             return
 
         def harm() -> None:
@@ -334,7 +335,7 @@ class World:
 
         agent.crash("power_cut.agent", pause=draw.uniform(60, 3_600), then=harm)
 
-    def _restore(self, agent: AgentParty, draw: random.Random, epochs: int) -> None:
+    def _restore(self, agent: AgentParty, draw: random.Random) -> None:
         if self.loop.now >= TROUBLE_SECONDS or not agent.drive.image.exists():
             return
         if self.loop.now < agent.apart_until + 3_600:
@@ -343,10 +344,11 @@ class World:
         def harm() -> None:
             self.note("spool.image", agent.name)
             # An image of an epoch that has a successor already: its second successor is a clone, and parked.
-            if epochs < len(agent.epochs):
+            if agent.imaged.epochs < len(agent.epochs):
                 self.note("spool.clone", agent.name)
                 agent.cloned = True
             agent.drive.restore_image()
+            agent.remember()
             for meter in agent.site.meters:
                 meter.glitch = None
 

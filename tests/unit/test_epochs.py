@@ -7,8 +7,8 @@ from cloud_collector.intake.replay import audit
 from cloud_collector.store.account import ChannelAccount, account, quarantine
 from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
-from cloud_collector.usage.between import Carried, EpochEnd, EpochStart, Uncarried, between_epochs
-from cloud_collector.usage.derive import Placement
+from cloud_collector.usage.between import Carried, EpochEnd, EpochStart, Uncarried, between_epochs, surely_before
+from cloud_collector.usage.derive import Placement, RowKind
 from cloud_collector.usage.placement import Extent, lay
 from cloud_collector.usage.span import ChannelName, SpanKind
 from shared.effects.sqlite import SqliteDatabase
@@ -169,6 +169,15 @@ def test_between_epochs_is_a_pure_function() -> None:
     fast = between_epochs(end, start, unit="Wh", exponent=9)
     assert isinstance(fast, Uncarried)
     assert between_epochs(EpochEnd(raw=50, serial="s", at=1), start, unit="Wh", exponent=0) is None
+
+
+def test_an_epoch_whose_last_hour_reaches_beyond_the_next_ones_birth_leaves_its_usage_that_hour() -> None:
+    """P1: a summary is cut at whole hours, so its last reading may lie an hour before its end."""
+    start = EpochStart(seq=1, register=0, raw=900_000, serial="s", at=3_601)
+    end = EpochEnd(raw=0, serial="s", at=7_200, sure=surely_before(7_200, RowKind.USAGE, 3_600))
+    assert between_epochs(end, start, unit="Wh", exponent=0, rates_max={"Wh": 100_000}) is not None
+    assert isinstance(between_epochs(end, start, unit="Wh", exponent=0, rates_max={"Wh": 900_000}), Carried)
+    assert surely_before(7_200, RowKind.BIRTH, 0) == 7_200
 
 
 def test_a_clones_lines_are_quarantined_and_alarmed() -> None:
