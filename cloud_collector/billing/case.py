@@ -63,6 +63,8 @@ class Case:
     order: Order | None = None
     further: bool = False
     """Whether another period is due after this one."""
+    moves: bool = True
+    """Whether closing it may change where periods begin and end, so that nobody knows that yet."""
 
 
 class _Opening(NamedTuple):
@@ -128,7 +130,9 @@ def case_of(store: Store, contract: str, known: Sequence[Revision], now: int, si
         stated=stated_starts(store, known, (contract, *terms.pooled_with)),
     )
     further = any(each.end <= now for each in periods if each.start > due.period.start)
-    return Case(terms=terms, plans=plans, due=due, order=order, further=further)
+    # The first closed period freezes the cadence, and the first start on an invoice the anchor.
+    moves = cadence.number != plans.number or terms.anchor is AnchorKind.ACTIVATION
+    return Case(terms=terms, plans=plans, due=due, order=order, further=further, moves=moves)
 
 
 def closed_case(

@@ -161,6 +161,8 @@ class Closing(NamedTuple):
     """None where nothing is due."""
     issued: Issued | None = None
     draft: Draft | None = None
+    again: bool = True
+    """Whether another look may find more."""
 
     @property
     def lines(self) -> int:
@@ -199,7 +201,7 @@ def _bill_together(run: Run, waiting: deque[str], most: int, *, patient: bool = 
                 continue
             closing = next_alone(run, contract)
             run.closed[contract] += closing.goes_on
-            if not closing.goes_on or run.closed[contract] == PERIODS_A_RUN_MAX:
+            if not (closing.goes_on and closing.again) or run.closed[contract] == PERIODS_A_RUN_MAX:
                 waiting.popleft()
             found.append(closing)
             closed += closing.goes_on
@@ -264,7 +266,8 @@ def _close(run: Run, case: Case, due: Due) -> Closing:
         currency=None if composition is None else composition.draft.currency,
         total=None if composition is None else composition.draft.total,
     )
-    return Closing(outcome, issued, None if composition is None else composition.draft)
+    draft = None if composition is None else composition.draft
+    return Closing(outcome, issued, draft, again=case.further or case.moves)
 
 
 def _approved(run: Run, case: Case, start: int, composition: Composition) -> Approved | str | None:

@@ -67,6 +67,8 @@ def total(parts: Sequence[Part], name: str) -> Quantity:
     if not parts:
         return NOTHING
     meter = parts[0].segment.terms.meters[name]
+    if len(parts) == 1 and meter.aggregate is Aggregate.SUM:
+        return _summed(parts[0], meter)
     match meter.aggregate:
         case Aggregate.SUM:
             first, *others = [_summed(part, meter) for part in parts]
@@ -119,18 +121,21 @@ def _gaps(part: Part, meter: Meter) -> tuple[NamedGap, ...]:
 def _summed(part: Part, meter: Meter) -> Quantity:
     """Register at end minus register at start of every stretch: their sum is the whole to the last integer (P17)."""
     channel, usage = channel_of(part.life.device, meter.name), part.segment.usage
+    if len(part.times) == 1:
+        only = usage.measure(channel, *part.times[0])
+        if only is None:
+            return NOTHING
+        one = worth(only.unit, only.exponent, meter.unit)
+        return Quantity(value=only.units * one, estimated=only.estimated, reads=only.reads, gaps=only.gaps)
     found = [each for start, end in part.times if (each := usage.measure(channel, start, end)) is not None]
     if not found:
         return NOTHING
     one = worth(found[0].unit, found[0].exponent, meter.unit)
-    if len(found) == len(part.times) == 1:
-        only = found[0]
-        return Quantity(value=only.units * one, estimated=only.estimated, reads=only.reads, gaps=only.gaps)
     return Quantity(
         value=sum(each.units for each in found) * one,
         estimated=any(each.estimated for each in found),
         # In many stretches registers tell nobody anything; the whole period's stand on the invoice.
-        reads=found[0].reads if len(part.times) == 1 else (),
+        reads=(),
         gaps=tuple(gap for each in found for gap in each.gaps),
     )
 

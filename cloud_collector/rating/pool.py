@@ -104,8 +104,8 @@ def _party(
 ) -> Party | None:
     assert charge.meter is not None, "the catalog requires it"
     part = segment.contract_part() if device is None else segment.device_part(lives[0])
-    parts = tuple(tuple(part_of(segment, life, times) for life in lives) for times in windows)
-    used = tuple(total(each, charge.meter) for each in parts)
+    parts = tuple([tuple([part_of(segment, life, times) for life in lives]) for times in windows])
+    used = tuple([total(each, charge.meter) for each in parts])
     if part is None and not sum(used, NOTHING).value:
         return None
     return Party(segment=segment, device=device, parts=parts, used=used, time=part)
