@@ -9,9 +9,10 @@ from cloud_collector.billing.issue import BillingRefused, Issued
 from cloud_collector.billing.means import Means
 from cloud_collector.billing.outcome import Outcome
 from cloud_collector.billing.rebill import Rebilling, rebill_within
+from cloud_collector.billing.turns import begin_turns
 from cloud_collector.billing.void import Voiding, void_within
 from cloud_collector.store.store import Store
-from shared.errors import DatabaseError, MetersealError
+from shared.errors import DatabaseBusy, DatabaseError, MetersealError
 
 
 def issue_corrections(
@@ -38,6 +39,7 @@ def _issued(
     store: Store, means: Means, now_ms: int, what: tuple[Approved, Task, str, str, str], contract: str
 ) -> Outcome:
     approved, task, number, reason, digest = what
+    begin_turns(store, [contract])
     try:
         with store.atomic():
             issued: Issued | None
@@ -49,6 +51,8 @@ def _issued(
                 issued = rebill_within(store, asked, now_ms=now_ms, means=means, digest=digest)
             if issued is not None:
                 store.run("draft_issued_add", approved.draft, issued.id)
+    except DatabaseBusy as error:
+        return Outcome(contract=contract, state="waiting", reason=str(error))
     except (DatabaseError, BillingRefused):
         raise
     except NotPossible as error:

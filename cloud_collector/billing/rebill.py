@@ -15,6 +15,7 @@ from cloud_collector.billing.issue import Issued, issue, require_issuable
 from cloud_collector.billing.means import Means
 from cloud_collector.billing.revisions import revisions
 from cloud_collector.billing.too_late import keep_too_late
+from cloud_collector.billing.turns import begin_turns, take_alone
 from cloud_collector.contracts.revision import Revision
 from cloud_collector.invoice.compose import Composition, compose
 from cloud_collector.invoice.document import InvoiceKind
@@ -46,6 +47,7 @@ def rebill(store: Store, asked: Rebilling, *, now_ms: int, means: Means) -> Issu
     Raises NoSuchInvoice, NotPossible, BillingRefused, ArchiveFailed, and whatever parks a contract in a run.
     """
     require_confirmed(store)
+    begin_turns(store, [contract_of(store, asked.number)])
     with store.atomic():
         issued = rebill_within(store, asked, now_ms=now_ms, means=means)
     if issued is not None:
@@ -67,6 +69,7 @@ def rebill_within(
 ) -> Issued | None:
     """The same as `rebill` inside a transaction of the caller's, who archives it afterwards; `digest` was approved."""
     by = require_name(asked.by)
+    take_alone(store, revisions(store), contract_of(store, asked.number))
     found = composed(store, asked.number, now_ms=now_ms, means=means)
     draft, catalog = found.composition.draft, found.known[-1].catalog
     if draft.lines and digest not in (None, digest_of(draft)):
@@ -100,12 +103,19 @@ def rebill_within(
     return issued
 
 
-def composed(store: Store, number: str, *, now_ms: int, means: Means) -> Composed:
-    """What is not booked of the period of an invoice that was taken back; raises NoSuchInvoice and NotPossible."""
-    row = store.row("invoice_to_void", number)
+def contract_of(store: Store, number: str) -> str:
+    """Whose invoice it is; raises NoSuchInvoice."""
+    row = store.row("document_row", number)
     if row is None:
         raise NoSuchInvoice(f"there is no invoice {number}: `cloud-collector invoice list` names them all")
-    id_, contract, _, start, _, kind, *_ = row
+    contract: str = row[6]
+    return contract
+
+
+def composed(store: Store, number: str, *, now_ms: int, means: Means) -> Composed:
+    """What is not booked of the period of an invoice that was taken back; raises NoSuchInvoice and NotPossible."""
+    contract = contract_of(store, number)
+    id_, _, _, start, _, kind, *_ = store.rows("invoice_to_void", number)[0]
     if store.row("voided_by", id_) is None:
         raise NotPossible(
             f"{number} stands: take it back first, with `cloud-collector invoice void {number} --reason …`"

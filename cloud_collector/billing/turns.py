@@ -11,7 +11,7 @@ from enum import Enum, auto
 from cloud_collector.contracts.revision import Revision
 from cloud_collector.contracts.terms import terms_of
 from cloud_collector.store.store import Store
-from shared.errors import MetersealError
+from shared.errors import DatabaseBusy, MetersealError
 
 
 class Turn(Enum):
@@ -39,6 +39,12 @@ def take_contract(store: Store, known: Sequence[Revision], contract: str, *, pat
     store.run("turns_begin", wanted)
     locked = store.rows("turns_wait" if patient else "turns_share", wanted)
     return Turn.MINE if len(locked) == len(json.loads(wanted)) else Turn.BUSY
+
+
+def take_alone(store: Store, known: Sequence[Revision], contract: str) -> None:
+    """Lock the one contract that a transaction is about; raises DatabaseBusy where a run is at it."""
+    if take_contract(store, known, contract, patient=True) is not Turn.MINE:
+        raise DatabaseBusy(f"a billing run is at {contract} just now: try again")
 
 
 def begin_turns(store: Store, contracts: Iterable[str]) -> None:

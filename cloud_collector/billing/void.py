@@ -11,6 +11,7 @@ from cloud_collector.billing.confirmation import require_confirmed
 from cloud_collector.billing.export import NoSuchInvoice
 from cloud_collector.billing.issue import Issued, take_number, tzdata_version
 from cloud_collector.billing.revisions import revisions
+from cloud_collector.billing.turns import begin_turns, take_alone
 from cloud_collector.contracts.period import iso
 from cloud_collector.invoice.document import ENGINE, InvoiceKind
 from cloud_collector.invoice.void import Void, booking_turned, turned, void_body
@@ -35,6 +36,7 @@ def void(store: Store, voiding: Voiding, *, now_ms: int, key: SigningKey, archiv
     What nobody has paid of the invoice is settled by it; what was paid becomes credit of the account.
     """
     require_confirmed(store)
+    begin_turns(store, [_taken(store, voiding.number)[1]])
     with store.atomic():
         issued = void_within(store, voiding, now_ms=now_ms, key=key, archive=archive)
     archive.put(issued.number, issued.line)
@@ -46,9 +48,11 @@ def void_within(store: Store, voiding: Voiding, *, now_ms: int, key: SigningKey,
     """The same inside a transaction of the caller's, who archives it afterwards."""
     reason, by = require_reason(voiding.reason), require_name(voiding.by)
     id_, contract, account, start, end, kind, currency, total, inputs, digest, line = _taken(store, voiding.number)
+    known = revisions(store)
+    take_alone(store, known, contract)
     require_voidable(store, voiding.number, id_, kind)
     open_before = standing(store, voiding.number).open
-    operator = revisions(store)[-1].catalog.operator
+    operator = known[-1].catalog.operator
     number = take_number(store, operator, InvoiceKind.CREDIT_NOTE, archive)
     note = InvoiceKind.CREDIT_NOTE.value
     taken = body_of_line(bytes(line))

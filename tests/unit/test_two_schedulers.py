@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -15,13 +16,19 @@ from cloud_collector.billing.accounts import NotPossible, pay, standing
 from cloud_collector.billing.archive import FolderArchive
 from cloud_collector.billing.outcome import Report
 from cloud_collector.billing.rebill import Rebilling, rebill
+from cloud_collector.billing.revisions import apply
 from cloud_collector.billing.run import bill_due
 from cloud_collector.billing.void import Voiding, void
+from cloud_collector.contracts.read import load_catalog
 from cloud_collector.store.store import Store
+from shared.effects.postgres import PostgresDatabase
 from shared.effects.sqlite import SqliteDatabase
+from shared.errors import DatabaseBusy
+from tests.postgres import new_schema
 from tests.unit.billing_samples import (
     CATALOG,
     NOVEMBER,
+    OCTOBER,
     RECEIPT_KEY,
     Gateway,
     new_store,
@@ -144,3 +151,46 @@ def test_the_same_credit_is_not_spent_by_two_contracts_at_once(tmp_path: Path) -
     assert [(row[6], row[7]) for row in used] == [("offset", "10.00")]
     assert standing(store, credit).open == 0
     store.close()
+
+
+def test_on_a_shared_server_a_run_and_corrections_at_once_bill_what_is_missing_once(tmp_path: Path) -> None:
+    """P1, P14: the database holds whose turn a contract is."""
+    url = new_schema()
+    first = Store(PostgresDatabase(url))
+    more = "".join(f'[contracts.c-{at}]\naccount = "acme"\nplan = "base"\nstart = 2026-10-01\n' for at in range(6))
+    apply(first, load_catalog(CATALOG + BASE + more), now_ms=OCTOBER * 1000)
+    biller = replace(store_biller(FolderArchive(tmp_path / "invoices")), together=2)
+    contracts = [f"c-{at}" for at in range(6)]
+    bill_due(first, (NOVEMBER + 3 * 86_400) * 1000, biller, contracts=contracts)
+    numbers = [row[0] for row in first.rows("invoices")]
+    for number in numbers:
+        asked = Voiding(number=number, reason="Wrong", by="Anna")
+        void(first, asked, now_ms=NOW, key=RECEIPT_KEY, archive=biller.archive)
+    start = Barrier(3)
+
+    def correct(chosen: list[str]) -> None:
+        store = Store(PostgresDatabase(url))
+        start.wait()
+        for number in chosen:
+            with suppress(DatabaseBusy, NotPossible):
+                rebill(store, Rebilling(number=number, by="Anna"), now_ms=NOW, means=biller)
+        store.close()
+
+    def run() -> None:
+        store = Store(PostgresDatabase(url))
+        start.wait()
+        bill_due(store, NOW, biller, contracts=contracts)
+        store.close()
+
+    with ThreadPoolExecutor(3) as threads:
+        for done in [threads.submit(correct, numbers), threads.submit(correct, numbers[::-1]), threads.submit(run)]:
+            done.result()
+    for _ in range(2):
+        bill_due(first, NOW, biller, contracts=contracts)
+    sums: dict[str, Decimal] = defaultdict(Decimal)
+    for row in first.rows("invoices"):
+        sums[row[2]] += Decimal(row[7])
+    assert sums == dict.fromkeys(contracts, Decimal(10 * MONTHS))
+    issued = [row[0] for row in first.rows("invoices") if row[1] == "regular"]
+    assert sorted(issued) == sorted(f"INV-{at}" for at in range(1, len(issued) + 1))
+    first.close()
