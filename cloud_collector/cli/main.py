@@ -27,6 +27,7 @@ from cloud_collector.cli import (
     quote,
     replace,
     sending,
+    store,
     usage,
     webhook,
 )
@@ -114,6 +115,7 @@ app.add_typer(billing.app, name="billing")
 app.add_typer(invoice.app, name="invoice")
 app.add_typer(invoices.app, name="invoices")
 app.add_typer(backup.app, name="backup")
+app.add_typer(store.app, name="store")
 
 
 def main() -> None:
