@@ -168,6 +168,8 @@ class _Look:
     old: Catalog
     new: Catalog
     effective_at: int
+    begins: dict[str, date | None] = field(default_factory=dict)
+    """Each contract's first period in effect, found once."""
 
     def placed(self, found: Difference) -> Difference:
         """The difference with its effect, and from when on each contract has it."""
@@ -205,6 +207,11 @@ class _Look:
         return any(charge.meter == meter for plan in plans for charge in plan.charges)
 
     def _next_period(self, contract: str, _: Difference) -> date | None:
+        if contract not in self.begins:
+            self.begins[contract] = self._first_in_effect(contract)
+        return self.begins[contract]
+
+    def _first_in_effect(self, contract: str) -> date | None:
         """The local date of the first period that begins in effect; a contract's first one in any case."""
         terms = terms_of(self.new, contract)
         if terms.anchor is AnchorKind.ACTIVATION:

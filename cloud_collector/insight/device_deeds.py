@@ -78,6 +78,7 @@ def do(
         if again:
             return Done(deed=again[-1], contract=chapter.held.contract, before=before, new=False)
         _judge(chapter, word, before, at)
+        _judge_start(store, chapter, word, at)
         if len(said) >= DEEDS_MAX:
             raise NotPossible(f"{device} has changed its state {DEEDS_MAX} times already")
         if not dry_run:
@@ -115,6 +116,18 @@ def _state(chapter: Chapter, word: Word, at: int) -> State:
 def _says(said: Deed, word: Word, deed: Deed) -> bool:
     resumed = word is Word.RESUME and said.state in (State.ACTIVE, State.PROVISIONED)
     return said.state is deed.state or resumed
+
+
+def _judge_start(store: Store, chapter: Chapter, word: Word, at: int) -> None:
+    """Raises NotPossible where an invoice has said when billing began, and the plan keeps what was said."""
+    stated = store.rows("device_starts_stated", chapter.held.contract, chapter.device.id)
+    if word is Word.ACTIVATE and stated and not chapter.terms.activation.late_evidence_adjusts:
+        number, _, start, _ = stated[-1]
+        if at < start:
+            raise NotPossible(
+                f"{number} says that billing of {chapter.device.id} began at {iso(start)}, and the plan's "
+                "late_evidence keeps what an invoice has said"
+            )
 
 
 def _judge(chapter: Chapter, word: Word, before: str, at: int) -> None:

@@ -148,6 +148,16 @@ def test_where_the_plan_keeps_a_start_the_timeline_says_so() -> None:
     assert next(event.at for event in events if event.what == "active") == OCTOBER + 15 * DAY
 
 
+def test_a_start_that_an_invoice_has_said_and_the_plan_keeps_is_not_set_earlier() -> None:
+    keeps = TESTED.replace('grace = "20d"', 'grace = "20d"\nlate_evidence = "keep"')
+    store = new_store(catalog=keeps)
+    receive(store, october(Gateway()).lines, at=NOVEMBER + 3 * DAY)
+    bill_due(store, (NOVEMBER + 3 * DAY) * 1000, store_biller())
+    with pytest.raises(NotPossible, match="INV-1 says that billing of roof-1/sdm630-1 began at 2026-10-02T21:15:00Z"):
+        say(store, StoreView(store), revisions(store), Word.ACTIVATE, OCTOBER + DAY)
+    assert deeds_of(store, ONE) == []
+
+
 @pytest.mark.usefixtures("here")
 def test_a_device_is_suspended_resumed_and_ended_and_the_timeline_says_by_whom_and_why() -> None:
     done = told("device", "suspend", ONE, "--reason", "winter break", "--at", "2026-10-20", "--as", "Anna")
