@@ -81,7 +81,7 @@ async def _run(known: CollectorSettings, key: SigningKey, store: Store, desk: De
                 enrolling(known, desk, clock),
                 told(collector, Notifier()),
                 mailing(known, clock),
-                telling(known, alert_link(known), clock),
+                telling(known, alert_link(known), clock, lambda: collector.elected),
             ):
                 await collector.run()
     counted = " ".join(f"{verdict.lower()}={count}" for verdict, count in sorted(collector.verdicts.items()))

@@ -7,7 +7,7 @@ and the next round begins from the store.
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -35,9 +35,11 @@ _log: Final = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def telling(settings: CollectorSettings, link: Link, clock: Clock) -> AsyncIterator[None]:
-    """Within, thresholds are watched, and what fires is delivered."""
-    task = asyncio.create_task(_tell(settings, link, clock))
+async def telling(
+    settings: CollectorSettings, link: Link, clock: Clock, elected: Callable[[], bool]
+) -> AsyncIterator[None]:
+    """Within, thresholds are watched, and what fires is delivered: of several collectors by the elected one."""
+    task = asyncio.create_task(_tell(settings, link, clock, elected))
     try:
         yield
     finally:
@@ -89,15 +91,23 @@ def watch_of(settings: CollectorSettings) -> Watch:
     return Watch(StoreView, told)
 
 
-async def _tell(settings: CollectorSettings, link: Link, clock: Clock) -> None:
+async def _tell(settings: CollectorSettings, link: Link, clock: Clock, elected: Callable[[], bool]) -> None:
     watch, ways = watch_of(settings), ways_of(settings)
     shown: dict[str, bytes] = {}
     while True:
         await clock.sleep(settings.tick_seconds)
+        if not elected():
+            # Another one says meanwhile what stands.
+            shown.clear()
+            continue
         try:
             wanted = await asyncio.to_thread(_round, settings, watch, ways, clock.utc_ms())
         except DatabaseError as error:
             _log.warning('event=warnings_waiting why="%s"', error)
+            continue
+        except Exception:  # noqa: BLE001  the one at the top of a long-lived task
+            # Whoever is not warned of one thing is warned of the next.
+            _log.exception("event=warnings_failed")
             continue
         changed = {gateway: payload for gateway, payload in wanted.items() if shown.get(gateway) != payload}
         if changed:

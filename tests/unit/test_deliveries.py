@@ -12,7 +12,7 @@ from random import Random
 
 import pytest
 
-from cloud_collector.cli.telling import _published, _round, secret_path, watch_of
+from cloud_collector.cli.telling import _published, _round, secret_path, telling, watch_of
 from cloud_collector.cli.webhook import _listener
 from cloud_collector.insight.alerts import public
 from cloud_collector.notify.deliveries import BACKOFF_SECONDS, Ways, deliver_due
@@ -22,7 +22,7 @@ from cloud_collector.settings import CollectorSettings, MailSettings
 from cloud_collector.store.store import Store
 from shared.effects.clock import SystemClock
 from shared.effects.link import Message
-from shared.effects.memory import MemoryBroker, MemoryLink
+from shared.effects.memory import MemoryBroker, MemoryLink, SimpleClock
 from shared.effects.web_post import Answer, web_post
 from tests.cost_world import CATALOG, DAY, month
 from tests.unit.billing_samples import OCTOBER, new_store, receive
@@ -206,6 +206,25 @@ def test_a_round_of_the_collector_warns_delivers_and_says_what_the_sites_topic_s
     taken, heard = asyncio.run(_over_a_broker(known, wanted))
     assert taken == wanted
     assert heard == Message("meterseal/v1/roof-1/alert", wanted["roof-1"], retained=True), "also by who comes later"
+
+
+@pytest.mark.parametrize("elected", ["elected", ""])
+async def test_of_several_collectors_the_elected_one_warns(tmp_path: Path, elected: str) -> None:
+    known = CollectorSettings(store_path=tmp_path / "collector.db")
+    store = new_store(known.store_path, catalog=WARNED)
+    for at, line in month()[1]:
+        if at * 1000 <= NOW:
+            receive(store, [line], at=at)
+    broker, clock = MemoryBroker(), SimpleClock(utc_ms=NOW)
+    async with telling(known, MemoryLink(broker, "_collector-alerts"), clock, lambda: bool(elected)):
+        for _ in range(400 if elected else 20):
+            clock.advance(known.tick_seconds * 1_000)
+            # The round is on a thread of its own.
+            await asyncio.sleep(0.01)
+            if store.rows("warnings"):
+                break
+    assert bool(store.rows("warnings")) is bool(elected)
+    store.close()
 
 
 async def _over_a_broker(known: CollectorSettings, wanted: dict[str, bytes]) -> tuple[dict[str, bytes], Message]:
