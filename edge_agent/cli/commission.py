@@ -35,7 +35,8 @@ def commission(config: Path, flags: Sequence[str], *, channel: str | None, displ
         print(json.dumps({"rows": found}))
     good = sum(1 for each in found if each["outcome"] == "confirmed")
     later = sum(1 for each in found if each["outcome"] == "skipped")
-    say(f"{good} of {len(found)} confirmed" + (f", {later} left for later" if later else ""))
+    rest = {"differ": len(found) - good - later, "left for later": later}
+    say(f"{good} of {len(found)} confirmed" + "".join(f", {number} {what}" for what, number in rest.items() if number))
     return Exit.OK if good + later == len(found) else Exit.FAILED
 
 

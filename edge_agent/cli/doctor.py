@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from edge_agent.cli.at_hand import settings_at_hand
 from edge_agent.cli.exits import Exit
-from edge_agent.cli.person import Colour, dyed
+from edge_agent.cli.person import Colour, dyed, wrapped
 from edge_agent.cli.show import SpoolMissing, read_rows, spool_backlog
 from edge_agent.installer import machine
 from edge_agent.installer.finding import Finding, Word, bad, good, plain, skipped, whole
@@ -27,6 +27,11 @@ _COLOURS: Final = {
 }
 
 
+_NAME_CHARS: Final = 12
+_INDENT: Final = 21
+"""Where a finding's sentence begins: after its word and its name."""
+
+
 def doctor(config: Path, flags: Sequence[str], *, as_json: bool) -> Exit:
     """Everything that a gateway needs is looked at; 1 where something is bad."""
     settings = settings_at_hand(config, flags)
@@ -42,8 +47,9 @@ def doctor(config: Path, flags: Sequence[str], *, as_json: bool) -> Exit:
 
 def line_of(finding: Finding) -> str:
     """A finding as one line, and below it what to do next."""
-    text = f"{dyed(finding.word.ljust(7), _COLOURS[finding.word])} {finding.name:<12} {finding.says}"
-    return f"{text}\n{'':8}{'':12} → {finding.next}" if finding.next else text
+    name = f"{finding.name:<12} " if len(finding.name) <= _NAME_CHARS else f"{finding.name}\n{'':{_INDENT}}"
+    text = f"{dyed(finding.word.ljust(7), _COLOURS[finding.word])} {name}{wrapped(finding.says, _INDENT)}"
+    return f"{text}\n{'':{_INDENT}}→ {wrapped(finding.next, _INDENT + 2)}" if finding.next else text
 
 
 async def _all(settings: AgentSettings, *, quiet: bool) -> list[Finding]:
@@ -93,9 +99,27 @@ async def _meters(settings: AgentSettings) -> list[Finding]:
         for why in dict.fromkeys(row["verdict"] for row in silent):
             which = [f"{row['device']}.{row['meter']}" for row in silent if row["verdict"] == why]
             some = f"{', '.join(which[:3])}{' …' if len(which) > 3 else ''}"
-            step = "mend what it says; `edge-agent read` tries again, `edge-agent probe` shows what answers"
-            found.append(bad(f"meter {name}", f"{some}: {why}", step))
+            found.append(bad(f"meter {name}", f"{some}: {why}", step_for(why)))
     return found
+
+
+_STEPS: Final = {
+    "no such register": "the address is most often one off: manuals count from 1, here it is from 0",
+    "exception 4": "is unit_id the meter's own? `edge-agent probe` shows which addresses answer",
+    "exception 10": "is unit_id the meter's own? `edge-agent probe` shows which addresses answer",
+    "exception 11": "is unit_id the meter's own, and the meter on? `edge-agent probe` shows which addresses answer",
+    "no answer": "is it on, are wires A and B right, and unit_id and speed the meter's own? `edge-agent probe` looks",
+    "Connection refused": "is the meter on, and are host and port its own? `edge-agent read` tries again",
+    "does not answer": "look at power, network cable and address; `edge-agent read` tries again",
+    "pip install": "type that, then `edge-agent read`",
+}
+"""What to do about what a source says of itself, by words that stand in it."""
+
+
+def step_for(why: str) -> str:
+    """What to do next about a meter that says so."""
+    usual = "mend what it says; `edge-agent read` tries again, `edge-agent probe` shows what answers"
+    return next((step for words, step in _STEPS.items() if words in why), usual)
 
 
 def _collector(settings: AgentSettings, status: dict[str, Any], clock: SystemClock) -> Finding:

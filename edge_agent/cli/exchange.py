@@ -14,6 +14,7 @@ from edge_agent.reading import Kind
 from shared.errors import Refused
 
 UNKNOWN: Final = "unknown"
+_LESS: Final = "   That is less than what is read now. Is it right, for the new meter was read in its place already?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,10 +107,18 @@ def _steps(
             return UNKNOWN, None
         shown = typed(text, unit)
         if not isinstance(shown, Refused):
-            return shown.shown, finer(shown, None if reading is None else reading["raw"], unit, exponent)
+            steps = finer(shown, None if reading is None else reading["raw"], unit, exponent)
+            if given is None and allow_unknown and _less(row, steps) and not agreed(_LESS):
+                continue
+            return shown.shown, steps
         if given is not None:
             raise NobodyThere(shown.reason)
         say(f"   {shown.reason}")
+
+
+def _less(row: dict[str, Any], steps: int) -> bool:
+    """Whether the old meter was read beyond its display: a slip, unless the new one was read in its place."""
+    return row["raw"] is not None and steps < row["raw"]
 
 
 def _another(old: dict[str, Any], now: dict[str, Any]) -> bool:

@@ -30,7 +30,9 @@ def add(command: Command, shared: argparse.ArgumentParser, reads: argparse.Argum
         "--tcp", action="append", default=[], metavar="HOST[:PORT]", help="a Modbus TCP device or gateway"
     )
     probe.add_argument("--mqtt", metavar="HOST[:PORT]", help="the site's own broker; default: on this machine")
-    probe.add_argument("--units", default="1-10", metavar="A-B", help="Modbus addresses; default: %(default)s")
+    probe.add_argument(
+        "--units", default="1-10", metavar="A-B", help="Modbus addresses, such as 1,7,20-24; default: %(default)s"
+    )
     probe.add_argument("--line", default="9600N", metavar="9600N", help="speed and parity; default: %(default)s")
     probe.add_argument(
         "--seconds", type=float, default=11.0, metavar="S", help="how long to listen; default: %(default)s"

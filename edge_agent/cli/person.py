@@ -1,10 +1,17 @@
 """Somebody who stands at the meter: asked on stderr, answers on stdin; data goes to stdout alone."""
 
 import os
+import re
+import shutil
 import sys
+import textwrap
 from enum import StrEnum
+from typing import Final
 
 from shared.errors import MetersealError
+
+WIDTH_MIN: Final = 30
+_GLUE: Final = "\N{NO-BREAK SPACE}"
 
 
 class NobodyThere(MetersealError):
@@ -26,6 +33,17 @@ def dyed(text: str, colour: Colour, *, on_stderr: bool = False) -> str:
     stream = sys.stderr if on_stderr else sys.stdout
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty()
     return text if plain else f"\033[{colour}m{text}\033[0m"
+
+
+def wrapped(text: str, indent: int) -> str:
+    """The text in lines that a terminal shows whole, those after the first behind an indent; elsewhere as it is."""
+    if not sys.stdout.isatty():
+        return text
+    width = max(WIDTH_MIN, shutil.get_terminal_size().columns - indent)
+    # What is to be typed stays in one piece, for whoever copies it.
+    whole = re.sub(r"`[^`]*`", lambda found: found[0].replace(" ", _GLUE), text)
+    lines = textwrap.wrap(whole, width, break_on_hyphens=False, break_long_words=False)
+    return f"\n{'':{indent}}".join(lines).replace(_GLUE, " ")
 
 
 def say(text: str = "") -> None:

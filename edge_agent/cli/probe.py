@@ -9,6 +9,7 @@ from typing import Final, Literal, TypeAlias
 
 from edge_agent.cli.at_hand import settings_at_hand
 from edge_agent.cli.exits import Exit
+from edge_agent.cli.fresh import put_new, require_absent
 from edge_agent.cli.person import Colour, dyed, say
 from edge_agent.cli.progress import Progress
 from edge_agent.installer import listening, modbus_scan, plugs
@@ -44,9 +45,8 @@ class Wrong(InvalidRecord):
 
 def probe(config: Path, flags: Sequence[str], *, where: Where, write: Path | None, as_json: bool) -> Exit:
     """Ready configuration on stdout or in a file that was not there; 3 where nothing was found."""
-    if write is not None and write.exists():
-        say(f"{write} is there already, and is not written over: name another file")
-        return Exit.REFUSED
+    if write is not None:
+        require_absent(write)
     try:
         look = _Look(where, _held(config, flags))
     except Wrong as error:
@@ -61,24 +61,24 @@ def probe(config: Path, flags: Sequence[str], *, where: Where, write: Path | Non
         word = dyed("found", Colour.GOOD, on_stderr=True) if each.sure else dyed("maybe", Colour.WARN, on_stderr=True)
         say(f"{word} {each.where}: {each.what}{', ' + each.reads if each.reads else ''}")
     if not found:
-        say("nothing answers: look at wires A and B, the meter's address and speed (--line 19200E --units 1-247)")
+        say(look.why_nothing())
         return Exit.NOT_FOUND
     text = toml_of(found)
     if write is None:
         if not as_json:
             print(text, end="")
         return Exit.OK
-    return _written(write, text)
+    return _written(write, text, sure=any(each.sure for each in found))
 
 
-def _written(path: Path, text: str) -> Exit:
-    try:
-        with path.open("x", encoding="utf-8") as out:
-            out.write("# Written by `edge-agent probe`: names of devices are yours to choose.\n\n" + text)
-    except OSError as error:
-        say(f"{path} cannot be written: {error.strerror}; run this as root, or name a folder that is there")
-        return Exit.FAILED
-    say(f"wrote {path}; next: `edge-agent config check`, `edge-agent reload`, then `edge-agent commission`")
+def _written(path: Path, text: str, *, sure: bool) -> Exit:
+    head = "# Written by `edge-agent probe`: names of devices are yours to choose."
+    guessed = (
+        "" if sure else "\n# What stands behind `#[` and `#name =` is a guess: take that # away where it is right."
+    )
+    put_new(path, f"{head}{guessed}\n\n{text}".encode())
+    first = "" if sure else "all of it is a guess, as comment: take the # away where it is right; "
+    say(f"wrote {path}; {first}next: `edge-agent config check`, `edge-agent reload`, then `edge-agent commission`")
     return Exit.OK
 
 
@@ -89,7 +89,7 @@ class _Look:
         alone = not (where.serial or where.tcp or where.mqtt)
         self.troubles: list[str] = []
         self._where = where
-        self._units = _range(where.units)
+        self._units = _ids(where.units)
         self._baud, self._parity = _line(where.line)
         self._tcp = [_place(text, MODBUS_PORT) for text in where.tcp]
         ports = where.serial or (serial_ports() if alone else ())
@@ -99,6 +99,23 @@ class _Look:
                 self.troubles.append(f"{port} is configured already, and left in peace")
         self._mqtt = _place(where.mqtt, MQTT_PORT) if where.mqtt else (("localhost", MQTT_PORT) if alone else None)
         self._asked_for_mqtt = where.mqtt is not None
+        self._asked = 0
+        """Lines and hosts that could be asked, whether they answered or not."""
+
+    def why_nothing(self) -> str:
+        """What to look at where nothing was found, by what could be asked at all."""
+        if self._asked and self._ports:
+            return "nothing answers: look at wires A and B, the meter's address and speed (--line 19200E --units 1-247)"
+        if self._asked and self._tcp:
+            return f"nothing answers at the addresses {self._where.units}: look at the meter's own (--units 1-247)"
+        if self._asked_for_mqtt and not self.troubles:
+            return "no message came that a preset knows: some plugs speak once in five minutes (--seconds 300)"
+        if self.troubles:
+            return "nothing could be asked: mend what is said above, and look again"
+        return (
+            "there is no serial port on this machine, and its broker says nothing that is known: plug the adapter in, "
+            "or name a place with --tcp, --serial or --mqtt"
+        )
 
     async def everywhere(self) -> list[Found]:
         """Everything that was found, in the order of places."""
@@ -132,6 +149,7 @@ class _Look:
         found = []
         try:
             async for each in modbus_scan.scan(where, self._units, seconds):
+                self._asked += 1
                 if isinstance(each, Found):
                     found.append(each)
                 else:
@@ -196,11 +214,15 @@ def _held(config: Path, flags: Sequence[str]) -> frozenset[Path]:
     return frozenset(port.resolve() for port in ports if isinstance(port, Path))
 
 
-def _range(text: str) -> range:
-    first, _, last = text.partition("-")
-    if first.isdecimal() and (last or first).isdecimal() and 1 <= int(first) <= int(last or first) <= 247:
-        return range(int(first), int(last or first) + 1)
-    raise Wrong(f"--units takes one address or a range of 1 to 247, such as 1-10; this is {text[:20]!r}")
+def _ids(text: str) -> tuple[int, ...]:
+    """The addresses of `1,7,20-24`."""
+    found: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        if not (first.isdecimal() and (last or first).isdecimal() and 1 <= int(first) <= int(last or first) <= 247):
+            raise Wrong(f"--units takes addresses and ranges of 1 to 247, such as 1-10 or 1,7; this is {text[:20]!r}")
+        found |= set(range(int(first), int(last or first) + 1))
+    return tuple(sorted(found))
 
 
 def _line(text: str) -> tuple[int, Parity]:

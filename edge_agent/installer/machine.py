@@ -15,7 +15,7 @@ from edge_agent.disk import FileDisk
 from edge_agent.installer.finding import Finding, bad, good, look
 from edge_agent.settings import AgentSettings
 from edge_agent.timekeeping import UTC_PLAUSIBLE_MS
-from edge_agent.words import count, span
+from edge_agent.words import AS_ROOT, count, span
 from shared.effects.clock import Clock
 from shared.errors import DatabaseBusy, DatabaseCorrupt, DatabaseError
 
@@ -37,7 +37,8 @@ def clock_of(clock: Clock) -> Finding:
         return bad(
             "clock",
             f"{now}, and no time server has confirmed it",
-            "`timedatectl set-ntp true`, and open UDP port 123: what is metered waits for its invoice until then",
+            "`timedatectl set-ntp true`, and open UDP port 123: what is metered waits for its invoice until then; in a "
+            'container or virtual machine whose host keeps the time, set wall_clock = "trusted"',
         )
     return good("clock", f"{now}, synchronised")
 
@@ -50,7 +51,7 @@ def disk_of(settings: AgentSettings) -> Finding:
     except OSError as error:
         return bad("disk", f"{folder}: {error.strerror}", f"make the folder: `sudo mkdir -p {folder}`")
     if not os.access(folder, os.W_OK):
-        return bad("disk", f"{folder} may not be written", f"run this as root, or as {_owner(folder)}")
+        return bad("disk", f"{folder} may not be written", _as_owner(folder))
     held = settings.spool_path.stat().st_size if settings.spool_path.exists() else 0
     needed = settings.spool_bytes_max - held
     says = f"{free // _MEBI} MiB free in {folder}, the spool may grow by {max(0, needed) // _MEBI} MiB"
@@ -113,7 +114,7 @@ def files_of(settings: AgentSettings) -> Iterator[Finding]:
             yield bad(name, f"{path}: {error.strerror}", made)
             continue
         if not os.access(path, os.R_OK):
-            yield bad(name, f"{path} may not be read", f"run this as root, or as {_owner(path)}")
+            yield bad(name, f"{path} may not be read", _as_owner(path))
         elif mode & _OTHERS:
             yield bad(name, f"{path} may be read by others ({stat.filemode(mode)})", f"`sudo chmod 600 {path}`")
         else:
@@ -163,6 +164,11 @@ def _may(user: str, found: os.stat_result) -> bool:
     groups = os.getgrouplist(user, entry.pw_gid)
     owner = found.st_uid == entry.pw_uid and found.st_mode & 0o600 == 0o600
     return entry.pw_uid == 0 or owner or (found.st_gid in groups and found.st_mode & 0o060 == 0o060)
+
+
+def _as_owner(path: Path) -> str:
+    owner = _owner(path)
+    return AS_ROOT if owner == "root" else f"{AS_ROOT}, or as {owner}"
 
 
 def _owner(path: Path) -> str:

@@ -8,6 +8,7 @@ for every reason. Two functions of the library are called, and both read.
 import asyncio
 import logging
 import os
+import socket
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from edge_agent.limits import READ_SECONDS_MAX
@@ -171,6 +172,8 @@ class Line:
                 _, writer = await asyncio.open_connection(settings.host, settings.port)
         except TimeoutError:
             return f"{self.name} does not answer: check address, cable and firewall"
+        except socket.gaierror:
+            return f"the name {settings.host} cannot be resolved: check its spelling and the DNS"
         except OSError as error:
             return f"{self.name} cannot be reached: {os.strerror(error.errno) if error.errno else error}"
         writer.close()

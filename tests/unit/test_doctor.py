@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from edge_agent.installer.finding import Word
+from edge_agent.cli.doctor import line_of, step_for
+from edge_agent.installer.finding import Word, bad
 from edge_agent.installer.machine import clock_of, collector_of, disk_of, files_of, spool_of
 from edge_agent.settings import AgentSettings
 from shared.effects.memory import SimpleClock
@@ -187,3 +188,29 @@ def receipted(config: Path) -> bool:
     """Whether the running agent has a receipt."""
     done = run("edge-agent", "status", "--json", "--config", config, check=False)
     return done.returncode == 0 and json.loads(done.stdout)["last_receipt_ms"] is not None
+
+
+@pytest.mark.parametrize(
+    ("why", "step"),
+    [
+        ("it has no such register (exception 2)", "one off"),
+        ("the gateway got no answer from it (exception 11)", "unit_id"),
+        ("10.0.0.9:502 cannot be reached: Connection refused", "host and port"),
+        ("something that nobody foresaw", "edge-agent probe"),
+    ],
+)
+def test_what_to_do_about_a_meter_goes_by_what_it_says(why: str, step: str) -> None:
+    assert step in step_for(why)
+
+
+def test_on_a_terminal_lines_end_between_words_and_what_is_to_be_typed_stays_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    long = bad("meter distribution-board", "a " * 60, "`sudo usermod -aG dialout meterseal-with-a-long-name`, start it")
+    assert line_of(long).count("\n") == 2, "a pipe gets lines as they are"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = line_of(long).splitlines()
+    assert len(shown) > 4
+    assert all(len(line) <= 80 or "`" in line for line in shown[1:])
+    assert any("`sudo usermod -aG dialout meterseal-with-a-long-name`" in line for line in shown)

@@ -142,6 +142,8 @@ def test_a_meter_is_exchanged_in_a_terminal_and_the_register_goes_on_exactly(sit
             time.sleep(1.0)
 
     answers = [
+        ("[number, or unknown]", "4"),
+        ("less than what is read now", "n"),
         ("[number, or unknown]", "12345.9"),
         ("Enter when it is connected", ""),
         ("serial number?", "s-2"),

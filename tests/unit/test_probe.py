@@ -1,6 +1,7 @@
 """`edge-agent probe` finds what answers, on real lines and a real broker, and proposes what the agent can load."""
 
 import asyncio
+import dataclasses
 import json
 import os
 import subprocess
@@ -186,13 +187,62 @@ def run(tmp_path: Path, *arguments: str, code: int) -> subprocess.CompletedProce
 def test_nothing_found_says_what_to_look_at_and_a_file_is_never_written_over(tmp_path: Path) -> None:
     done = run(tmp_path, "--tcp", "127.0.0.1:1", "--units", "1", code=3)
     assert "cannot be reached" in done.stderr
-    assert "wires A and B" in done.stderr
+    assert "mend what is said above" in done.stderr
     there = tmp_path / "there.toml"
     there.write_text("mine", encoding="ascii")
     assert "not written over" in run(tmp_path, "--write", str(there), code=4).stderr
     assert there.read_text(encoding="ascii") == "mine"
+    unplugged = run(tmp_path, "--mqtt", f"127.0.0.1:{free_port()}", "--units", "1,7-9", code=3)
+    assert "nothing listens" in unplugged.stderr
     assert "--units takes" in run(tmp_path, "--units", "0-300", code=2).stderr
     assert "--line takes" in run(tmp_path, "--line", "fast", code=2).stderr
     assert json.loads(
         run(tmp_path, "--serial", os.devnull, "--seconds", "0.1", "--units", "1", "--json", code=3).stdout
     )
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        (Where(tcp=("127.0.0.1:{port}",), units="5"), "nothing answers at the addresses 5"),
+        (Where(tcp=("no-such-host.invalid",)), "mend what is said above"),
+        (Where(mqtt="127.0.0.1:1"), "mend what is said above"),
+    ],
+    ids=["nobody there", "no such name", "no broker"],
+)
+async def test_where_nothing_is_found_the_advice_is_about_what_was_asked(
+    where: Where, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = free_port()
+    peer = await serve([meter(1, "eastron-sdm630", 20160812)], port=port)
+    try:
+        asked = dataclasses.replace(where, tcp=tuple(each.format(port=port) for each in where.tcp))
+        code = await asyncio.to_thread(
+            probe, tmp_path / "agent.toml", (), where=asked, write=tmp_path / "new.toml", as_json=False
+        )
+    finally:
+        await peer.shutdown()  # type: ignore[no-untyped-call]
+    shown = capsys.readouterr().err
+    assert (code, said in shown, "Unknown error" in shown) == (3, True, False), shown
+    assert "wires A and B" not in shown, "there is no line with wires"
+    assert not (tmp_path / "new.toml").exists()
+
+
+async def test_a_file_of_guesses_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    port = free_port()
+    silent = meter(7, "schneider-iem3000", 7)
+    plate = load_template("schneider-iem3000").identity
+    assert plate is not None
+    silent.words.pop((plate.function, plate.address))
+    peer = await serve([silent], port=port)
+    try:
+        where = Where(tcp=(f"127.0.0.1:{port}",), units="7")
+        await asyncio.to_thread(
+            probe, tmp_path / "agent.toml", (), where=where, write=tmp_path / "new.toml", as_json=False
+        )
+    finally:
+        await peer.shutdown()  # type: ignore[no-untyped-call]
+    assert "all of it is a guess" in capsys.readouterr().err
+    lines = (tmp_path / "new.toml").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if line and not line.startswith("#")] == []
+    assert "take that # away" in lines[1]
