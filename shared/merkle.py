@@ -6,13 +6,15 @@ neither can stand for the other. A proof is a list of 32-byte hashes, from the l
 
 import hashlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from shared.grammar import HASH_PATTERN, require_match
 
 HASH_BYTES: Final = 32
 EMPTY_ROOT: Final = hashlib.sha256(b"").digest()
+RootBetween = Callable[[int, int], bytes]
+"""The root over the leaf hashes from the first number to below the second."""
 
 
 def leaf_hash(leaf: bytes) -> bytes:
@@ -26,29 +28,34 @@ def root_of(leaves: Iterable[bytes]) -> bytes:
     for leaf in leaves:
         size, node = 1, leaf
         while peaks and peaks[-1][0] == size:
-            node = _node(peaks.pop()[1], node)
+            node = parent(peaks.pop()[1], node)
             size *= 2
         peaks.append((size, node))
     if not peaks:
         return EMPTY_ROOT
     root = peaks.pop()[1]
     while peaks:
-        root = _node(peaks.pop()[1], root)
+        root = parent(peaks.pop()[1], root)
     return root
 
 
 def prove_inclusion(leaves: Sequence[bytes], index: int) -> list[bytes]:
     """The path that proves leaf `index` under the root of these leaf hashes (section 2.1.3.1)."""
-    assert 0 <= index < len(leaves), "a proof is made for a leaf that is there"
+    return inclusion_path(lambda first, last: root_of(leaves[first:last]), len(leaves), index)
+
+
+def inclusion_path(root_between: RootBetween, size: int, index: int) -> list[bytes]:
+    """The same of a tree that is not at hand as a whole."""
+    assert 0 <= index < size, "a proof is made for a leaf that is there"
     path: list[bytes] = []
-    first, last = 0, len(leaves)
+    first, last = 0, size
     while last - first > 1:
-        split = first + _split(last - first)
+        split = first + largest_power_below(last - first)
         if index < split:
-            path.append(root_of(leaves[split:last]))
+            path.append(root_between(split, last))
             last = split
         else:
-            path.append(root_of(leaves[first:split]))
+            path.append(root_between(first, split))
             first = split
     return path[::-1]
 
@@ -62,31 +69,36 @@ def includes(root: bytes, size: int, index: int, leaf: bytes, path: Sequence[byt
         if last == 0:
             return False
         if at & 1 or at == last:
-            node = _node(sibling, node)
+            node = parent(sibling, node)
             while not at & 1 and at:
                 at, last = at >> 1, last >> 1
         else:
-            node = _node(node, sibling)
+            node = parent(node, sibling)
         at, last = at >> 1, last >> 1
     return last == 0 and node == root
 
 
 def prove_consistency(leaves: Sequence[bytes], size: int) -> list[bytes]:
     """The path that proves the tree of the first `size` leaves a start of this one (section 2.1.4.1)."""
-    assert 0 < size <= len(leaves), "a proof is made for a tree that this one grew from"
+    return consistency_path(lambda first, last: root_of(leaves[first:last]), size, len(leaves))
+
+
+def consistency_path(root_between: RootBetween, old_size: int, size: int) -> list[bytes]:
+    """The same of a tree that is not at hand as a whole."""
+    assert 0 < old_size <= size, "a proof is made for a tree that this one grew from"
     path: list[bytes] = []
-    first, last = 0, len(leaves)
+    first, last = 0, size
     whole = True
-    while last != size:
-        split = first + _split(last - first)
-        if size <= split:
-            path.append(root_of(leaves[split:last]))
+    while last != old_size:
+        split = first + largest_power_below(last - first)
+        if old_size <= split:
+            path.append(root_between(split, last))
             last = split
         else:
-            path.append(root_of(leaves[first:split]))
+            path.append(root_between(first, split))
             first, whole = split, False
     if not whole:
-        path.append(root_of(leaves[first:last]))
+        path.append(root_between(first, last))
     return path[::-1]
 
 
@@ -108,11 +120,11 @@ def consistent(old_root: bytes, old_size: int, root: bytes, size: int, path: Seq
         if last == 0:
             return False
         if at & 1 or at == last:
-            old, new = _node(sibling, old), _node(sibling, new)
+            old, new = parent(sibling, old), parent(sibling, new)
             while not at & 1 and at:
                 at, last = at >> 1, last >> 1
         else:
-            new = _node(new, sibling)
+            new = parent(new, sibling)
         at, last = at >> 1, last >> 1
     return last == 0 and old == old_root and new == root
 
@@ -128,7 +140,8 @@ def from_text(text: str) -> bytes:
     return urlsafe_b64decode(text + "=")
 
 
-def _node(left: bytes, right: bytes) -> bytes:
+def parent(left: bytes, right: bytes) -> bytes:
+    """The hash of a node over two others."""
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
@@ -136,6 +149,6 @@ def _are_hashes(*nodes: bytes) -> bool:
     return all(len(node) == HASH_BYTES for node in nodes)
 
 
-def _split(size: int) -> int:
+def largest_power_below(size: int) -> int:
     """The largest power of two below `size`."""
     return 1 << (size - 1).bit_length() - 1

@@ -12,6 +12,7 @@ from cloud_collector.cli import (
     billing,
     catalog,
     catalog_history,
+    checkpoint,
     command,
     config,
     correct,
@@ -116,6 +117,7 @@ app.add_typer(invoice.app, name="invoice")
 app.add_typer(invoices.app, name="invoices")
 app.add_typer(backup.app, name="backup")
 app.add_typer(store.app, name="store")
+app.add_typer(checkpoint.app, name="checkpoint")
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from cloud_collector.cli.billing import biller_of
 from cloud_collector.cli.desk import desk_of
 from cloud_collector.cli.mailing import mailing
 from cloud_collector.cli.manager import told
-from cloud_collector.cli.opened import ending, opened, settings, signing_key
+from cloud_collector.cli.opened import archive, ending, opened, settings, signing_key
 from cloud_collector.cli.replace import Finder
 from cloud_collector.cli.telling import alert_link, telling
 from cloud_collector.collector import Collector
@@ -22,6 +22,7 @@ from cloud_collector.store.months import Months
 from cloud_collector.store.place import place_of
 from cloud_collector.store.store import Store
 from cloud_collector.ticks import ticking
+from cloud_collector.upkeep.checkpoints import Checkpointer
 from cloud_collector.upkeep.watch import Watch
 from cloud_collector.web.server import enrolling, serving
 from shared.effects.clock import SystemClock
@@ -65,7 +66,7 @@ async def _run(known: CollectorSettings, key: SigningKey, store: Store, desk: De
             link=MqttLink(known.broker, known.client_id),
             workers=ThreadWorkers(threads),
             random=random.SystemRandom(),
-            chores=[Months(), biller, watch_of(known, lambda: collector.connected)],
+            chores=[Months(), biller, Checkpointer(key, archive(known)), watch_of(known, lambda: collector.connected)],
             find_key=Finder(known.key_file),
             holder=random.SystemRandom().getrandbits(62) + 1,
         )
