@@ -171,9 +171,7 @@ def _checkpoint(text: str, key: PublicKey) -> tuple[int, str] | str:
 def _place(store: Store, origin: str, size: int, what: str) -> int:
     row = store.row("leaf_of_invoice", origin, what) or store.row("leaf_of_line", origin, what)
     if row is None or row[0] >= size:
-        say(
-            f"{what or 'nothing'} is not in the newest checkpoint of {origin}: name an invoice's number or a line's hash"
-        )
+        say(f"{what or 'nothing'} is in no checkpoint of {origin}: name an invoice's number or a line's hash")
         raise typer.Exit(NOT_FOUND)
     return int(row[0])
 
