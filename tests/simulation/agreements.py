@@ -219,7 +219,7 @@ def draw_agreements(seed: int, devices: Mapping[str, Sequence[str]]) -> dict[str
             pool=rules.choice((3, 40, 300)) if has_pool else None,
             peak=Decimal(rules.choice(("0.4521", "1.335"))) if rules.random() < 0.5 else None,
             fee=Decimal(rules.choice(("5", "12.345"))) if rules.random() < 0.4 else None,
-            commitment=_steps(rules, (1, 2, 3, 4) if by_device else (900, 9_000, 20_000, 40_000)),
+            commitment=_steps(rules, (1, 2, 3, 4) if by_device else (9_000, 20_000, 40_000, 60_000)),
             price_per_device=Decimal("7.25") if by_device else None,
         )
     return found
@@ -228,9 +228,9 @@ def draw_agreements(seed: int, devices: Mapping[str, Sequence[str]]) -> dict[str
 def _steps(rules: random.Random, figures: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
     """Nothing, one figure for all periods, or a ramp, which may begin after the first period."""
     kind = rules.random()
-    if kind < 0.35:
+    if kind < 0.2:
         return ()
-    if kind < 0.55:
+    if kind < 0.45:
         return ((1, rules.choice(figures)),)
     starts = rules.choice(((1, 3), (2, 4), (1, 2, 4)))
     return tuple(zip(starts, figures, strict=False))

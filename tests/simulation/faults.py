@@ -73,13 +73,12 @@ RULES: Final = (
     "rule.suspended",
     "rule.true_up",
     "rule.true_up.devices",
-    "rule.true_up.lowered",
     "rule.unused",
     "rule.window.off-peak",
     "rule.window.peak",
 )
 """What contracts agree to, where it decided an amount: what operators did to devices, pools whose allowance was used
-up, later steps of a ramp, commitments that were not met or met late after all, seats that nobody used."""
+up, later steps of a ramp, commitments that were not met, seats that nobody used."""
 FOLDED: Final = ("spool.folded", "spool.refolded")
 """What comes of full spools."""
 SHARE_MIN: Final = 0.05
