@@ -15,8 +15,8 @@ from cloud_collector.contracts.catalog import Commitment, Window
 from cloud_collector.contracts.money import Currency
 from cloud_collector.contracts.terms import Terms
 from cloud_collector.invoice import compose
-from cloud_collector.rating import pool, rate, subscription, tax, usage_charge
-from cloud_collector.rating.draft import DraftLine, TaxLine
+from cloud_collector.rating import booking, pool, rate, subscription, tax, usage_charge
+from cloud_collector.rating.draft import DraftLine, LineKind, TaxLine
 from cloud_collector.rating.segment import Segment
 
 HOUR_MINUTES = 60
@@ -72,6 +72,19 @@ def ramp_a_step_early() -> Iterator[None]:
         return has_begun(self, number + 1)
 
     with patch.object(Commitment, "step", early), patch.object(Commitment, "has_begun", begun):
+        yield
+
+
+@contextlib.contextmanager
+def true_up_never_lowered() -> Iterator[None]:
+    """P14: what was once missing of a commitment stays billed when late usage makes it good."""
+    unbooked = booking.unbooked
+
+    def stubborn(*args: Any, **more: Any) -> tuple[DraftLine, ...]:
+        found = unbooked(*args, **more)
+        return tuple(line for line in found if line.kind is not LineKind.TRUE_UP or line.amount >= 0)
+
+    with patch.object(rate, "unbooked", stubborn):
         yield
 
 
@@ -145,6 +158,7 @@ BILLING_SABOTAGES: Final[dict[str, Callable[[], contextlib.AbstractContextManage
     "allowance-counted-twice": allowance_counted_twice,
     "shares-rounded-alone": shares_rounded_alone,
     "ramp-a-step-early": ramp_a_step_early,
+    "true-up-never-lowered": true_up_never_lowered,
     "grace-ignored": grace_ignored,
     "usage-before-the-start-billed": usage_before_the_start_billed,
     "peak-an-hour-longer": peak_an_hour_longer,

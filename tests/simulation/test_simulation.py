@@ -41,6 +41,7 @@ KNOWN_TO_NOTICE: Final[dict[str, tuple[int, ...]]] = {
     "suspension-forgotten": (46,),
     "tax-on-each-line": (11,),
     "usage-before-the-start-billed": (55,),
+    "true-up-never-lowered": (64, 39),
 }
 """Seeds that are known to notice a sabotage, so that the test need not search."""
 
