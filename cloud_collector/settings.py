@@ -16,8 +16,10 @@ class WebSettings:
     """Where the pages, health and metrics are served; without a host, nowhere."""
 
     host: str = ""
-    """An address to listen on, such as 127.0.0.1: nothing asks for a password."""
+    """An address to listen on, such as 127.0.0.1."""
     port: int = 8080
+    local_operator: bool = True
+    """Whoever opens the pages on the collector's own machine, through no proxy, is its operator."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:

@@ -3,8 +3,8 @@
 `create_app` is handed what it needs; it opens no socket and reads no clock of its own.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from typing import Final
@@ -13,15 +13,16 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from fastapi.templating import Jinja2Templates
 from jinja2 import Environment, PackageLoader, select_autoescape
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from cloud_collector.invoice import html
 from cloud_collector.store.store import Store
-from cloud_collector.web import pages
+from cloud_collector.web import api, console, gate, pages, portal
+from cloud_collector.web.gate import Operating
 from cloud_collector.web.pages import Moment, Subscriptions
+from cloud_collector.web.site import Site
 from cloud_collector.web.table import Table
-from shared.effects.clock import Clock
 
 PAGES: Final = (
     ("Overview", "/"),
@@ -33,34 +34,11 @@ PAGES: Final = (
 _HEADERS: Final = {
     # An invoice carries its own sheet, so that the saved page is whole: hence inline styles, and no script at all.
     "Content-Security-Policy": "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-    "form-action 'none'; frame-ancestors 'none'",
+    "form-action 'self'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-
-OpenStore = Callable[[], AbstractContextManager[Store]]
-Readiness = Callable[[], Mapping[str, bool]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
-    """What the pages are made from; `open_store` gives a read connection for the length of one request."""
-
-    open_store: OpenStore
-    clock: Clock
-    zone: Callable[[Store], str]
-    subscriptions: Subscriptions
-    key_words: str
-    readiness: Readiness
-    metrics: CollectorRegistry
-
-    @contextmanager
-    def look(self) -> Iterator["Look"]:
-        """The store at one moment."""
-        with self.open_store() as store:
-            moment = Moment(now_ms=self.clock.utc_ms(), zone=self.zone(store))
-            yield Look(store=store, moment=moment, subscriptions=self.subscriptions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +73,13 @@ class Look:
         ]
 
 
+@contextmanager
+def _look(site: Site) -> Iterator[Look]:
+    """The store at one moment."""
+    with site.open_store() as store:
+        yield Look(store=store, moment=site.moment(store), subscriptions=site.subscriptions)
+
+
 def create_app(site: Site) -> FastAPI:
     """The application over a site."""
     app = FastAPI(title="Meterseal collector", docs_url=None, redoc_url=None)
@@ -106,7 +91,11 @@ def create_app(site: Site) -> FastAPI:
             response.headers.setdefault(name, value)
         return response
 
+    gate.install(app, site)
     _serve_health(app, site)
+    app.include_router(api.routes(site))
+    app.include_router(console.routes(site))
+    app.include_router(portal.routes(site))
     _serve_pages(app, site)
     return app
 
@@ -146,8 +135,8 @@ def _serve_pages(app: FastAPI, site: Site) -> None:
         return templates.TemplateResponse(request, "page.html", told)
 
     @app.get("/", response_class=HTMLResponse)
-    def overview(request: Request) -> Response:
-        with site.look() as look:
+    def overview(request: Request, _who: Operating) -> Response:
+        with _look(site) as look:
             tables = [look.table(title) for title in titles.values()]
             shown = [table for table in tables if table.rows or table.title != "Unmatched"]
             return page(request, "Overview", look, shown)
@@ -157,8 +146,8 @@ def _serve_pages(app: FastAPI, site: Site) -> None:
         return Response(style, media_type="text/css", headers={"Cache-Control": "max-age=3600"})
 
     @app.get("/invoices/{number}", response_class=HTMLResponse)
-    def invoice(number: str) -> Response:
-        with site.look() as look:
+    def invoice(number: str, _who: Operating) -> Response:
+        with _look(site) as look:
             body = pages.invoice_body(look.store, number.removesuffix(".json"))
         if body is None:
             raise HTTPException(404, f"there is no invoice {number}")
@@ -167,11 +156,11 @@ def _serve_pages(app: FastAPI, site: Site) -> None:
         return HTMLResponse(html.page(body, key_words=site.key_words))
 
     @app.get("/{name}")
-    def table_page(request: Request, name: str) -> Response:
+    def table_page(request: Request, name: str, _who: Operating) -> Response:
         bare, _, suffix = name.partition(".")
         if bare not in titles or suffix not in {"", "json", "csv"}:
             raise HTTPException(404, "there is no such page")
-        with site.look() as look:
+        with _look(site) as look:
             table = look.table(titles[bare])
             if suffix == "json":
                 return JSONResponse(table.records())

@@ -16,7 +16,7 @@ from cloud_collector.fleet.desk import Desk, Failures
 from cloud_collector.fleet.invitations import Turned
 from cloud_collector.limits import ENROLMENT_ADDRESSES_MAX, ENROLMENT_FAILURE_SECONDS, ENROLMENT_FAILURES_MAX
 from cloud_collector.store.store import Store
-from cloud_collector.web.app import OpenStore
+from cloud_collector.web.site import OpenStore
 from shared.effects.clock import Clock
 from shared.enrolment import AUTHORITY_PATH, ENROL_PATH, RENEW_PATH, Credentials
 from shared.errors import DatabaseBusy

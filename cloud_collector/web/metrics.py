@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector as Exporter
 from cloud_collector.limits import COMMAND_SENDINGS_MAX
 from cloud_collector.upkeep.incidents import Cause
 from cloud_collector.upkeep.surroundings import Surroundings
-from cloud_collector.web.app import OpenStore
+from cloud_collector.web.site import OpenStore
 
 Family = CounterMetricFamily | GaugeMetricFamily
 

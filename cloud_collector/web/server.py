@@ -22,9 +22,10 @@ from cloud_collector.store.place import is_there, open_database
 from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
 from cloud_collector.upkeep.surroundings import surroundings
-from cloud_collector.web.app import Site, create_app
+from cloud_collector.web.app import create_app
 from cloud_collector.web.enrolment import create_enrolment_app
 from cloud_collector.web.metrics import registry
+from cloud_collector.web.site import Site
 from cloud_collector.web.subscriptions import subscriptions
 from shared.effects.clock import Clock
 from shared.errors import MetersealError
@@ -62,6 +63,8 @@ async def serving(
             key_words=key.words,
             readiness=lambda: {"store": is_there(settings), "broker": collector.connected},
             metrics=registry(collector, open_store, lambda: surroundings(settings)),
+            open_writer=lambda: _writing(settings),
+            local_operator=settings.web.local_operator,
         )
     )
     server = _Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
@@ -81,18 +84,10 @@ async def enrolling(settings: CollectorSettings, desk: Desk | None, clock: Clock
         yield
         return
 
-    @contextmanager
-    def open_store() -> Iterator[Store]:
-        store = Store(open_database(settings), migrated=True)
-        try:
-            yield store
-        finally:
-            store.close()
-
     told = settings.enrolment
     certificate, key = (settings.pki_path / f"{ENROLMENT}.{suffix}" for suffix in ("pem", "key"))
     config = uvicorn.Config(
-        create_enrolment_app(desk, open_store, clock),
+        create_enrolment_app(desk, lambda: _writing(settings), clock),
         log_level="warning",
         lifespan="off",
         ssl_certfile=certificate,
@@ -174,6 +169,15 @@ def _reading(settings: CollectorSettings) -> Iterator[Store]:
         # A page speaks of one instant, whatever collectors commit beside it.
         with store.snapshot():
             yield store
+    finally:
+        store.close()
+
+
+@contextmanager
+def _writing(settings: CollectorSettings) -> Iterator[Store]:
+    store = Store(open_database(settings), migrated=True)
+    try:
+        yield store
     finally:
         store.close()
 

@@ -28,9 +28,10 @@ from cloud_collector.settings import (
     MailSettings,
 )
 from cloud_collector.store.store import Store
-from cloud_collector.web.app import PAGES, Site, create_app
+from cloud_collector.web.app import PAGES, create_app
 from cloud_collector.web.enrolment import create_enrolment_app
 from cloud_collector.web.metrics import StoreExporter, registry
+from cloud_collector.web.site import Site
 from edge_agent.cli.exits import Exit
 from edge_agent.cli.main import _parser
 from edge_agent.home_assistant import HomeAssistantSettings
@@ -56,6 +57,7 @@ from edge_agent.sources.snmp_settings import SnmpChannel, SnmpInterface, SnmpSet
 from shared.effects.broker import BrokerSettings
 from shared.effects.memory import SimpleClock
 from shared.effects.sqlite import SqliteDatabase
+from tests.routes import every_route
 
 ROOT: Final = Path(__file__).parents[2]
 REFERENCE: Final = ROOT / "docs" / "reference"
@@ -262,7 +264,7 @@ def test_the_page_on_http_has_every_path_and_no_other(tmp_path: Path) -> None:
             metrics=registry(_Quiet(), lambda: _store(tmp_path / "collector.db")),
         )
     )
-    paths = {getattr(route, "path", "") for route in web.routes} - {"/{name}"} | {path for _, path in PAGES}
+    paths = {route.path for route in every_route(web)} - {"/{name}"} | {path for _, path in PAGES}
     text = page("http")
     listed = {row[0].strip("`") for heading in ("Pages", "Health") for row in rows(part(text, heading))}
     assert listed == paths

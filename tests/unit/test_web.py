@@ -12,9 +12,10 @@ import pytest
 from cloud_collector.billing.run import bill_due
 from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
-from cloud_collector.web.app import Site, create_app
+from cloud_collector.web.app import create_app
 from cloud_collector.web.metrics import registry
 from cloud_collector.web.pages import Subscription
+from cloud_collector.web.site import Site
 from cloud_collector.web.subscriptions import subscriptions
 from cloud_collector.web.table import Cell, Column, Mood, Table, row
 from shared.effects.memory import SimpleClock
@@ -69,7 +70,7 @@ class Browser:
 
         async def ask() -> httpx.Response:
             transport = httpx.ASGITransport(app=self._app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://collector") as client:
+            async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
                 return await client.get(path)
 
         return asyncio.run(ask())

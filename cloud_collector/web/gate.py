@@ -1,0 +1,171 @@
+"""The gate before every page and every path of the API: who asks, whether he may, and what is kept of it.
+
+A route takes `Depends(viewer)` or `Depends(operator)`; what it does then begins with `must` and `must_see`.
+"""
+
+import ipaddress
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, Final
+from urllib.parse import quote, urlsplit
+
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi.responses import JSONResponse, RedirectResponse
+
+from cloud_collector.access import trail
+from cloud_collector.access.viewer import LOCAL_OPERATOR, Deed, Means, Role, Viewer
+from cloud_collector.store.store import Store
+from cloud_collector.web.site import Site
+
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+FORWARDED: Final = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
+"""Headers that a proxy adds: who comes through one is not on this machine."""
+TITLES: Final = {401: "not signed in", 403: "not allowed", 404: "not found", 429: "too many requests"}
+
+
+class Closed(HTTPException):
+    """The gate stays shut, for the reason in `detail`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """How this site knows who asks."""
+
+    site: Site
+
+    def known(self, request: Request) -> Viewer | None:
+        """Who asks, or None for nobody."""
+        if self.site.local_operator and on_this_machine(request):
+            return LOCAL_OPERATOR
+        return None
+
+    @contextmanager
+    def writing(self) -> Iterator[Store]:
+        """The store, to write into the log."""
+        with self.site.writing() as store:
+            yield store
+
+
+def install(app: FastAPI, site: Site) -> None:
+    """From here on the application's routes can ask who is there."""
+    app.state.gate = Gate(site=site)
+    app.add_exception_handler(Closed, _shut)
+
+
+def viewer(request: Request) -> Viewer:
+    """Who asks; raises Closed with 401 for nobody, with 403 where another site's page asks in his name."""
+    gate: Gate = request.app.state.gate
+    found = gate.known(request)
+    if found is None:
+        raise Closed(401, "sign in first, or send a token: Authorization: Bearer ms_…")
+    if request.method not in SAFE and found.means is not Means.TOKEN:
+        _require_own_page(request)
+    request.state.viewer = found
+    return found
+
+
+def operator(found: Annotated[Viewer, Depends(viewer)]) -> Viewer:
+    """Whoever of the operator's side asks; raises Closed with 403 for customers."""
+    if found.role is Role.CUSTOMER:
+        raise Closed(403, "this page is the operator's: yours begin at /portal")
+    return found
+
+
+Asking = Annotated[Viewer, Depends(viewer)]
+"""For a route's signature: anybody who is known."""
+Operating = Annotated[Viewer, Depends(operator)]
+"""For a route's signature: the operator's people and tokens."""
+
+
+def must(found: Viewer, deed: Deed) -> None:
+    """The deed is allowed; raises Closed with 403."""
+    if not found.may(deed):
+        raise Closed(403, f"{found.name} ({found.role}) may not do this: it takes the scope {deed}")
+
+
+def must_see(found: Viewer, account: str) -> None:
+    """The account is in sight; raises Closed with 404, as for what there is not (P20)."""
+    if not found.sees(account):
+        raise Closed(404, NOT_THERE)
+
+
+NOT_THERE: Final = "there is nothing here"
+"""What is said of what there is not, and of what another account has: the same (P20)."""
+
+
+def record(request: Request, deed: Deed, what: str, *, account: str = "", store: Store | None = None) -> None:
+    """It stands in the log who did this now; with `store`, in the transaction that is open there."""
+    gate: Gate = request.app.state.gate
+    found: Viewer = request.state.viewer
+    now_ms = gate.site.clock.utc_ms()
+    if store is not None:
+        trail.enter(store, found, deed, what, account=account, now_ms=now_ms)
+        return
+    with gate.writing() as held:
+        trail.enter(held, found, deed, what, account=account, now_ms=now_ms)
+
+
+def form_token(request: Request) -> str:
+    """What a form of this page carries in its field `form_token`; empty where none is needed."""
+    found: str = getattr(request.state, "form_token", "")
+    return found
+
+
+def on_this_machine(request: Request) -> bool:
+    """Whether somebody on this machine asks for this machine: no proxy, and no name that was made to lead here."""
+    if request.client is None or not _is_loopback(request.client.host):
+        return False
+    if any(name in request.headers for name in FORWARDED):
+        return False
+    # A page of another site can let its own name lead to 127.0.0.1: then the Host header still says that name.
+    host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+    return host == "localhost" or _is_loopback(host)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _require_own_page(request: Request) -> None:
+    """A page of this site asks, or a program that no other site can steer; raises Closed with 403."""
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    if site is not None:
+        own = site == "same-origin"
+    elif origin is not None:
+        own = urlsplit(origin).netloc == request.headers.get("host")
+    else:
+        # No browser of this decade sends neither; other sites cannot add this header without being asked first.
+        own = "hx-request" in request.headers
+    if not own:
+        raise Closed(403, "this was asked by a page of another site, and nothing was done")
+
+
+def wants_page(request: Request) -> bool:
+    """Whether a person's browser asks for a page, and not for data."""
+    path = request.url.path
+    data = path.startswith("/api/") or path.endswith((".json", ".csv"))
+    return not data and "text/html" in request.headers.get("accept", "")
+
+
+def _shut(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Closed)
+    if error.status_code == 401 and wants_page(request):
+        asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        after = f"?next={quote(asked, safe='/')}" if request.method == "GET" and asked != "/" else ""
+        return RedirectResponse(f"/sign-in{after}", 303)
+    return problem(error.status_code, str(error.detail), dict(error.headers or {}))
+
+
+def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """A refusal as RFC 9457 writes it."""
+    challenge = {"WWW-Authenticate": 'Bearer realm="meterseal"'} if status == 401 else {}
+    return JSONResponse(
+        {"type": "about:blank", "title": TITLES.get(status, "refused"), "status": status, "detail": detail},
+        status_code=status,
+        headers=challenge | (headers or {}),
+        media_type="application/problem+json",
+    )
