@@ -12,6 +12,8 @@ ASIDE_LINES_MAX: Final = 1_024
 """Lines kept aside for each chain; what comes beyond is refused."""
 UNMATCHED_ROWS_MAX: Final = 1_000
 """Kinds of unmatched messages that are kept, the newest; each has its count and one sample."""
+BLOCKS_MAX: Final = 1_000
+"""Names that an operator may have silenced at a time."""
 SAMPLE_BYTES_MAX: Final = 4_096
 """What is kept of an unmatched or refused message."""
 GATEWAY_KEYS_MAX: Final = 16

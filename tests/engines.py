@@ -22,7 +22,8 @@ ON_BOTH: Final = frozenset(
     unit.test_intake unit.test_rotation unit.test_epochs unit.test_orders unit.test_collector unit.test_fleet
     unit.test_enrolment unit.test_enrolment_cli unit.test_keys_cli unit.test_collector_cli unit.test_commands
     unit.test_device_states unit.test_billing unit.test_billing_cli unit.test_billing_terms unit.test_void
-    unit.test_alarms unit.test_rebill unit.test_sending unit.test_signing unit.test_tariff unit.test_web
+    unit.test_strangers unit.test_alarms unit.test_rebill unit.test_sending unit.test_signing unit.test_tariff
+    unit.test_web
     """.split()
 )
 """Modules that touch the store: all of their tests run twice."""

@@ -86,7 +86,7 @@ def accept(
     with opened(known) as store:
         waiting = invitations.pending(store, name)
         if not words and ask and waiting:
-            words = [_asked(waiting)]
+            words = [asked(waiting)]
         elif not words and waiting:
             say(f"type the words on the gateway's screen after {name}, or --words to be shown them here")
             raise typer.Exit(2)
@@ -166,7 +166,7 @@ def revoke(
             _tell_broker(known, store)
 
 
-def _asked(waiting: Sequence[Pending]) -> str:
+def asked(waiting: Sequence[Pending]) -> str:
     """The words that whoever sits here has found on the gateway's screen."""
     for each in waiting:
         say(

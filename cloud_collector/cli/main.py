@@ -29,6 +29,7 @@ from cloud_collector.cli import (
     replace,
     sending,
     store,
+    unmatched,
     usage,
     webhook,
 )
@@ -99,7 +100,7 @@ gateway.app.command("revoke")(enrolment.revoke)
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(pki.app, name="pki")
 app.add_typer(usage.app, name="usage")
-app.add_typer(operate.unmatched, name="unmatched")
+app.add_typer(unmatched.app, name="unmatched")
 key.app.command("rotate-receipt")(replace.rotate_receipt)
 key.app.command("recover")(replace.recover)
 app.add_typer(key.app, name="key")

@@ -282,7 +282,7 @@ def test_unmatched_kinds_are_bounded_and_repetitions_counted() -> None:
         part = messages[start : start + 200]
         collector.intake.commit(collector.intake.open(part, {}), NOW_MS + start)
     collector.intake.commit(collector.intake.open([messages[-1]] * 3, {}), NOW_MS + 9_000)
-    rows = collector.store.rows("unmatched_list")
+    rows = collector.store.rows("strangers")
     assert len(rows) == UNMATCHED_ROWS_MAX
     assert rows[0][4] == 4
 

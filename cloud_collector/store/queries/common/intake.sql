@@ -1,14 +1,5 @@
--- name: unmatched_put
-insert into unmatched (topic, gateway, reason, nearest, messages, first_at, last_at, sample)
-values (?, ?, ?, ?, 1, ?, ?, ?)
-on conflict (topic, reason) do update set
-    messages = unmatched.messages + 1, last_at = excluded.last_at, nearest = excluded.nearest, sample = excluded.sample;
-
 -- name: unmatched_trim
 delete from unmatched where id not in (select id from unmatched order by last_at desc, id desc limit ?);
-
--- name: unmatched_list
-select topic, gateway, reason, nearest, messages, first_at, last_at from unmatched order by last_at desc, id desc;
 
 -- name: refusals_add
 insert into refusals (gateway, lines) values (?, 1) on conflict (gateway) do update set lines = refusals.lines + 1 returning lines;

@@ -29,3 +29,13 @@ insert into gateway_key (gateway, key, public, added_at) values (?1, ?2, ?3, ?4)
 
 -- name: month_keep
 select keep_month(?, ?, ?);
+
+-- name: unmatched_put
+insert into unmatched (topic, gateway, reason, nearest, messages, first_at, last_at, sample)
+select ?1::text, ?2::text, ?3::text, ?4::text, 1, ?5::bigint, ?6::bigint, ?7::bytea
+where not exists (select 1 from block b where b.kind = 'gateway' and b.gateway = ?2::text and b.what = '')
+and not exists (select 1 from block b where b.kind = 'topic' and b.what = ?1::text)
+and not exists (select 1 from block b where b.kind = 'key' and b.gateway = ?2::text
+    and 'the key ' || b.what || ' is not enrolled for this gateway' = ?3::text)
+on conflict (topic, reason) do update set
+    messages = unmatched.messages + 1, last_at = excluded.last_at, nearest = excluded.nearest, sample = excluded.sample;
