@@ -3,15 +3,74 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 from prometheus_client import CollectorRegistry
 
 from cloud_collector.store.store import Store
-from cloud_collector.web.pages import Moment, Subscriptions
 from shared.effects.clock import Clock
 
 OpenStore = Callable[[], AbstractContextManager[Store]]
 Readiness = Callable[[], Mapping[str, bool]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """When a page is made and in which zone it speaks."""
+
+    now_ms: int
+    zone: str
+
+    @property
+    def now(self) -> int:
+        """In Unix seconds."""
+        return self.now_ms // 1000
+
+    def local(self, seconds: int) -> str:
+        """An instant for people, to the minute."""
+        return datetime.fromtimestamp(seconds, ZoneInfo(self.zone)).strftime("%Y-%m-%d %H:%M")
+
+    def day(self, seconds: int) -> str:
+        """A date for people."""
+        return datetime.fromtimestamp(seconds, ZoneInfo(self.zone)).strftime("%Y-%m-%d")
+
+    def ago(self, at_ms: int) -> str:
+        """How long ago, in words."""
+        seconds = max(0, (self.now_ms - at_ms) // 1000)
+        for size, name in ((86_400, "d"), (3_600, "h"), (60, "min")):
+            if seconds >= size:
+                return f"{seconds // size} {name} ago"
+        return f"{seconds} s ago"
+
+
+def iso(seconds: int) -> str:
+    """RFC 3339 in UTC, to the second."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    """A device under a contract: its state now, since when, and by which rule."""
+
+    contract: str
+    account: str
+    plan: str
+    device: str
+    state: str
+    since: int | None
+    why: str
+
+
+Subscriptions = Callable[[Store, int], list[Subscription]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """One request's sight of the store."""
+
+    store: Store
+    moment: Moment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,3 +98,9 @@ class Site:
     def moment(self, store: Store) -> Moment:
         """When and in which zone this store's pages speak."""
         return Moment(now_ms=self.clock.utc_ms(), zone=self.zone(store))
+
+    @contextmanager
+    def look(self) -> Iterator[Look]:
+        """The store at one moment."""
+        with self.open_store() as store:
+            yield Look(store=store, moment=self.moment(store))

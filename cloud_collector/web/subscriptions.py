@@ -12,7 +12,7 @@ from cloud_collector.contracts.revision import plans_revision, terms_in_force
 from cloud_collector.contracts.terms import Terms
 from cloud_collector.store.store import Store
 from cloud_collector.usage.span import UsageView
-from cloud_collector.web.pages import Subscription
+from cloud_collector.web.site import Subscription
 
 
 def subscriptions(store: Store, view: UsageView, now: int) -> list[Subscription]:

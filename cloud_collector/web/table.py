@@ -65,6 +65,11 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
 
     @property
+    def key(self) -> str:
+        """What the table is called in addresses."""
+        return "-".join(self.title.lower().split())
+
+    @property
     def seen(self) -> "Table":
         """The table as the page shows it."""
         kept = [at for at, column in enumerate(self.columns) if not column.unseen]

@@ -1,10 +1,12 @@
 """The pages: the same facts for people, JSON and CSV; nothing on them runs, and nothing that is named is believed."""
 
 import asyncio
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -13,9 +15,9 @@ from cloud_collector.billing.run import bill_due
 from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
 from cloud_collector.web.app import create_app
+from cloud_collector.web.assets import assets
 from cloud_collector.web.metrics import registry
-from cloud_collector.web.pages import Subscription
-from cloud_collector.web.site import Site
+from cloud_collector.web.site import Site, Subscription
 from cloud_collector.web.subscriptions import subscriptions
 from cloud_collector.web.table import Cell, Column, Mood, Table, row
 from shared.effects.memory import SimpleClock
@@ -65,15 +67,18 @@ class Browser:
     def __init__(self, site: Site) -> None:
         self._app = create_app(site)
 
-    def get(self, path: str) -> httpx.Response:
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
         """One request."""
+        return asyncio.run(self._ask("GET", path, headers=headers))
 
-        async def ask() -> httpx.Response:
-            transport = httpx.ASGITransport(app=self._app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
-                return await client.get(path)
+    def post(self, path: str, form: Mapping[str, str]) -> httpx.Response:
+        """A form sent."""
+        return asyncio.run(self._ask("POST", path, data=form, headers={"Sec-Fetch-Site": "same-origin"}))
 
-        return asyncio.run(ask())
+    async def _ask(self, method: str, path: str, **told: Any) -> httpx.Response:
+        transport = httpx.ASGITransport(app=self._app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            return await client.request(method, path, **told)
 
 
 @pytest.fixture
@@ -84,10 +89,9 @@ def web(site: Site) -> Browser:
 def test_the_overview_shows_gateways_subscriptions_and_invoices(web: Browser) -> None:
     text = web.get("/").text
     assert "roof-1" in text
-    assert "● online" in text
+    assert re.search(r"●</span> online", text)
     assert "in use" in text
     assert "Unmatched</h2>" not in text, "an empty box needs no room"
-    assert "cloud-collector gateway list" in text
 
 
 def test_every_table_has_its_page_its_json_and_its_csv(web: Browser) -> None:
@@ -118,13 +122,52 @@ def test_an_invoice_opens_and_names_people_safely(web: Browser) -> None:
     assert web.get("/invoices/INV-999").status_code == 404
 
 
-def test_nothing_on_a_page_may_run(web: Browser) -> None:
-    for path in ("/", "/invoices", "/invoices/INV-1"):
+def test_nothing_runs_but_what_the_package_holds(web: Browser) -> None:
+    for path in ("/", "/invoices", "/gateways", "/nothing"):
         answer = web.get(path)
-        assert "script-src" not in answer.headers["Content-Security-Policy"]
-        assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
-        assert "<script" not in answer.text
+        policy = answer.headers["Content-Security-Policy"]
+        assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self';")
+        assert "unsafe" not in policy
+        assert re.findall(r"<script(?! src=\"/static/)|<style|\son[a-z]+=|\sstyle=|javascript:", answer.text) == []
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    paper = web.get("/invoices/INV-1")
+    assert "script-src" not in paper.headers["Content-Security-Policy"], "an invoice carries its sheet, and no script"
+    assert "<script" not in paper.text
+
+
+def test_a_page_and_what_it_fetches_stay_light(web: Browser) -> None:
+    """On a phone, far out, a page is there within a second."""
+    for path in ("/", "/gateways", "/invoices"):
+        text = web.get(path).text
+        fetched = [web.get(each) for each in re.findall(r'(?:src|href)="(/static/[^"]+)"', text)]
+        assert all(each.status_code == 200 for each in fetched)
+        assert all("immutable" in each.headers["Cache-Control"] for each in fetched)
+        assert len(text) + sum(len(each.content) for each in fetched) < 150_000
+
+
+def test_what_comes_from_others_names_its_licence(web: Browser) -> None:
+    told = web.get("/static/vendor/LICENSES.txt").text
+    names = [name for name in assets() if name.startswith("vendor/") and not name.endswith(".txt")]
+    assert names
+    for name in names:
+        first = web.get(f"/static/{name}").text.partition("\n")[0]
+        assert re.match(r"/\*! (htmx|uPlot) [0-9.]+, (Zero-Clause BSD|MIT)", first), name
+        version = re.search(r"[0-9]+\.[0-9]+\.[0-9]+", first)
+        assert name.removeprefix("vendor/") in told
+        assert version is not None
+        assert version[0] in told
+
+
+def test_light_or_dark_is_chosen_without_a_script(web: Browser) -> None:
+    assert "data-theme" not in web.get("/").text, "the device's own choice"
+    chosen = web.post("/theme", {"to": "dark", "back": "/gateways"})
+    assert (chosen.status_code, chosen.headers["Location"]) == (303, "/gateways")
+    assert "theme=dark" in chosen.headers["Set-Cookie"]
+    assert 'data-theme="dark"' in web.get("/", {"Cookie": "theme=dark"}).text
+    assert "data-theme" not in web.get("/", {"Cookie": 'theme="><script>'}).text
+    for elsewhere in ("//evil.example", "https://evil.example", "/\\evil.example"):
+        assert web.post("/theme", {"to": "auto", "back": elsewhere}).headers["Location"] == "/"
+    assert web.post("/theme", {"to": "x" * 70_000}).status_code == 413
 
 
 def test_readiness_says_what_is_amiss(web: Browser) -> None:
@@ -143,8 +186,10 @@ def test_metrics_count_what_the_store_holds(web: Browser, site: Site) -> None:
 
 
 def test_an_unknown_page_is_not_found(web: Browser) -> None:
-    for path in ("/nothing", "/gateways.xml", "/static/other.css", "/invoices/INV-1/x"):
+    for path in ("/nothing", "/gateways.xml", "/static/other.css", "/static/../app.py", "/invoices/INV-1/x"):
         assert web.get(path).status_code == 404
+        assert "Not Found</h1>" in web.get(path, {"Accept": "text/html"}).text
+        assert web.get(path).headers["Content-Type"] == "application/problem+json"
 
 
 def test_a_spreadsheet_runs_nothing_that_a_gateway_has_named() -> None:

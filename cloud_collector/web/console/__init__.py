@@ -1,11 +1,16 @@
-"""The operator's pages."""
+"""The operator's pages; each file is one of them."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
+from cloud_collector.web import gate
+from cloud_collector.web.console import gateways, invoices, overview, subscriptions, unmatched
 from cloud_collector.web.site import Site
 
 
 def routes(site: Site) -> APIRouter:
-    """Every route of this room."""
-    del site
-    return APIRouter()
+    """Every page of the console."""
+    # Who is no operator sees none of it.
+    router = APIRouter(dependencies=[Depends(gate.operator)])
+    for each in (overview, gateways, subscriptions, invoices, unmatched):
+        each.add(router, site)
+    return router
