@@ -52,3 +52,7 @@ ENROLMENT_CONNECTIONS_MAX: Final = 64
 """Gateways that enrol or renew at the same time; further ones are told to come again."""
 GATHER_LOOKS: Final = 10
 """While a batch fills, it is looked so often whether anything still comes."""
+TOKENS_MAX: Final = 10_000
+"""API tokens that are not revoked."""
+TOKEN_DAYS_MAX: Final = 1_096
+"""How long a token may be valid."""

@@ -29,6 +29,7 @@ from cloud_collector.cli import (
     replace,
     sending,
     store,
+    token,
     unmatched,
     usage,
     webhook,
@@ -119,6 +120,7 @@ app.add_typer(invoices.app, name="invoices")
 app.add_typer(backup.app, name="backup")
 app.add_typer(store.app, name="store")
 app.add_typer(checkpoint.app, name="checkpoint")
+app.add_typer(token.app, name="token")
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ A route takes `Depends(viewer)` or `Depends(operator)`; what it does then begins
 
 import ipaddress
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Annotated, Final
 from urllib.parse import quote, urlsplit
@@ -14,9 +14,11 @@ from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
 from cloud_collector.access import trail
+from cloud_collector.access.tokens import Ended, mark_used, needs_mark, token_viewer
 from cloud_collector.access.viewer import LOCAL_OPERATOR, Deed, Means, Role, Viewer
 from cloud_collector.store.store import Store
 from cloud_collector.web.site import Site
+from shared.errors import DatabaseBusy
 
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 FORWARDED: Final = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
@@ -34,11 +36,29 @@ class Gate:
 
     site: Site
 
-    def known(self, request: Request) -> Viewer | None:
+    def known(self, request: Request) -> Viewer | Ended | None:
         """Who asks, or None for nobody."""
+        told = request.headers.get("authorization")
+        if told is not None:
+            # Whoever shows a token is whom the token names, and nobody else where it is worth nothing.
+            return self._with_token(told)
         if self.site.local_operator and on_this_machine(request):
             return LOCAL_OPERATOR
         return None
+
+    def _with_token(self, told: str) -> Viewer | Ended | None:
+        scheme, _, secret = told.partition(" ")
+        secret = secret.strip()
+        if scheme.lower() != "bearer":
+            return None
+        now_ms = self.site.clock.utc_ms()
+        with self.site.open_store() as store:
+            found = token_viewer(store, secret, now_ms)
+            due = isinstance(found, Viewer) and needs_mark(store, secret, now_ms)
+        if due:
+            with suppress(DatabaseBusy), self.site.writing() as store:
+                mark_used(store, secret, now_ms)
+        return found
 
     @contextmanager
     def writing(self) -> Iterator[Store]:
@@ -58,17 +78,23 @@ def viewer(request: Request) -> Viewer:
     gate: Gate = request.app.state.gate
     found = gate.known(request)
     if found is None:
-        raise Closed(401, "sign in first, or send a token: Authorization: Bearer ms_…")
-    if request.method not in SAFE and found.means is not Means.TOKEN:
+        raise Closed(401, "sign in first, or send a token that is valid: Authorization: Bearer ms_…")
+    if isinstance(found, Ended):
+        raise Closed(401, found.why)
+    if request.method in SAFE:
+        must(found, Deed.READ)
+    elif found.means is not Means.TOKEN:
         _require_own_page(request)
     request.state.viewer = found
     return found
 
 
 def operator(found: Annotated[Viewer, Depends(viewer)]) -> Viewer:
-    """Whoever of the operator's side asks; raises Closed with 403 for customers."""
+    """Whoever of the operator's side asks; raises Closed with 403 for whoever does not see every account (P20)."""
     if found.role is Role.CUSTOMER:
         raise Closed(403, "this page is the operator's: yours begin at /portal")
+    if found.accounts is not None:
+        raise Closed(403, f"this shows every account, and {found.name} sees {', '.join(sorted(found.accounts))}")
     return found
 
 
