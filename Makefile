@@ -8,6 +8,7 @@ PYTHON ?= python3
 SEEDS ?= 50
 JOBS ?= 2
 CUTS ?= 2000
+MESSAGES ?= 1000000
 ARCHES ?= $(shell dpkg --print-architecture 2>/dev/null || echo amd64)
 PY := .venv/bin/python
 BIN := .venv/bin
@@ -18,7 +19,7 @@ ENVIRONMENT := .make/environment-$(INGREDIENTS)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help env demo test lint types layers unit simulation system absent simulate sabotage kills power-cuts bench evidence deb deb-check format clean
+.PHONY: help env demo test lint types layers unit simulation system absent simulate sabotage kills fuzz power-cuts bench evidence deb deb-check format clean
 
 help:
 	@echo 'make demo                 a whole site on this machine, live in the browser; ONCE=1 ends after the invoices, SEED= changes the data'
@@ -27,6 +28,7 @@ help:
 	@echo 'make sabotage             breaks one rule at a time and shows that the simulator notices'
 	@echo 'make power-cuts CUTS=9999 that many power cuts of the real spool code; SEED= changes the moments'
 	@echo 'make kills                real processes and a real broker, killed with SIGKILL, checked to the unit; SEED= changes the moments, MODBUS=1 reads meters over TLS and certificates'
+	@echo 'make fuzz MESSAGES=9999   that many bad inputs among good ones; a million where nothing is said; SEED= begins elsewhere, POSTGRES=1 keeps the store there'
 	@echo 'make billing-kills        billing runs over 1,000 contracts, killed a hundred times and resumed, alone and two at once; SEED= changes the moments'
 	@echo 'make bench                figures of this machine, each beside its floor'
 	@echo 'make evidence             the long versions of all of these, as they stand behind a release'
@@ -89,6 +91,9 @@ power-cuts: $(ENVIRONMENT)
 kills: $(ENVIRONMENT)
 	$(PY) -m tests.crash.kills $(if $(SEED),--seed $(SEED)) $(if $(MODBUS),--modbus)
 
+fuzz: $(ENVIRONMENT)
+	$(PY) -m tests.fuzz --messages $(MESSAGES) --jobs $(JOBS) $(if $(SEED),--seed $(SEED)) $(if $(POSTGRES),--postgres)
+
 billing-kills: $(ENVIRONMENT)
 	$(PY) -m tests.crash.billing_kills $(if $(SEED),--seed $(SEED))
 	$(PY) -m tests.crash.billing_kills $(if $(SEED),--seed $(SEED)) --schedulers 2
@@ -102,6 +107,8 @@ evidence: $(ENVIRONMENT)
 	$(MAKE) simulate SEEDS=1000
 	$(MAKE) sabotage
 	$(MAKE) power-cuts CUTS=100000
+	$(MAKE) fuzz
+	$(MAKE) fuzz MESSAGES=50000 POSTGRES=1 SEED=9000
 	$(MAKE) kills SEED=1
 	$(MAKE) kills SEED=2
 	$(MAKE) kills SEED=3

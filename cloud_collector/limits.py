@@ -16,6 +16,8 @@ BLOCKS_MAX: Final = 1_000
 """Names that an operator may have silenced at a time."""
 SAMPLE_BYTES_MAX: Final = 4_096
 """What is kept of an unmatched or refused message."""
+TOPIC_CHARS_MAX: Final = 256
+"""What is kept of the topic of an unmatched message."""
 GATEWAY_KEYS_MAX: Final = 16
 """Keys enrolled for one gateway."""
 GATEWAY_ROTATIONS_MAX: Final = 4_096

@@ -12,7 +12,7 @@ from typing import Final
 
 from cloud_collector.fleet.gateways import EnrolledKey
 from cloud_collector.intake.content import Content, read_content
-from cloud_collector.intake.verdict import RefusedLine, Unmatched
+from cloud_collector.intake.verdict import RefusedLine, Unmatched, unmatched
 from cloud_collector.limits import SAMPLE_BYTES_MAX
 from shared.errors import Refused
 from shared.key import PublicKey
@@ -41,15 +41,15 @@ def admit(topic: str, payload: bytes, keys: dict[str, Sequence[EnrolledKey]], *,
     gateway = gateway_of(topic, prefix)
     sample = payload[:SAMPLE_BYTES_MAX]
     if gateway is None or not topic.endswith(f"/{Leaf.REPORT}"):
-        return [_unmatched(topic, "", "the topic names no gateway's report", sample)]
+        return [unmatched(topic, "", "the topic names no gateway's report", sample)]
     enrolled = keys.get(gateway)
     if enrolled is None:
-        return [_unmatched(topic, gateway, "the gateway is unknown", sample)]
+        return [unmatched(topic, gateway, "the gateway is unknown", sample)]
     if not enrolled:
-        return [_unmatched(topic, gateway, "the gateway has no key", sample)]
+        return [unmatched(topic, gateway, "the gateway has no key", sample)]
     lines = unpack(payload)
     if isinstance(lines, Refused):
-        return [_unmatched(topic, gateway, lines.reason, sample)]
+        return [unmatched(topic, gateway, lines.reason, sample)]
     found = []
     for raw in lines:
         each = _admit(topic, gateway, raw, keys[gateway])
@@ -63,9 +63,9 @@ def admit(topic: str, payload: bytes, keys: dict[str, Sequence[EnrolledKey]], *,
 def _admit(topic: str, gateway: str, raw: bytes, enrolled: Sequence[EnrolledKey]) -> Admitted:
     line = parse(raw)
     if isinstance(line, Refused):
-        return _unmatched(topic, gateway, line.reason, raw)
+        return unmatched(topic, gateway, line.reason, raw)
     if line.tag != "MS1":
-        return _unmatched(topic, gateway, f"a report begins with MS1, not with {line.tag}", raw)
+        return unmatched(topic, gateway, f"a report begins with MS1, not with {line.tag}", raw)
     signed_with = _verified(line, enrolled)
     if isinstance(signed_with, str):
         return _refusal(topic, gateway, raw, signed_with, enrolled)
@@ -74,7 +74,7 @@ def _admit(topic: str, gateway: str, raw: bytes, enrolled: Sequence[EnrolledKey]
         return RefusedLine(gateway=gateway, reason=content.reason, sample=raw[:SAMPLE_BYTES_MAX])
     header = content.header
     if header.gateway != gateway:
-        return _unmatched(topic, gateway, "the body names another gateway than the topic", raw)
+        return unmatched(topic, gateway, "the body names another gateway than the topic", raw)
     valid = [key for key in enrolled if key.public.id == header.key == signed_with.public.id]
     if not any(key.valid_at(header.log, header.epoch, header.seq) for key in valid):
         reason = (
@@ -97,9 +97,5 @@ def _verified(line: Line, enrolled: Sequence[EnrolledKey]) -> EnrolledKey | str:
 
 def _refusal(topic: str, gateway: str, raw: bytes, claimed: str, enrolled: Sequence[EnrolledKey]) -> Admitted:
     if claimed and all(key.public.id != claimed for key in enrolled):
-        return _unmatched(topic, gateway, f"the key {claimed} is not enrolled for this gateway", raw)
+        return unmatched(topic, gateway, f"the key {claimed} is not enrolled for this gateway", raw)
     return RefusedLine(gateway=gateway, reason="the signature does not verify", sample=raw[:SAMPLE_BYTES_MAX])
-
-
-def _unmatched(topic: str, gateway: str, reason: str, sample: bytes) -> Unmatched:
-    return Unmatched(topic=topic[:256], gateway=gateway, reason=reason, nearest="", sample=sample[:SAMPLE_BYTES_MAX])

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from cloud_collector.fleet.gateways import Keyring
 from cloud_collector.fleet.orders import take_answer
 from cloud_collector.fleet.validity import validity
-from cloud_collector.intake.verdict import Unmatched
-from cloud_collector.limits import SAMPLE_BYTES_MAX
+from cloud_collector.intake.verdict import Unmatched, unmatched
 from cloud_collector.store.store import Store
 from shared.command import Answer, read_answer
 from shared.errors import Refused
@@ -32,21 +31,21 @@ def open_answer(topic: str, payload: bytes, keys: Keyring, *, prefix: str) -> An
     """The answer in a message, verified by a key of the topic's gateway; touches no store."""
     gateway = gateway_of(topic, prefix)
     if gateway is None:
-        return _unmatched(topic, "", "the topic names no gateway's response", payload)
+        return unmatched(topic, "", "the topic names no gateway's response", payload)
     enrolled = keys.get(gateway)
     if enrolled is None:
-        return _unmatched(topic, gateway, "the gateway is unknown", payload)
+        return unmatched(topic, gateway, "the gateway is unknown", payload)
     line = parse(payload)
     if isinstance(line, Refused):
-        return _unmatched(topic, gateway, line.reason, payload)
+        return unmatched(topic, gateway, line.reason, payload)
     signer = next((key for key in enrolled if line.verified_by(key.public)), None)
     if signer is None:
-        return _unmatched(topic, gateway, "no key of the gateway has signed the answer", payload)
+        return unmatched(topic, gateway, "no key of the gateway has signed the answer", payload)
     answer = read_answer(line)
     if isinstance(answer, Refused):
-        return _unmatched(topic, gateway, answer.reason, payload)
+        return unmatched(topic, gateway, answer.reason, payload)
     if answer.gateway != gateway or answer.key != signer.public.id:
-        return _unmatched(topic, gateway, "the answer names another gateway or key than the one that signed", payload)
+        return unmatched(topic, gateway, "the answer names another gateway or key than the one that signed", payload)
     return Answered(answer, payload)
 
 
@@ -55,7 +54,3 @@ def take_answers(store: Store, answers: Sequence[Answered], now_ms: int) -> None
     for each in answers:
         if not validity(store, each.answer.gateway).revoked(each.answer.key):
             take_answer(store, each.answer, each.raw, now_ms)
-
-
-def _unmatched(topic: str, gateway: str, reason: str, sample: bytes) -> Unmatched:
-    return Unmatched(topic=topic[:256], gateway=gateway, reason=reason, nearest="", sample=sample[:SAMPLE_BYTES_MAX])

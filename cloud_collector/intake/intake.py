@@ -322,6 +322,8 @@ def place(store: Store, positions: Positions, line: Fact) -> tuple[Chain, Verdic
         lost = content.report.lost
         forgotten = positions.chain(header.gateway, header.log, lost.epoch)
         assert forgotten is not None, "the log is known"
+        # Its own row may still be held back, and what it has lost may be another epoch's.
+        positions.flush()
         store.run("gone_put", line.id, forgotten.id, lost.first, lost.last)
         positions.forget(forgotten)
     if content.bad:

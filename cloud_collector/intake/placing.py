@@ -53,6 +53,13 @@ def lay_boots(store: Store, log: Log, boots: Iterable[str], *, touched: bool) ->
     return moved
 
 
+def drop_boots(store: Store, log: Log, boots: Iterable[str]) -> None:
+    """Boots of which no line without UTC holds a position any more are not known: call where lines lost theirs."""
+    for boot in sorted(boots):
+        if _last(store, log, boot) is None:
+            store.run("boot_drop", log.gateway, log.log, boot)
+
+
 def stretch(report: Report) -> tuple[int, int]:
     """From when to when a line reaches, by its own clock."""
     match report:

@@ -14,7 +14,7 @@ from cloud_collector.intake.channels import Channels, Known
 from cloud_collector.intake.fact import Fact, fact
 from cloud_collector.intake.keys import Keys
 from cloud_collector.intake.linking import relink
-from cloud_collector.intake.placing import Log, clock_boots, lay_boots
+from cloud_collector.intake.placing import Log, clock_boots, drop_boots, lay_boots
 from cloud_collector.intake.spans import Dirty, Spot, Tails, append, carry, drop_line, settle_dirty
 from cloud_collector.intake.summaries import Unfolding, make_way, reach, unfold_chain
 from cloud_collector.limits import CACHED_CHANNELS_MAX
@@ -175,7 +175,9 @@ class Projection:
         self._unfold(unfolding, [*facts, *work.gone], chains, dirty)
         touched = settle_dirty(self._store, self._channels, self._tails, dirty, {c.id: c for c in chains.values()})
         moved = touched or not dirty.begun.isdisjoint(chain.id for chain in chains.values())
-        if work.between or superseded or any(_marks(each) for each in facts) or (moved and len(chains) > 1):
+        superseded = superseded or any(chains[each.content.header.epoch].succeeded is not None for each in work.gone)
+        marks = any(_marks(each) for each in (*facts, *work.gone))
+        if work.between or superseded or marks or (moved and len(chains) > 1):
             self._tails.flush()
             carry(self._store, work.gateway, work.log, self._channels.of(work.gateway), self._rates_max)
 
@@ -210,6 +212,8 @@ class Projection:
                 chains[each.content.header.epoch].id in followed for each in work.derive.values()
             )
             moved |= lay_boots(store, log, open_boots, touched=touched)
+        if work.gone:
+            drop_boots(store, log, work.boots)
         for boot in sorted(moved):
             for chain, _, _ in log.chains:
                 lines += [row[0] for row in store.rows("boot_lines", chain, boot)]

@@ -250,10 +250,12 @@ def carry(
     store: Store, gateway: str, log: str, channels: Mapping[tuple[str, str], Known], rates_max: Mapping[str, int]
 ) -> None:
     """What was used between the log's epochs is in the store, for each channel."""
-    chains = [row[0] for row in store.rows("chains_in_line", gateway, log)]
-    if len(chains) < 2:
+    everyone = [row[0] for row in store.rows("chains_of_log", gateway, log)]
+    if len(everyone) < 2:
         return
-    for chain in (row[0] for row in store.rows("chains_of_log", gateway, log)):
+    chains = [row[0] for row in store.rows("chains_in_line", gateway, log)]
+    # Also where one alone is left in line: what was carried between it and one that waits now is gone.
+    for chain in everyone:
         for known in channels.values():
             store.run("between_drop", known.id, chain)
             store.run("between_unknown_drop", known.id, chain)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from cloud_collector.limits import SAMPLE_BYTES_MAX, TOPIC_CHARS_MAX
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
@@ -75,3 +77,13 @@ class RefusedLine:
 
 
 Verdict = Accepted | Quarantined | Duplicate | Aside | Unmatched | RefusedLine
+
+
+def unmatched(topic: str, gateway: str, reason: str, sample: bytes) -> Unmatched:
+    """The verdict on what nobody knows; what a topic holds beside printable characters is spelled out.
+
+    A broker that does not look lets any character into a topic; a NUL is one that PostgreSQL cannot keep (P8).
+    """
+    shown = "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in topic[:TOPIC_CHARS_MAX])
+    sample = sample[:SAMPLE_BYTES_MAX]
+    return Unmatched(topic=shown[:TOPIC_CHARS_MAX], gateway=gateway, reason=reason, nearest="", sample=sample)

@@ -105,7 +105,7 @@ class Wire:
                 return
             self._unreliable += 1
         token = None if message.qos == 0 else (self, message.mid)
-        self.received.append(Message(message.topic, bytes(message.payload), bool(message.retain), token))
+        self.received.append(Message(_topic(message), bytes(message.payload), bool(message.retain), token))
         self._wake()
 
     def _on_publish(self, _client: paho.Client, _userdata: Any, mid: int, *_: Any) -> None:
@@ -170,6 +170,17 @@ class Wire:
     def _wake(self) -> None:
         if self._arrival is not None and not self._arrival.done():
             self._arrival.set_result(None)
+
+
+def _topic(message: paho.MQTTMessage) -> str:
+    """The topic; what is no UTF-8 is replaced, since not every broker looks.
+
+    P8: raised here, it would leave the message unacknowledged and paho in the middle of a packet, for ever.
+    """
+    try:
+        return str(message.topic)
+    except UnicodeDecodeError:
+        return message._topic.decode("utf-8", "replace")  # noqa: SLF001
 
 
 def plain_reason(error: OSError) -> str:
