@@ -9,6 +9,7 @@ from urllib.parse import quote
 from cloud_collector.billing.export import Invoice, as_bundle, as_html
 from cloud_collector.invoice.einvoice import NotInstalled, cii, ubl
 from cloud_collector.invoice.pdf import PaperFailed, pdf
+from cloud_collector.proof.page import offline_page
 from cloud_collector.store.store import Store
 from shared.key import PublicKey
 
@@ -82,5 +83,5 @@ def written(
             raise
         if say is not None:
             say(f"the bundle has no invoice.pdf: {error}")
-        return as_bundle(store, found, operator)
-    return paper if form is Form.PDF else as_bundle(store, found, operator, paper=paper)
+        return as_bundle(store, found, operator, page=offline_page())
+    return paper if form is Form.PDF else as_bundle(store, found, operator, paper=paper, page=offline_page())

@@ -59,20 +59,34 @@ def as_html(found: Invoice, operator: PublicKey) -> str:
     return page(found.body, key_words=operator.words)
 
 
-def as_bundle(store: Store, found: Invoice, operator: PublicKey, *, paper: bytes | None = None) -> bytes:
+def as_bundle(
+    store: Store, found: Invoice, operator: PublicKey, *, paper: bytes | None = None, page: bytes | None = None
+) -> bytes:
     """The evidence bundle, verified by its own command before it is handed out; raises NotHandedOut.
 
-    `paper` is the printed invoice, where it goes along.
+    `paper` is the printed invoice and `page` the one that checks in a browser, where they go along.
     """
+    bundle, keys = _bundle(store, found, operator, paper, page)
+    return _verified(found, operator, bundle, keys)
+
+
+def as_it_stands(store: Store, found: Invoice, operator: PublicKey, *, page: bytes | None = None) -> bytes:
+    """The evidence as the store holds it now, whatever is wrong with it: for whoever checks it; raises NotHandedOut."""
+    return to_zip(_bundle(store, found, operator, None, page)[0])
+
+
+def _bundle(
+    store: Store, found: Invoice, operator: PublicKey, paper: bytes | None, page: bytes | None
+) -> tuple[Bundle, list[GatewayKey]]:
     body, known = found.body, revisions(store)
     if body["key"] != operator.id:
         raise NotHandedOut(f"{found.number} was sealed with the key {body['key']}, and this is {operator.id}")
     if "voids" in body:
-        return _verified(found, operator, _void_bundle(store, found, operator, paper))
+        return _void_bundle(store, found, operator, paper, page), []
     wanted = needed(body)
     _refuse_others(body, known[-1].catalog, store, wanted)
     lines = {name: tuple(_lines(store, name, wanted)) for name in wanted.logs()}
-    headers = [_header(line) for log in lines.values() for line in log]
+    headers = [report.header for log in lines.values() for line in log if (report := _report(line)) is not None]
     keys = _keys(store, headers)
     contents = {revision.number: revision.catalog.text.encode() for revision in known}
     newest, *older = (row["revision"] for row in body["catalog"])
@@ -82,21 +96,23 @@ def as_bundle(store: Store, found: Invoice, operator: PublicKey, *, paper: bytes
         older={number: contents[number] for number in older},
         lines=lines,
         keys=write_keys(operator, keys, headers),
-        readme=write_readme(body, paper=paper is not None),
+        readme=write_readme(body, paper=paper is not None, page=page is not None),
         paper=paper,
+        page=page,
     )
-    return _verified(found, operator, bundle, keys)
+    return bundle, keys
 
 
-def _void_bundle(store: Store, found: Invoice, operator: PublicKey, paper: bytes | None) -> Bundle:
+def _void_bundle(store: Store, found: Invoice, operator: PublicKey, paper: bytes | None, page: bytes | None) -> Bundle:
     """Of a credit note that takes an invoice back: with that invoice, and nothing that it rests on in turn."""
     taken = store.rows("invoice_line", found.body["voids"]["number"])[0]
     return Bundle(
         invoice=found.line,
         voided=bytes(taken[1]),
         keys=write_keys(operator, (), ()),
-        readme=write_readme(found.body, paper=paper is not None),
+        readme=write_readme(found.body, paper=paper is not None, page=page is not None),
         paper=paper,
+        page=page,
     )
 
 
@@ -124,7 +140,8 @@ def _lines(store: Store, name: LogName, wanted: Needed) -> Iterator[bytes]:
         for first, last in spans:
             rows |= dict(store.rows("evidence_lines", gateway, log, epoch, first, last))
         found |= {(epoch, seq): bytes(raw) for seq, raw in rows.items() if cutoff.holds(seq)}
-    found |= _introductions(store, name, {_header(raw).key for raw in found.values()})
+    reports = [_report(raw) for raw in found.values()]
+    found |= _introductions(store, name, {report.header.key for report in reports if report is not None})
     yield from (found[position] for position in sorted(found))
 
 
@@ -149,17 +166,11 @@ def _keys(store: Store, headers: Iterable[Header]) -> list[GatewayKey]:
     ]
 
 
-def _header(line: bytes) -> Header:
-    return _report(line).header
-
-
-def _report(line: bytes) -> Report:
+def _report(line: bytes) -> Report | None:
+    """The report of a kept line; None where it cannot be read any more, which whoever checks it will say."""
     parsed = parse(line)
-    assert not isinstance(parsed, Refused), "the store holds sealed lines"
-    report = read(parsed)
-    if isinstance(report, Refused):
-        raise NotHandedOut(f"a report that the invoice rests on has a row that cannot be read: {report.reason}")
-    return report
+    report = parsed if isinstance(parsed, Refused) else read(parsed)
+    return None if isinstance(report, Refused) else report
 
 
 def _refuse_others(body: Body, catalog: Catalog, store: Store, wanted: Needed) -> None:
@@ -167,7 +178,8 @@ def _refuse_others(body: Body, catalog: Catalog, store: Store, wanted: Needed) -
     mine, others = body["account"]["id"], _owners(catalog)
     for name in wanted.logs():
         for line in _lines(store, name, wanted):
-            for device, start, end in _shown(_report(line)):
+            report = _report(line)
+            for device, start, end in () if report is None else _shown(report):
                 for account, since, until in others.get(device, ()):
                     if account != mine and start < until and end > since:
                         raise NotHandedOut(

@@ -25,6 +25,7 @@ CATALOG_FILE: Final = "catalog.toml"
 KEYS_FILE: Final = "keys.json"
 README_FILE: Final = "README.txt"
 PAPER_FILE: Final = "invoice.pdf"
+PAGE_FILE: Final = "verify.html"
 VOIDED_FILE: Final = "voided.ms"
 _OLDER_CATALOG: Final = re.compile(r"catalog\.([1-9][0-9]{0,8})\.toml", re.ASCII)
 _LINES: Final = re.compile(r"lines/([a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?)\.([a-z0-9_.-]{1,32})\.ms", re.ASCII)
@@ -52,6 +53,8 @@ class Bundle:
     readme: bytes
     paper: bytes | None = None
     """The printed invoice. It is not sealed: it follows from the invoice, or it does not."""
+    page: bytes | None = None
+    """The page that checks a bundle in a browser. It is not sealed either."""
     voided: bytes | None = None
     """Of a credit note that takes an invoice back: that invoice, on which alone it rests."""
 
@@ -60,6 +63,7 @@ def to_zip(bundle: Bundle) -> bytes:
     """The bundle's file; the same bundle makes the same bytes (P15)."""
     files = {README_FILE: bundle.readme, INVOICE_FILE: bundle.invoice}
     files |= {} if bundle.paper is None else {PAPER_FILE: bundle.paper}
+    files |= {} if bundle.page is None else {PAGE_FILE: bundle.page}
     if bundle.voided is not None:
         return pack(files | {VOIDED_FILE: bundle.voided, KEYS_FILE: bundle.keys})
     files[CATALOG_FILE] = bundle.catalog
@@ -88,7 +92,7 @@ def from_zip(raw: bytes) -> Bundle | Refused:
             if not content.endswith(b"\n"):
                 return Refused(f"{name} does not end with a line break")
             lines[match[1], match[2]] = tuple(content[:-1].split(b"\n"))
-        elif name not in (README_FILE, INVOICE_FILE, PAPER_FILE, basis, KEYS_FILE):
+        elif name not in (README_FILE, INVOICE_FILE, PAPER_FILE, PAGE_FILE, basis, KEYS_FILE):
             return Refused(f"the bundle holds {name}, which belongs to no bundle")
     bundle = Bundle(
         invoice=files[INVOICE_FILE],
@@ -98,6 +102,7 @@ def from_zip(raw: bytes) -> Bundle | Refused:
         keys=files[KEYS_FILE],
         readme=files[README_FILE],
         paper=files.get(PAPER_FILE),
+        page=files.get(PAGE_FILE),
         voided=files.get(VOIDED_FILE),
     )
     return bundle if to_zip(bundle) == raw else Refused("the files of the bundle are not in their order")
@@ -142,7 +147,7 @@ def read_keys(raw: bytes) -> tuple[PublicKey, tuple[GatewayKey, ...]] | Refused:
     return operator, gateways
 
 
-def write_readme(body: Body, *, paper: bool = False) -> bytes:
+def write_readme(body: Body, *, paper: bool = False, page: bool = False) -> bytes:
     """README.txt: for whoever opens the zip and has never heard of it."""
     if "voids" in body:
         return _README_OF_A_VOID.format(
@@ -153,7 +158,8 @@ def write_readme(body: Body, *, paper: bool = False) -> bytes:
             reason=body["voids"]["reason"],
             total=body["total"],
             currency=body["currency"],
-            paper=_PAPER if paper else "",
+            paper=(_PAPER if paper else "") + (_PAGE if page else ""),
+            open_page=_OPEN_PAGE if page else "",
         ).encode()
     older = [row["revision"] for row in body["catalog"][1:]]
     return _README.format(
@@ -165,7 +171,8 @@ def write_readme(body: Body, *, paper: bool = False) -> bytes:
         total=body["total"],
         currency=body["currency"],
         revision=body["catalog"][0]["revision"],
-        paper=_PAPER if paper else "",
+        paper=(_PAPER if paper else "") + (_PAGE if page else ""),
+        open_page=_OPEN_PAGE if page else "",
         older="".join(
             f"  catalog.{number}.toml      revision {number}, whose prices it also used\n" for number in older
         ),
@@ -175,6 +182,14 @@ def write_readme(body: Body, *, paper: bool = False) -> bytes:
 _PAPER: Final = """\
   invoice.pdf         the same invoice to read and to pay, with the electronic invoice inside; it is not
                       sealed: where verify-invoice can make it again, it says whether it is the same
+"""
+_PAGE: Final = """\
+  verify.html         checks this zip in a browser: signatures, chain, counters and sums, not the prices
+"""
+_OPEN_PAGE: Final = """\
+Without installing anything: copy verify.html out of this zip, open it in a browser, also without a
+network, and choose this zip there.
+
 """
 _README: Final = """\
 Evidence for invoice {number}
@@ -189,14 +204,14 @@ Check it yourself, without network and without trusting anyone's word:
 OPERATOR and GATEWAY are fingerprints, or their words, that you have from somewhere else than
 this file: from your contract, and from the label or the screen of each gateway.
 
-What is in here:
+{open_page}What is in here:
 
   invoice.ms          the invoice, sealed with the operator's key
 {paper}  catalog.toml        revision {revision} of the prices and contracts, byte for byte
 {older}  keys.json           the public keys, whose they are, and which lines here they sign
   lines/              the meter reports that the invoice rests on, each signed by its gateway
 
-Not in this version: checkpoints.ms, proofs.json, verify.html.
+Not in this version: checkpoints.ms, proofs.json.
 
 Every byte of this zip is checked. Packing it anew changes its structure, and that is found too.
 """
@@ -212,7 +227,7 @@ Check it yourself, without network and without trusting anyone's word:
 
 OPERATOR is a fingerprint, or its words, that you have from somewhere else than this file: from your contract.
 
-What is in here:
+{open_page}What is in here:
 
   invoice.ms          the credit note, sealed with the operator's key
 {paper}  voided.ms           the invoice that it takes back, sealed; what that one rests on is in its own bundle

@@ -10,6 +10,7 @@ from typing import Final
 from cloud_collector.invoice.pdf import pdf
 from cloud_collector.proof.container import BUNDLE_BYTES_MAX
 from cloud_collector.proof.findings import STAGES, Stage
+from cloud_collector.proof.page import offline_page
 from cloud_collector.proof.trust import read_trust
 from cloud_collector.proof.verify import Verification, summary, verify
 from shared.errors import MetersealError, Refused
@@ -62,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"verify-invoice: {given.bundle}: {error.strerror}", file=sys.stderr)
         return NOT_FOUND
-    outcome = verify(raw, trust, printed)
+    outcome = verify(raw, trust, printed, offline_page())
     if given.json:
         print(json.dumps(summary(outcome), indent=2))
     else:

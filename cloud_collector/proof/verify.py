@@ -55,19 +55,20 @@ Printer = Callable[[Body, PublicKey], bytes | Refused]
 """Makes the printed invoice of a body and the operator's key again, or says why that is not possible here."""
 
 
-def verify(raw: bytes, trust: Trust, printer: Printer | None = None) -> Verification:
+def verify(raw: bytes, trust: Trust, printer: Printer | None = None, page: bytes | None = None) -> Verification:
     """Check a bundle's file from its first byte to its last; whatever it holds, the answer is a value.
 
-    The printed invoice is not sealed: only `printer` can tell whether it is the one that follows from what is.
+    The printed invoice is not sealed: only `printer` can tell whether it is the one that follows from what is. Nor is
+    the page that checks in a browser: `page` is the one that this version hands out.
     """
     try:
-        return _verify(raw, trust, printer)
+        return _verify(raw, trust, printer, page)
     except (KeyError, ValueError, TypeError, IndexError, AttributeError, ArithmeticError, RecursionError) as error:
         # The seal is genuine, and what it seals is no invoice of ours: its parts have other shapes.
         return _failed(Stage.INVOICE, "invoice.ms", f"it does not say what an invoice says: {error!r}"[:256])
 
 
-def _verify(raw: bytes, trust: Trust, printer: Printer | None) -> Verification:
+def _verify(raw: bytes, trust: Trust, printer: Printer | None, page: bytes | None) -> Verification:
     bundle = from_zip(raw)
     if isinstance(bundle, Refused):
         return _failed(Stage.FORM, "the bundle", bundle.reason)
@@ -80,7 +81,8 @@ def _verify(raw: bytes, trust: Trust, printer: Printer | None) -> Verification:
         return _failed(Stage.INVOICE, "invoice.ms", body.reason)
     findings = [*_operator_findings(operator, gateways, trust)]
     if "voids" in body or bundle.voided is not None:
-        return _verify_void(bundle, body, operator, gateways, findings, printer)
+        beside = [_paper(bundle, body, operator, printer), _page(bundle, body, page)]
+        return _verify_void(bundle, body, operator, gateways, findings, beside)
     catalogs = _read_catalogs(bundle, body)
     if isinstance(catalogs, Refused):
         findings.append(Finding(stage=Stage.CATALOG, place="catalog.toml", sentence=catalogs.reason))
@@ -93,15 +95,15 @@ def _verify(raw: bytes, trust: Trust, printer: Printer | None) -> Verification:
     findings += checked.findings
     findings += _written_again(bundle, body, operator, gateways, [held.report.header for held in checked.held])
     findings += _composed_again(body, facts, checked)
-    paper = _paper(bundle, body, operator, printer)
-    findings += [paper] if isinstance(paper, Finding) else []
+    beside = [_paper(bundle, body, operator, printer), _page(bundle, body, page)]
+    findings += [each for each in beside if isinstance(each, Finding)]
     return Verification(
         findings=tuple(sorted(findings, key=lambda finding: finding.stage)),
         body=body,
         reports=len(checked.held),
         operator=operator,
         keys=gateways,
-        notes=(*_notes(body), *([paper] if isinstance(paper, str) else [])),
+        notes=(*_notes(body), *(each for each in beside if isinstance(each, str))),
     )
 
 
@@ -111,12 +113,11 @@ def _verify_void(
     operator: PublicKey,
     gateways: Sequence[GatewayKey],
     findings: Sequence[Finding],
-    printer: Printer | None,
+    beside: Sequence[Finding | str | None],
 ) -> Verification:
     """A credit note that takes an invoice back rests on that invoice alone."""
-    paper = _paper(bundle, body, operator, printer)
     found = [*findings, *void_findings(bundle, body, operator), *_written_again(bundle, body, operator, gateways, ())]
-    found += [paper] if isinstance(paper, Finding) else []
+    found += [each for each in beside if isinstance(each, Finding)]
     number = body["voids"]["number"] if "voids" in body else "the invoice"
     return Verification(
         findings=tuple(sorted(found, key=lambda finding: finding.stage)),
@@ -125,7 +126,7 @@ def _verify_void(
         keys=tuple(gateways),
         notes=(
             f"it takes back {number} line by line: what that one rests on is in its own bundle",
-            *([paper] if isinstance(paper, str) else []),
+            *(each for each in beside if isinstance(each, str)),
         ),
     )
 
@@ -215,7 +216,7 @@ def _written_again(
     if bundle.keys != write_keys(operator, gateways, headers):
         sentence = "it does not say of each key whose it is and which reports here it signs, or it was changed"
         found.append(Finding(stage=Stage.KEYS, place="keys.json", sentence=sentence))
-    if bundle.readme != write_readme(body, paper=bundle.paper is not None):
+    if bundle.readme != write_readme(body, paper=bundle.paper is not None, page=bundle.page is not None):
         found.append(
             Finding(stage=Stage.FORM, place="README.txt", sentence="it is not the text of this invoice's bundle")
         )
@@ -266,6 +267,18 @@ def _paper(bundle: Bundle, body: Body, operator: PublicKey, printer: Printer | N
         )
     sentence = "it is not the page that follows from the sealed invoice: believe the invoice, and not its page"
     return Finding(stage=Stage.FORM, place="invoice.pdf", sentence=sentence)
+
+
+def _page(bundle: Bundle, body: Body, expected: bytes | None) -> Finding | str | None:
+    """Whether the page that checks in a browser is this version's own: another one could say anything."""
+    if bundle.page is None:
+        return None
+    if bundle.page == expected:
+        return "verify.html is, byte for byte, the page that this version hands out"
+    if expected is None or body["engine"] != ENGINE:
+        return "verify.html is not sealed and was not compared, so believe this answer and not its page"
+    sentence = "it is not the page that this version hands out: believe this answer, and not that page"
+    return Finding(stage=Stage.FORM, place="verify.html", sentence=sentence)
 
 
 def _notes(body: Body) -> list[str]:
