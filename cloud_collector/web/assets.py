@@ -16,7 +16,7 @@ _TYPES: Final = {
     "txt": "text/plain; charset=utf-8",
     "mjs": "text/javascript; charset=utf-8",
 }
-_FOLDERS: Final = ("", "vendor")
+_FOLDERS: Final = ("", "portal", "portal/check", "vendor", "vendor/noble")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ def assets() -> dict[str, Asset]:
     """Every file of `static/`, by its path below that folder."""
     found = {}
     for folder in _FOLDERS:
-        root = resources.files("cloud_collector.web").joinpath("static", folder)
+        root = resources.files("cloud_collector.web").joinpath("static", *folder.split("/"))
         for file in root.iterdir():
             suffix = file.name.rpartition(".")[2]
             if file.is_file() and suffix in _TYPES:

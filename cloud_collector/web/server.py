@@ -61,6 +61,7 @@ async def serving(
             zone=_zone,
             subscriptions=lambda store, now: subscriptions(store, StoreView(store), now),
             key_words=key.words,
+            key=key,
             readiness=lambda: {"store": is_there(settings), "broker": collector.connected},
             metrics=registry(collector, open_store, lambda: surroundings(settings)),
             open_writer=lambda: _writing(settings),

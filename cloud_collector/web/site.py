@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from cloud_collector.store.store import Store
 from shared.effects.clock import Clock
+from shared.key import PublicKey
 
 OpenStore = Callable[[], AbstractContextManager[Store]]
 Readiness = Callable[[], Mapping[str, bool]]
@@ -86,6 +87,8 @@ class Site:
     metrics: CollectorRegistry
     open_writer: OpenStore | None = None
     """Gives a writing connection for the length of one request; None: `open_store` writes as well."""
+    key: PublicKey | None = None
+    """The operator's, whose private half seals invoices; None: no evidence is handed out."""
     local_operator: bool = True
     """Whether who opens the pages on the collector's own machine is its operator."""
 

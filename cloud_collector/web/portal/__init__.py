@@ -1,11 +1,14 @@
-"""The customer's pages, under /portal."""
+"""The customer's pages, under /portal; each file is one of them."""
 
 from fastapi import APIRouter
 
+from cloud_collector.web.portal import home, invoices
 from cloud_collector.web.site import Site
 
 
 def routes(site: Site) -> APIRouter:
-    """Every route of this room."""
-    del site
-    return APIRouter()
+    """Every route of this room; each begins with the gate."""
+    router = APIRouter()
+    for each in (home, invoices):
+        each.add(router, site)
+    return router

@@ -1,0 +1,102 @@
+"""What the portal's pages have in common: whose they are, the way between them, and that it is kept who looked."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+from fastapi import Depends, Request, Response
+from fastapi.responses import JSONResponse
+
+from cloud_collector.access import trail
+from cloud_collector.access.viewer import Deed, Viewer
+from cloud_collector.billing.revisions import NoCatalog, revisions
+from cloud_collector.contracts.catalog import Account, Catalog, Contract
+from cloud_collector.store.store import Store
+from cloud_collector.web import gate
+from cloud_collector.web.shell import Nav, page
+from cloud_collector.web.site import Look, Moment, Site
+from cloud_collector.web.table import Table
+
+SEEN_AGAIN_MS: Final = 3_600_000
+"""Who looks at the same page again within an hour has looked once."""
+CSV: Final = "text/csv; charset=utf-8"
+
+
+def visiting(account: str, viewer: gate.Asking) -> Viewer:
+    """For a route's signature: who asks may see this account; for everyone else there is nothing here (P20)."""
+    gate.must_see(viewer, account)
+    gate.must(viewer, Deed.READ)
+    return viewer
+
+
+Visiting = Annotated[Viewer, Depends(visiting)]
+
+
+def catalog_of(store: Store) -> Catalog | None:
+    """The catalog that is in force, where there is one."""
+    try:
+        return revisions(store)[-1].catalog
+    except NoCatalog:
+        return None
+
+
+def owner(store: Store, account: str) -> Account:
+    """The account as the catalog has it; raises Closed with 404 where there is none (P20)."""
+    catalog = catalog_of(store)
+    found = None if catalog is None else catalog.accounts.get(account)
+    if found is None:
+        raise gate.Closed(404, gate.NOT_THERE)
+    return found
+
+
+def contracts_of(store: Store, account: str) -> list[Contract]:
+    """The account's contracts, in order of name."""
+    catalog = catalog_of(store)
+    held = {} if catalog is None else catalog.contracts
+    return [held[name] for name in sorted(held) if held[name].account == account]
+
+
+def moment_of(look: Look, account: str) -> Moment:
+    """The page speaks in the zone of the account's contract."""
+    for contract in contracts_of(look.store, account):
+        if zone := contract.timezone or contract.plan.timezone:
+            return Moment(now_ms=look.moment.now_ms, zone=zone)
+    return look.moment
+
+
+def nav_of(account: str) -> Nav:
+    """The way between an account's pages."""
+    base = f"/portal/{account}"
+    return (
+        ("Month", base),
+        ("Invoices", f"{base}/invoices"),
+    )
+
+
+def show(
+    request: Request, look: Look, account: str, template: str, *, title: str, table: Table | None, told: Mapping[str, Any]
+) -> Response:
+    """A page of the portal."""
+    context = {"account": owner(look.store, account), "base": f"/portal/{account}", "table": table, **told}
+    moment = moment_of(look, account)
+    return page(request, f"portal/{template}", title=title, nav=nav_of(account), moment=moment, told=context)
+
+
+def as_csv(table: Table) -> Response:
+    """A page's main table for spreadsheets."""
+    return Response(table.csv(), media_type=CSV)
+
+
+def as_json(data: Any) -> Response:
+    """A page's facts for programs."""
+    return JSONResponse(data)
+
+
+def looked(site: Site, request: Request, viewer: Viewer, account: str, what: str, deed: Deed = Deed.READ) -> None:
+    """It is kept who looked at the account's data; what leaves the house is kept each time."""
+    now_ms = site.clock.utc_ms()
+    with site.writing() as store:
+        if deed is Deed.READ:
+            seen = trail.entries(store, account=account, who=viewer.name, after_ms=now_ms - SEEN_AGAIN_MS, limit=50)
+            if any(each.what == what for each in seen):
+                return
+        gate.record(request, deed, what, account=account, store=store)

@@ -1,0 +1,248 @@
+"""Invoices: what was issued to an account, each with its documents, its evidence, and its check in the browser."""
+
+import json
+from typing import Any, Final
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse
+
+from cloud_collector.access.viewer import Deed, Viewer
+from cloud_collector.billing.documents import Form, file_name, written
+from cloud_collector.billing.export import Invoice, NotHandedOut, as_it_stands
+from cloud_collector.invoice import html
+from cloud_collector.invoice.einvoice import NotInstalled
+from cloud_collector.invoice.pdf import PaperFailed
+from cloud_collector.invoice.vat import NotExpressible
+from cloud_collector.proof.page import offline_page, page_with
+from cloud_collector.store.store import Store
+from cloud_collector.web import gate
+from cloud_collector.web.portal.frame import Visiting, as_csv, as_json, looked, owner, show
+from cloud_collector.web.shell import PAPER_POLICY
+from cloud_collector.web.site import Look, Site, iso
+from cloud_collector.web.table import Cell, Column, Table, row
+from shared.errors import Refused
+from shared.line import parse, read_body
+
+_COLUMNS: Final = (
+    Column(title="Invoice", key="number"),
+    Column(title="Period", key="period_start", whole=True),
+    Column(title="Kind", key="kind"),
+    Column(title="Total", key="total", number=True),
+    Column(title="Currency", key="currency"),
+    Column(title="Issued", key="issued_at", whole=True),
+    Column(title="Check", key="check"),
+)
+_MEDIA: Final = {
+    Form.PDF: "application/pdf",
+    Form.JSON: "application/json",
+    Form.SEALED: "text/plain; charset=utf-8",
+    Form.FACTUR_X: "application/xml",
+    Form.UBL: "application/xml",
+    Form.BUNDLE: "application/zip",
+}
+_FORMS: Final = (
+    (Form.PDF, "PDF, with the electronic invoice inside"),
+    (Form.BUNDLE, "Evidence, with verify.html that checks it without a network"),
+    (Form.UBL, "Electronic invoice (UBL)"),
+    (Form.FACTUR_X, "Electronic invoice (CII)"),
+    (Form.JSON, "Everything that the invoice says, as JSON"),
+    (Form.SEALED, "The sealed line itself"),
+)
+
+
+def add(router: APIRouter, site: Site) -> None:
+    """The pages are served."""
+    _add_list(router, site)
+    _add_one(router, site)
+    _add_evidence(router, site)
+
+
+def _add_list(router: APIRouter, site: Site) -> None:
+    path = "/portal/{account}/invoices"
+
+    @router.get(f"{path}.json", include_in_schema=False)
+    def listed_json(account: str, viewer: Visiting) -> Response:
+        del viewer
+        with site.look() as look:
+            return as_json(table_of(look, account).records())
+
+    @router.get(f"{path}.csv", include_in_schema=False)
+    def listed_csv(account: str, viewer: Visiting) -> Response:
+        del viewer
+        with site.look() as look:
+            return as_csv(table_of(look, account))
+
+    @router.get(path, include_in_schema=False)
+    def listed(request: Request, account: str, viewer: Visiting) -> Response:
+        with site.look() as look:
+            made = table_of(look, account)
+            answer = show(request, look, account, "table.html", title="Invoices", table=made, told={})
+        looked(site, request, viewer, account, "invoices")
+        return answer
+
+
+def _add_one(router: APIRouter, site: Site) -> None:
+    path = "/portal/{account}/invoices/{number}"
+
+    @router.get(f"{path}/paper", include_in_schema=False)
+    def paper(request: Request, account: str, number: str, viewer: Visiting) -> Response:
+        with site.look() as look:
+            found = invoice_of(look.store, account, number)
+        looked(site, request, viewer, account, f"invoice {number}")
+        made = html.page(found.body, key_words=site.key_words)
+        return HTMLResponse(made, headers={"Content-Security-Policy": PAPER_POLICY})
+
+    @router.get(f"{path}/check", include_in_schema=False)
+    def check(request: Request, account: str, number: str, viewer: Visiting) -> Response:
+        with site.look() as look:
+            found = invoice_of(look.store, account, number)
+            told = {"invoice": found.body, "path": f"/portal/{account}/invoices/{number}"}
+            answer = show(request, look, account, "check.html", title=f"Check {number}", table=None, told=told)
+        looked(site, request, viewer, account, f"check of invoice {number}")
+        return answer
+
+    @router.get(f"{path}/as/{{form}}", include_in_schema=False)
+    def document(request: Request, account: str, number: str, form: str, viewer: Visiting) -> Response:
+        return _document(site, request, viewer, account, number, form)
+
+    @router.get(path, include_in_schema=False)
+    def invoice(request: Request, account: str, number: str, viewer: Visiting) -> Response:
+        bare, _, suffix = number.rpartition(".") if number.endswith((".json", ".csv")) else (number, "", "")
+        with site.look() as look:
+            found = invoice_of(look.store, account, bare)
+            lines = lines_of(found.body)
+            if suffix:
+                return as_json(found.body) if suffix == "json" else as_csv(lines)
+            told = {
+                "invoice": found.body,
+                "path": f"/portal/{account}/invoices/{number}",
+                "forms": [(form.value, words) for form, words in _FORMS],
+            }
+            answer = show(request, look, account, "invoice.html", title=f"Invoice {number}", table=lines, told=told)
+        looked(site, request, viewer, account, f"invoice {number}")
+        return answer
+
+
+def _add_evidence(router: APIRouter, site: Site) -> None:
+    path = "/portal/{account}/invoices/{number}"
+
+    @router.get(f"{path}/evidence.zip", include_in_schema=False)
+    def evidence(request: Request, account: str, number: str, viewer: Visiting) -> Response:
+        made = _standing(site, viewer, account, number)
+        looked(site, request, viewer, account, f"evidence of invoice {number}", Deed.EXPORT)
+        return _file(made, f"{number}.zip", "application/zip")
+
+    @router.get(f"{path}/verify.html", include_in_schema=False)
+    def page(request: Request, account: str, number: str, viewer: Visiting) -> Response:
+        made = page_with(_standing(site, viewer, account, number))
+        looked(site, request, viewer, account, f"evidence of invoice {number}", Deed.EXPORT)
+        # Only as a file: on this site it would be a page with another policy.
+        return _file(made, f"{number}-verify.html", "application/octet-stream")
+
+
+def invoice_of(store: Store, account: str, number: str) -> Invoice:
+    """An invoice of this account; raises Closed with 404 for every other (P20)."""
+    found = store.row("portal_invoice", number, account)
+    if found is None:
+        raise gate.Closed(404, gate.NOT_THERE)
+    line = bytes(found[0])
+    parsed = parse(line)
+    body = parsed if isinstance(parsed, Refused) else read_body(parsed)
+    if isinstance(body, Refused):
+        raise gate.Closed(500, f"{number} cannot be read any more: the archive of issued invoices has it whole")
+    return Invoice(number=number, line=line, body=body)
+
+
+def table_of(look: Look, account: str) -> Table:
+    """What was issued to the account, newest first."""
+    owner(look.store, account)
+    moment, base = look.moment, f"/portal/{account}/invoices"
+    return Table(
+        title="Invoices",
+        path=base,
+        command=f"cloud-collector invoice list --account {account}",
+        empty="No invoice yet: the first comes when a billing period has closed.",
+        columns=_COLUMNS,
+        rows=tuple(
+            row(
+                _COLUMNS,
+                Cell(text=number, value=number, link=f"{base}/{number}", note=contract),
+                Cell(text=f"{moment.day(start)} – {moment.day(end - 1)}", value=iso(start)),
+                Cell(text=kind.replace("_", " "), value=kind),
+                Cell(text=total, value=total),
+                Cell(text=currency, value=currency),
+                Cell(text=moment.day(issued), value=iso(issued)),
+                Cell(text="Check this bill", value=f"{base}/{number}/check", link=f"{base}/{number}/check"),
+            )
+            for number, contract, start, end, kind, total, currency, issued in look.store.rows(
+                "portal_invoices", account
+            )
+        ),
+    )
+
+
+_LINES: Final = (
+    Column(title="#", key="line", number=True),
+    Column(title="What", key="charge", wrap=True),
+    Column(title="Quantity", key="quantity", number=True),
+    Column(title="Unit", key="unit"),
+    Column(title="Unit price", key="unit_price", number=True),
+    Column(title="Amount", key="amount", number=True),
+)
+
+
+def lines_of(body: dict[str, Any]) -> Table:
+    """An invoice's lines as a table."""
+    return Table(
+        title="Lines",
+        path="",
+        command=f"cloud-collector invoice show {body['number']}",
+        empty="This invoice has no lines.",
+        columns=_LINES,
+        rows=tuple(
+            row(
+                _LINES,
+                Cell(text=str(place), value=place),
+                Cell(text=line["charge"], value=line["charge"], note=line["why"]),
+                Cell(text=line["quantity"], value=line["quantity"]),
+                Cell(text="" if line["unit"] == "1" else line["unit"], value=line["unit"]),
+                Cell(text=line["unit_price"] or "see steps", value=line["unit_price"]),
+                Cell(text=line["amount"], value=line["amount"]),
+            )
+            for place, line in enumerate(body["lines"], start=1)
+        ),
+    )
+
+
+def _document(site: Site, request: Request, viewer: Viewer, account: str, number: str, form: str) -> Response:
+    gate.must(viewer, Deed.EXPORT)
+    if form not in _MEDIA:
+        raise gate.Closed(404, gate.NOT_THERE)
+    wanted = Form(form)
+    with site.look() as look:
+        found = invoice_of(look.store, account, number)
+        try:
+            made = written(look.store, found, wanted, operator=site.key)
+        except (NotHandedOut, NotExpressible, NotInstalled, PaperFailed) as error:
+            raise gate.Closed(409, str(error)) from error
+    looked(site, request, viewer, account, f"invoice {number} as {form}", Deed.EXPORT)
+    return _file(made, file_name(number, wanted), _MEDIA[wanted])
+
+
+def _standing(site: Site, viewer: Viewer, account: str, number: str) -> bytes:
+    """The evidence as the store holds it: a check that could not fail would be none."""
+    gate.must(viewer, Deed.EXPORT)
+    if site.key is None:
+        raise gate.Closed(409, "this collector has no key to hand out evidence with")
+    with site.look() as look:
+        found = invoice_of(look.store, account, number)
+        try:
+            return as_it_stands(look.store, found, site.key, page=offline_page())
+        except NotHandedOut as error:
+            raise gate.Closed(409, str(error)) from error
+
+
+def _file(content: bytes, name: str, media: str) -> Response:
+    # Numbers are the operator's own words: none of them may end the header.
+    plain = json.dumps(name, ensure_ascii=True)
+    return Response(content, media_type=media, headers={"Content-Disposition": f"attachment; filename={plain}"})
