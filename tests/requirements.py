@@ -40,12 +40,14 @@ def _gpio_sim() -> bool:
 
 COMPONENTS: Final[dict[str, Callable[[], bool]]] = {
     "amqtt": _module("amqtt"),
+    "chromium": _command("chromium"),
     "gpio-sim": _gpio_sim,
     "mosquitto": _command("mosquitto"),
     "mosquitto_passwd": _command("mosquitto_passwd"),
     "mosquitto_pub": _command("mosquitto_pub"),
     "mosquitto_sub": _command("mosquitto_sub"),
     "openssl": _command("openssl"),
+    "playwright": _module("playwright"),
     "postgres": lambda: _postgres() is not None,
     "promtool": _command("promtool"),
     "snmpd": _command("snmpd"),

@@ -70,9 +70,9 @@ def as_bundle(
     return _verified(found, operator, bundle, keys)
 
 
-def as_it_stands(store: Store, found: Invoice, operator: PublicKey, *, page: bytes | None = None) -> bytes:
+def as_it_stands(store: Store, found: Invoice, operator: PublicKey) -> bytes:
     """The evidence as the store holds it now, whatever is wrong with it: for whoever checks it; raises NotHandedOut."""
-    return to_zip(_bundle(store, found, operator, None, page)[0])
+    return to_zip(_bundle(store, found, operator, None, None)[0])
 
 
 def _bundle(

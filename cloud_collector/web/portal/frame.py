@@ -73,7 +73,14 @@ def nav_of(account: str) -> Nav:
 
 
 def show(
-    request: Request, look: Look, account: str, template: str, *, title: str, table: Table | None, told: Mapping[str, Any]
+    request: Request,
+    look: Look,
+    account: str,
+    template: str,
+    *,
+    title: str,
+    table: Table | None,
+    told: Mapping[str, Any],
 ) -> Response:
     """A page of the portal."""
     context = {"account": owner(look.store, account), "base": f"/portal/{account}", "table": table, **told}

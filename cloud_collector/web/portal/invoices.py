@@ -13,7 +13,7 @@ from cloud_collector.invoice import html
 from cloud_collector.invoice.einvoice import NotInstalled
 from cloud_collector.invoice.pdf import PaperFailed
 from cloud_collector.invoice.vat import NotExpressible
-from cloud_collector.proof.page import offline_page, page_with
+from cloud_collector.proof.page import page_with
 from cloud_collector.store.store import Store
 from cloud_collector.web import gate
 from cloud_collector.web.portal.frame import Visiting, as_csv, as_json, looked, owner, show
@@ -237,7 +237,7 @@ def _standing(site: Site, viewer: Viewer, account: str, number: str) -> bytes:
     with site.look() as look:
         found = invoice_of(look.store, account, number)
         try:
-            return as_it_stands(look.store, found, site.key, page=offline_page())
+            return as_it_stands(look.store, found, site.key)
         except NotHandedOut as error:
             raise gate.Closed(409, str(error)) from error
 
