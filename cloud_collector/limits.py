@@ -58,3 +58,15 @@ TOKENS_MAX: Final = 10_000
 """API tokens that are not revoked."""
 TOKEN_DAYS_MAX: Final = 1_096
 """How long a token may be valid."""
+PEOPLE_MAX: Final = 100_000
+"""People who can sign in."""
+NAMES_PACED_MAX: Final = 10_000
+"""Addresses, tokens and people whose requests are counted; beyond it the longest silent is forgotten."""
+SIGN_INS_AT_ONCE_MAX: Final = 10
+"""Sign-ins that one address may try at once; after that one in the next time."""
+SIGN_IN_SECONDS: Final = 30
+LINKS_AT_ONCE_MAX: Final = 3
+"""Links that are mailed to one person at once; after that one in the next time."""
+LINK_SECONDS: Final = 300
+OIDC_TRIES_MAX: Final = 10_000
+"""Sign-ins that wait for an OpenID provider."""

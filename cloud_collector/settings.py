@@ -19,11 +19,46 @@ class WebSettings:
     """An address to listen on, such as 127.0.0.1."""
     port: int = 8080
     local_operator: bool = True
-    """Whoever opens the pages on the collector's own machine, through no proxy, is its operator."""
+    """While `url` is empty: whoever opens the pages on this very machine, through no proxy, is its operator."""
+    url: str = ""
+    """Where people find the pages, such as https://meter.example; links in e-mails begin with it."""
+    proxies: str = "127.0.0.1"
+    """Whose word on the address of who asks is believed: addresses and networks, with commas between."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise InvalidRecord(f"port is {self.port}, not from 0 to 65535")
+        if self.url and not self.url.startswith(("https://", "http://")):
+            raise InvalidRecord(f"web.url is {self.url[:48]!r}: it begins with https://")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignInSettings:
+    """How people sign in: by links, for which `mail` and `web.url` are set, and by an OpenID provider."""
+
+    link_minutes: int = 15
+    """How long a link in an e-mail works."""
+    idle_hours: int = 24
+    """A session that is not used for so long is over …"""
+    session_days: int = 30
+    """… and any session after this time."""
+    oidc_issuer: str = ""
+    """The OpenID provider's address, as it names itself; empty: none."""
+    oidc_name: str = ""
+    """What people call it; empty: its host."""
+    oidc_client_id: str = ""
+    oidc_secret_file: Path | None = None
+    """The client's secret, in a file of one line; none for a public client."""
+
+    def __post_init__(self) -> None:
+        for name in ("link_minutes", "idle_hours", "session_days"):
+            if not 1 <= getattr(self, name) <= 10_000:
+                raise InvalidRecord(f"sign_in.{name} is {getattr(self, name)}, not from 1 to 10,000")
+        if self.oidc_issuer and not self.oidc_client_id:
+            raise InvalidRecord("sign_in.oidc_client_id is empty: the provider gives it where you register this site")
+        local = self.oidc_issuer.startswith(("http://127.0.0.1:", "http://localhost:"))
+        if self.oidc_issuer and not local and not self.oidc_issuer.startswith("https://"):
+            raise InvalidRecord(f"sign_in.oidc_issuer is {self.oidc_issuer[:48]!r}: it begins with https://")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,6 +244,7 @@ class CollectorSettings:
     """The broker keeps the session's queue under this name."""
     broker: BrokerSettings = field(default_factory=BrokerSettings)
     web: WebSettings = field(default_factory=WebSettings)
+    sign_in: SignInSettings = field(default_factory=SignInSettings)
     enrolment: EnrolmentSettings = field(default_factory=EnrolmentSettings)
     documents: DocumentSettings = field(default_factory=DocumentSettings)
     billing: BillingSettings = field(default_factory=BillingSettings)
@@ -223,6 +259,8 @@ class CollectorSettings:
         if not 0 < self.reconnect_seconds_min <= self.reconnect_seconds_max:
             raise InvalidRecord("reconnect_seconds_min must be above 0 and not above reconnect_seconds_max")
         _require_store(self.store)
+        if self.sign_in.oidc_issuer and not self.web.url:
+            raise InvalidRecord("sign_in.oidc_issuer is set and web.url is not: the provider sends people back there")
         for name in ("batch_milliseconds", "clock_skew_seconds"):
             if getattr(self, name) < 0:
                 raise InvalidRecord(f"{name} must not be negative")

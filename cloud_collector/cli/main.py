@@ -24,6 +24,7 @@ from cloud_collector.cli import (
     invoices,
     key,
     operate,
+    person,
     pki,
     quote,
     replace,
@@ -120,6 +121,7 @@ app.add_typer(invoices.app, name="invoices")
 app.add_typer(backup.app, name="backup")
 app.add_typer(store.app, name="store")
 app.add_typer(checkpoint.app, name="checkpoint")
+app.add_typer(person.app, name="person")
 app.add_typer(token.app, name="token")
 
 

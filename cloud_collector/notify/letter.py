@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from email.errors import HeaderParseError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -41,7 +42,7 @@ def addressed(text: str) -> str:
     """An e-mail address; raises NoAddress."""
     try:
         return Address(addr_spec=text).addr_spec
-    except (ValueError, IndexError) as error:
+    except (ValueError, IndexError, HeaderParseError) as error:
         raise NoAddress(f"{text[:64]!r} is no e-mail address: {error}") from error
 
 

@@ -12,7 +12,7 @@ from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
-from cloud_collector.web import api, assets, console, gate, portal, shell
+from cloud_collector.web import api, assets, console, gate, portal, shell, sign_in
 from cloud_collector.web.console.screen import NAV
 from cloud_collector.web.site import Moment, Site
 
@@ -32,6 +32,7 @@ def create_app(site: Site) -> FastAPI:
     _serve_health(app, site)
     app.include_router(assets.routes())
     app.include_router(shell.routes())
+    app.include_router(sign_in.routes(site))
     app.include_router(api.routes(site))
     app.include_router(console.routes(site))
     app.include_router(portal.routes(site))

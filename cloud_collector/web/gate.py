@@ -6,16 +6,20 @@ A route takes `Depends(viewer)` or `Depends(operator)`; what it does then begins
 import ipaddress
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Final
 from urllib.parse import quote, urlsplit
 
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
+from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from cloud_collector.access import trail
+from cloud_collector.access.pace import Pace, neighbourhood
+from cloud_collector.access.sessions import SEEN_MS, end_session, mark_seen, session_of
 from cloud_collector.access.tokens import Ended, mark_used, needs_mark, token_viewer
 from cloud_collector.access.viewer import LOCAL_OPERATOR, Deed, Means, Role, Viewer
+from cloud_collector.limits import NAMES_PACED_MAX, SIGN_IN_SECONDS, SIGN_INS_AT_ONCE_MAX
 from cloud_collector.store.store import Store
 from cloud_collector.web.site import Site
 from shared.errors import DatabaseBusy
@@ -35,6 +39,12 @@ class Gate:
     """How this site knows who asks."""
 
     site: Site
+    sign_ins: Pace = field(
+        default_factory=lambda: Pace(
+            at_once=SIGN_INS_AT_ONCE_MAX, each_ms=SIGN_IN_SECONDS * 1_000, names=NAMES_PACED_MAX
+        )
+    )
+    """By address: how often somebody may try to sign in."""
 
     def known(self, request: Request) -> Viewer | Ended | None:
         """Who asks, or None for nobody."""
@@ -42,9 +52,25 @@ class Gate:
         if told is not None:
             # Whoever shows a token is whom the token names, and nobody else where it is worth nothing.
             return self._with_token(told)
-        if self.site.local_operator and on_this_machine(request):
+        found = self._with_session(request)
+        if found is None and self.site.local_operator and on_this_machine(request):
             return LOCAL_OPERATOR
-        return None
+        return found
+
+    def _with_session(self, request: Request) -> Viewer | None:
+        door, now_ms = self.site.door, self.site.clock.utc_ms()
+        secret = door.carried(request, "session")
+        if not secret:
+            return None
+        with self.site.open_store() as store:
+            found = session_of(store, secret, now_ms, door.lasting)
+        if found is None:
+            return None
+        session, person = found
+        if now_ms - session.seen_at >= SEEN_MS:
+            with suppress(DatabaseBusy), self.site.writing() as store:
+                mark_seen(store, secret, now_ms)
+        return person.viewer(Means.SESSION)
 
     def _with_token(self, told: str) -> Viewer | Ended | None:
         scheme, _, secret = told.partition(" ")
@@ -132,10 +158,31 @@ def record(request: Request, deed: Deed, what: str, *, account: str = "", store:
         trail.enter(held, found, deed, what, account=account, now_ms=now_ms)
 
 
-def form_token(request: Request) -> str:
-    """What a form of this page carries in its field `form_token`; empty where none is needed."""
-    found: str = getattr(request.state, "form_token", "")
-    return found
+def own_page(request: Request) -> None:
+    """For a route that changes something and needs nobody: a page of this site asks; raises Closed with 403."""
+    _require_own_page(request)
+
+
+def slowly(request: Request) -> None:
+    """For a route that guesses could be tried at: an address tries it seldom; raises Closed with 429."""
+    gate: Gate = request.app.state.gate
+    address = request.client.host if request.client else ""
+    wait = gate.sign_ins.take(neighbourhood(address), gate.site.clock.utc_ms())
+    if wait:
+        raise Closed(429, f"too many tries from here: wait {wait} seconds", {"Retry-After": str(wait)})
+
+
+def end_own_session(request: Request) -> None:
+    """The session that this browser carries is over, if there is one."""
+    gate: Gate = request.app.state.gate
+    door, now_ms = gate.site.door, gate.site.clock.utc_ms()
+    secret = door.carried(request, "session")
+    if not secret:
+        return
+    with gate.site.writing() as store:
+        found = session_of(store, secret, now_ms, door.lasting)
+        if found is not None:
+            end_session(store, found[1].email, found[0].id, now_ms)
 
 
 def on_this_machine(request: Request) -> bool:
@@ -162,7 +209,9 @@ def _require_own_page(request: Request) -> None:
     if site is not None:
         own = site == "same-origin"
     elif origin is not None:
-        own = urlsplit(origin).netloc == request.headers.get("host")
+        gate: Gate = request.app.state.gate
+        # A proxy may hand the request on under another Host than the browser asked for.
+        own = urlsplit(origin).netloc in {request.headers.get("host"), urlsplit(gate.site.door.url).netloc} - {"", None}
     else:
         # No browser of this decade sends neither; other sites cannot add this header without being asked first.
         own = "hx-request" in request.headers
@@ -177,12 +226,17 @@ def wants_page(request: Request) -> bool:
     return not data and "text/html" in request.headers.get("accept", "")
 
 
-def _shut(request: Request, error: Exception) -> Response:
+async def _shut(request: Request, error: Exception) -> Response:
     assert isinstance(error, Closed)
-    if error.status_code == 401 and wants_page(request):
-        asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        after = f"?next={quote(asked, safe='/')}" if request.method == "GET" and asked != "/" else ""
-        return RedirectResponse(f"/sign-in{after}", 303)
+    if wants_page(request):
+        if error.status_code == 401:
+            asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            after = f"?next={quote(asked, safe='/')}" if request.method == "GET" and asked != "/" else ""
+            return RedirectResponse(f"/sign-in{after}", 303)
+        explained = request.app.exception_handlers.get(StarletteHTTPException)
+        if explained is not None:
+            page: Response = await explained(request, error)
+            return page
     return problem(error.status_code, str(error.detail), dict(error.headers or {}))
 
 

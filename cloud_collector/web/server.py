@@ -11,18 +11,21 @@ from typing import Final
 
 import uvicorn
 
+from cloud_collector.access.sessions import Lasting
 from cloud_collector.billing.revisions import NoCatalog, revisions
 from cloud_collector.collector import Collector
 from cloud_collector.fleet.authority import Authority
 from cloud_collector.fleet.desk import Desk
 from cloud_collector.fleet.pki import ENROLMENT, PUBLIC, Pki, PkiUnusable
 from cloud_collector.limits import ENROLMENT_CONNECTIONS_MAX
+from cloud_collector.notify.post import smtp
 from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.place import is_there, open_database
 from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
 from cloud_collector.upkeep.surroundings import surroundings
 from cloud_collector.web.app import create_app
+from cloud_collector.web.door import HOUR_MS, Door
 from cloud_collector.web.enrolment import create_enrolment_app
 from cloud_collector.web.metrics import registry
 from cloud_collector.web.site import Site
@@ -65,10 +68,15 @@ async def serving(
             readiness=lambda: {"store": is_there(settings), "broker": collector.connected},
             metrics=registry(collector, open_store, lambda: surroundings(settings)),
             open_writer=lambda: _writing(settings),
-            local_operator=settings.web.local_operator,
+            # A proxy that adds no header looks like this machine: with an address for everybody, nobody is local.
+            local_operator=settings.web.local_operator and not settings.web.url,
+            door=_door(settings),
         )
     )
-    server = _Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
+    config = uvicorn.Config(
+        app, log_level="warning", lifespan="off", server_header=False, forwarded_allow_ips=settings.web.proxies
+    )
+    server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[_listening(settings.web.host, settings.web.port, "web", "pages")]))
     _log.info("event=web_started address=http://%s:%d/", settings.web.host, settings.web.port)
     try:
@@ -161,6 +169,22 @@ class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+def _door(settings: CollectorSettings) -> Door:
+    """How people come in, as the settings say; raises WebRefused."""
+    told, mail = settings.sign_in, settings.mail
+    try:
+        password = None if mail.password_file is None else mail.password_file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise WebRefused(f"mail.password_file {mail.password_file} cannot be read: {error}") from error
+    return Door(
+        url=settings.web.url,
+        post=smtp(mail, password) if mail.host else None,
+        sender=mail.sender,
+        link_minutes=told.link_minutes,
+        lasting=Lasting(idle_ms=told.idle_hours * HOUR_MS, whole_ms=told.session_days * 24 * HOUR_MS),
+    )
 
 
 @contextmanager

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from prometheus_client import CollectorRegistry
 
 from cloud_collector.store.store import Store
+from cloud_collector.web.door import Door
 from shared.effects.clock import Clock
 from shared.key import PublicKey
 
@@ -91,6 +92,7 @@ class Site:
     """The operator's, whose private half seals invoices; None: no evidence is handed out."""
     local_operator: bool = True
     """Whether who opens the pages on the collector's own machine is its operator."""
+    door: Door = field(default_factory=Door)
 
     @contextmanager
     def writing(self) -> Iterator[Store]:

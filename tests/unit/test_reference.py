@@ -202,6 +202,7 @@ TABLES: Final = {
     "Collector": options_of(CollectorSettings)
     | options_of(typing.get_type_hints(CollectorSettings)["web"], "web.")
     | options_of(typing.get_type_hints(CollectorSettings)["enrolment"], "enrolment.")
+    | options_of(typing.get_type_hints(CollectorSettings)["sign_in"], "sign_in.")
     | options_of(DocumentSettings, "documents.")
     | options_of(MailSettings, "mail.")
     | options_of(BillingSettings, "billing.")
@@ -268,7 +269,9 @@ def test_the_page_on_http_has_every_path_and_no_other(tmp_path: Path) -> None:
     paths = {str(each.path).replace(":path", "") for each in every_route(web)}
     # Each page is there as JSON and as CSV too; the API's paths are told by its own description.
     twins = {f"{path}.{kind}" for path in paths for kind in ("json", "csv")}
-    listed = {row[0].strip("`") for heading in ("Pages", "Health") for row in rows(part(page("http"), heading))}
+    listed = {
+        row[0].strip("`") for heading in ("Pages", "Signing in", "Health") for row in rows(part(page("http"), heading))
+    }
     assert listed == {path for path in paths - twins if not path.startswith("/api/")}
     assert [path for _, path in NAV if path != "/" and not {f"{path}.json", f"{path}.csv"} <= paths] == []
 
