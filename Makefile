@@ -1,6 +1,6 @@
 # Needs Python 3.11 or newer with venv, and make. Everything else is fetched into .venv.
 #
-#   make demo      a whole site on this machine: broker, collector, agents, invoices   ONCE=1 SEED=7
+#   make demo      four customers on this machine: their past, broker, collector, agents   ONCE=1 SEED=7
 #   make test      everything that is checked before a change is taken
 #   make           what else there is
 

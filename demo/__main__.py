@@ -1,11 +1,12 @@
-"""`make demo`: from an empty folder to verified invoices and live pages, on this machine alone.
+"""`make demo`: a site with four customers, from an empty folder to verified invoices and live pages, on this machine.
 
-Starts an MQTT broker, the collector and three agents. Two agents replay what their sites used since
-the first of last month, one meters this very machine; every row reaches the store over MQTT. Then
-last month is billed and each invoice is verified from its bundle alone.
+The past is told in a few seconds: three months, sealed by the agent's own code and taken in and billed by the
+collector's, each at its time. Then a broker, the collector and five agents go on with it as processes of their own;
+one of them meters this very machine. At last somebody tampers with a line, and the audit says who lies.
 """
 
 import argparse
+import contextlib
 import json
 import shutil
 import socket
@@ -13,138 +14,145 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from datetime import UTC, datetime
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from cloud_collector.store.store import Store
+from demo.guide import guide
+from demo.papers import papers
 from demo.processes import BIN, DemoFailed, Processes, run
-from demo.readings import month_before
-from demo.site import LIVE, Site, prepare
+from demo.site import LIVE, LIVE_STEP, Site, by_log
+from demo.story import Story, tell
+from demo.tampering import Tampered, tamper
+from shared.effects.sqlite import SqliteDatabase
+
+NOT_VERIFIED = 6
 
 
 def main() -> int:
     """Run the demo; returns the exit code."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__.splitlines()[0])
-    parser.add_argument("--once", action="store_true", help="end after last month's invoices are verified")
-    parser.add_argument("--seed", default="1", help="other data for the replayed sites")
+    parser.add_argument("--once", action="store_true", help="end after the invoices are verified and the audit is done")
+    parser.add_argument("--seed", default="1", help="other keys and other usage")
     parser.add_argument("--folder", type=Path, default=Path("demo-data"), help="made anew at each start")
     options = parser.parse_args()
-    console = Console(highlight=False)
+    said = Console(stderr=True, highlight=False, soft_wrap=True)
     folder = options.folder.resolve()
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
-    site = Site(
-        folder=folder,
-        broker_port=_free_port(),
-        web_port=_free_port(preferred=8080),
-        seed=options.seed,
-        now=datetime.now(UTC).replace(second=0, microsecond=0),
-    )
     processes = Processes(folder)
+    began = time.monotonic()
     try:
-        _demonstrate(site, processes, console)
+        story = _tell(folder, options.seed, said)
+        _show(story.site, said, began)
+        _go_on(story, processes, said)
+        lie, forged = _lie(story.site, said)
+        said.print(f"\n[bold]All of it took {time.monotonic() - began:.0f} s[/] and lies in {folder}\n")
+        for line in guide(story, lie, forged):
+            said.print(line)
         if not options.once:
-            _stay(site, processes, console)
+            _stay(processes, said)
     except DemoFailed as failure:
-        console.print(f"[red]The demo stopped:[/] {failure}")
+        said.print(f"[red]The demo stopped:[/] {failure}")
         return 1
     except KeyboardInterrupt:
-        console.print("Stopped.")
+        said.print("Stopped.")
     finally:
         processes.end()
     return 0
 
 
-def _demonstrate(site: Site, processes: Processes, console: Console) -> None:
-    began = time.monotonic()
-    interfaces = _interfaces()
-    readings = prepare(site, interfaces)
-    _enrol(site)
+def _tell(folder: Path, seed: str, said: Console) -> Story:
+    said.print(
+        "[bold]Meterseal[/]  Northwind Metering and its customers: an office, a garage, a house, a building site\n"
+    )
+    story = tell(
+        folder,
+        now=int(time.time()),
+        seed=seed,
+        interfaces=_interfaces(),
+        broker_port=_free_port(),
+        web_port=_free_port(preferred=8080),
+        heard=lambda sentence: said.print(f"  {sentence}"),
+    )
+    said.print(
+        f"\n{story.readings:,} readings, {story.lines:,} signed lines, {len(story.invoices)} invoices, "
+        f"{story.warnings} warnings\n"
+    )
+    return story
+
+
+def _show(site: Site, said: Console, began: float) -> None:
+    """The first invoice in full, then each with its verdict; they are what this command is asked for, so on stdout."""
+    for place, paper in enumerate(papers(site)):
+        if place == 0:
+            _out(f"{paper.text}\n\n{paper.verdict}")
+            said.print(
+                f"\n[dim]the first invoice after {time.monotonic() - began:.0f} s; each is checked by its bundle:[/]"
+            )
+        else:
+            verdict = paper.verdict.split()[0]
+            _out(f"{verdict}  {paper.number:<8}  {paper.total:>12}  {paper.account}")
+
+
+def _out(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def _go_on(story: Story, processes: Processes, said: Console) -> None:
+    """Real processes take over where the story ends, and bring what has been metered since over the broker."""
+    site = story.site
     processes.start("broker", [sys.executable, "-m", "demo.broker", str(site.broker_port), site.passwords])
-    processes.wait(lambda: _listens(site.broker_port), 20, "the broker listens")
+    processes.wait(lambda: _listens(site.broker_port), 60, "the broker listens")
     processes.start("collector", [BIN / "cloud-collector", "--config", site.collector_config, "run"])
-    processes.wait(lambda: _ready(site), 30, "the collector is ready")
     for gateway in site.gateways():
         processes.start(gateway, [BIN / "edge-agent", "run", "--config", site.gateway_config(gateway)])
-    console.print(f"[bold]Meterseal[/] demo in {site.folder}: a broker, a collector, {len(site.gateways())} agents.")
-    _follow(site, processes, console, readings)
-    _bill(site, console)
-    console.print(f"Done in {time.monotonic() - began:.0f} s. Everything it made is in {site.folder}.")
+    processes.wait(lambda: _ready(site), 60, "the collector is ready")
+    logs = sum(len(by_log(meters)) for meters in site.gateways().values())
+    since = logs * ((site.now - site.handover) // LIVE_STEP)
+    said.print(
+        f"\nA broker, the collector and {len(site.gateways())} agents go on: {since} lines since the last full hour"
+    )
+    wanted = story.lines + since
+    processes.wait(lambda: _lines(site) >= wanted and _heard(site, LIVE), 240, "what was metered since has arrived")
+    said.print(f"{_lines(site):,} lines are stored, and {LIVE} is metered live")
 
 
-def _enrol(site: Site) -> None:
-    run("cloud-collector", "key", "new", site.receipt_key)
-    site.receipt_public.write_text(run("cloud-collector", "key", "show", site.receipt_key, "--pem"), encoding="ascii")
-    for gateway in site.gateways():
-        run("edge-agent", "key", "new", site.gateway_key(gateway))
-        public = site.folder / gateway / "gateway.pub"
-        public.write_text(run("edge-agent", "key", "show", site.gateway_key(gateway)), encoding="ascii")
-        run("cloud-collector", "--config", site.collector_config, "gateway", "add", gateway, "--key", public)
+def _lie(site: Site, said: Console) -> tuple[Tampered, str]:
+    """One stored line is changed, and the audit names it with its day and its money."""
+    lie = tamper(site.store, site.calendar)
+    told = run("cloud-collector", "--config", site.collector_config, "audit", "--json", ends=NOT_VERIFIED)
+    (damage,) = json.loads(told)["damaged"]
+    if (damage["gateway"], damage["seq"], damage["days"]) != (lie.gateway, lie.seq, [lie.day]):
+        raise DemoFailed(f"the audit names another line than the one that was changed: {damage}")
+    (invoice,) = damage["invoices"]
+    said.print("\nSomebody changes a stored line, and [bold]cloud-collector audit[/] says:")
+    said.print(f"  line {lie.seq} of {lie.gateway}, of {lie.day}, is not what was signed")
+    said.print(f"  {invoice['number']} would change by {invoice['difference']} {invoice['currency']}")
+    return lie, str(invoice["number"])
 
 
-def _follow(site: Site, processes: Processes, console: Console, readings: int) -> None:
-    """Show the replayed sites arriving until both are whole and the live one has spoken."""
-    start = month_before(site.now).timestamp()
-    hours = (site.now.timestamp() - start) / 3600
-    expected = {name: int(hours) if meters else 1 for name, meters in site.gateways().items()}
-    with Progress(
-        TextColumn("{task.description:16}"),
-        BarColumn(),
-        TextColumn("{task.completed:,.0f} of {task.total:,.0f} sealed lines"),
-        TimeElapsedColumn(),
-        console=console,
-    ) as progress:
-        bars = {name: progress.add_task(name, total=total) for name, total in expected.items()}
-        console.print(
-            f"{readings:,} readings since {month_before(site.now).date()} are sealed, sent, verified, stored:"
-        )
-
-        def arrived() -> bool:
-            rows = {row["gateway"]: row for row in _get(site, "/gateways.json") or []}
-            for name, bar in bars.items():
-                progress.update(bar, completed=min(rows.get(name, {}).get("lines", 0), expected[name]))
-            return all(
-                rows.get(name, {}).get("lines", 0) >= total and rows[name]["missing"] == 0
-                for name, total in expected.items()
-            )
-
-        processes.wait(arrived, 300, "all sealed lines have arrived")
-
-
-def _bill(site: Site, console: Console) -> None:
-    """Bill what is due, then verify each invoice from its bundle alone."""
-    config = site.collector_config
-    # Not sooner: last month is long over, and would be billed with what has arrived by then.
-    run("cloud-collector", "--config", config, "catalog", "apply", site.catalog)
-    run("cloud-collector", "--config", config, "billing", "run")
-    invoices = json.loads(run("cloud-collector", "--config", config, "invoice", "list", "--json"))
-    if not invoices:
-        raise DemoFailed("nothing was billed: see cloud-collector billing list")
-    trusted = [word for key in _trusted(site) for word in ("--trust", key)]
-    for invoice in invoices:
-        number = invoice["number"]
-        bundle = site.folder / f"{number}.zip"
-        run("cloud-collector", "--config", config, "invoice", "export", number, "--bundle", bundle)
-        console.rule(f"[bold]{number}[/]")
-        console.print(run("cloud-collector", "--config", config, "invoice", "show", number).rstrip())
-        console.print(run("verify-invoice", bundle, *trusted).rstrip(), style="green")
-
-
-def _trusted(site: Site) -> list[str]:
-    keys = [site.receipt_key, *(site.gateway_key(name) for name in site.gateways() if name != LIVE)]
-    return [json.loads(run("edge-agent", "key", "show", key, "--json"))["sha256"] for key in keys]
-
-
-def _stay(site: Site, processes: Processes, console: Console) -> None:
-    console.print(f"Open [bold]http://127.0.0.1:{site.web_port}/[/]; this machine is metered live. Ctrl-C ends it.")
+def _stay(processes: Processes, said: Console) -> None:
+    said.print("\nEverything goes on until Ctrl-C.")
     while True:
         processes.check()
         time.sleep(1)
+
+
+def _lines(site: Site) -> int:
+    store = Store(SqliteDatabase(site.store, read_only=True), migrated=True)
+    with contextlib.closing(store):
+        return int(store.rows("facts_count")[0][0])
+
+
+def _heard(site: Site, gateway: str) -> bool:
+    store = Store(SqliteDatabase(site.store, read_only=True), migrated=True)
+    with contextlib.closing(store):
+        return bool(store.rows("line_keys", gateway))
 
 
 def _interfaces() -> list[str]:
@@ -153,16 +161,11 @@ def _interfaces() -> list[str]:
 
 
 def _ready(site: Site) -> bool:
-    answer = _get(site, "/readyz")
-    return isinstance(answer, dict) and bool(answer.get("ready"))
-
-
-def _get(site: Site, path: str) -> Any:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{site.web_port}{path}", timeout=5) as answer:
-            return json.load(answer)
+        with urllib.request.urlopen(f"http://127.0.0.1:{site.web_port}/readyz", timeout=5) as answer:
+            return bool(json.load(answer)["ready"])
     except (urllib.error.URLError, TimeoutError, ConnectionError):
-        return None
+        return False
 
 
 def _listens(port: int) -> bool:

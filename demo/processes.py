@@ -66,10 +66,10 @@ class Processes:
                     child.wait()
 
 
-def run(*command: str | Path) -> str:
-    """Run one of the project's commands to its end; raises DemoFailed with its own words."""
+def run(*command: str | Path, ends: int = 0) -> str:
+    """Run one of the project's commands to its end, with this exit code; raises DemoFailed with its own words."""
     name, *arguments = (str(part) for part in command)
     done = subprocess.run([str(BIN / name), *arguments], capture_output=True, text=True, check=False)
-    if done.returncode:
+    if done.returncode != ends:
         raise DemoFailed(f"{name} {' '.join(arguments)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout

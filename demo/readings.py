@@ -1,105 +1,89 @@
-"""Readings of meters that do not exist, from a seed: what two sites used since the first of last month.
-
-Every figure is a cumulative counter as a meter's display would show it, in whole Wh or litres.
-"""
+"""What meters that do not exist have shown, from a seed: counters, read on the hour, of late by the minute."""
 
 import csv
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 from zoneinfo import ZoneInfo
 
-STEP = timedelta(minutes=15)
-ZONE = ZoneInfo("Europe/Helsinki")
-FIRST_USE_DAY = 14
-"""The day of last month on which the second charger is used for the first time."""
+ZONE: Final = ZoneInfo("Europe/Helsinki")
+HOUR: Final = 3_600
+DAY: Final = 24 * HOUR
+MINUTE: Final = 60
 
 Load = Callable[[datetime, random.Random], int]
+"""What is counted in the hour that begins at a local time, in steps of the meter."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swap:
+    """Another meter takes this one's place."""
+
+    at: int
+    serial: str
+    display: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meter:
-    """A meter of a device: where its counter stood, and what it counts in a quarter of an hour."""
+    """A meter of a device: where its counter stood, and what it counts."""
 
+    log: str
     device: str
     meter: str
+    unit: str
+    rate_max: int
+    """Steps a second that it cannot exceed."""
     display: int
     load: Load
+    serial: str = ""
+    swap: Swap | None = None
 
 
-def month_before(now: datetime) -> datetime:
-    """The first instant of last month, local time."""
-    first = now.astimezone(ZONE).replace(day=1, hour=0, minute=0, second=0, microsecond=0, fold=0)
-    last_day = first - timedelta(days=1)
-    return last_day.replace(day=1, hour=0)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """From when to when there are readings, in Unix seconds; from `fine` on there is one a minute."""
+
+    start: int
+    fine: int
+    end: int
+
+    def instants(self) -> Iterator[int]:
+        """Each instant of a reading."""
+        yield from range(self.start, self.fine, HOUR)
+        yield from range(self.fine, self.end + 1, MINUTE)
 
 
-def garage(start: datetime, seed: str) -> list[Meter]:
-    """Three chargers: one in use, one first used in mid-month, one that nobody uses."""
-    first_use = start.replace(day=FIRST_USE_DAY, hour=17)
-    rng = random.Random(f"{seed}/garage")
-    return [
-        Meter(device="charger-1", meter="energy", display=rng.randrange(10**6), load=_evening_charging(0.55)),
-        Meter(
-            device="charger-2",
-            meter="energy",
-            display=rng.randrange(10**4),
-            load=_from(first_use, _evening_charging(0.8)),
-        ),
-        Meter(device="charger-3", meter="energy", display=rng.randrange(10**3), load=lambda _at, _rng: 0),
-    ]
-
-
-def laundry(_start: datetime, seed: str) -> list[Meter]:
-    """A washer, a dryer and the water they take."""
-    rng = random.Random(f"{seed}/laundry")
-    return [
-        Meter(device="washer-1", meter="energy", display=rng.randrange(10**6), load=_opening_hours(180, 420)),
-        Meter(device="dryer-1", meter="energy", display=rng.randrange(10**6), load=_opening_hours(350, 900)),
-        Meter(device="water-1", meter="water", display=rng.randrange(10**6), load=_opening_hours(15, 60)),
-    ]
-
-
-def write(path: Path, meters: list[Meter], start: datetime, end: datetime, seed: str) -> int:
-    """Write `at,device,meter,value` up to `end`; returns the number of readings."""
+def write(path: Path, meters: Sequence[Meter], course: Course, seed: str) -> int:
+    """The readings of one log's meters are in the file, in order of time; returns how many."""
     written = 0
+    displays = [_displays(meter, course, seed) for meter in meters]
     with path.open("w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(("at", "device", "meter", "value"))
-        for row in _readings(meters, start, end, seed):
-            rows.writerow(row)
-            written += 1
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(("at", "device", "meter", "value", "serial"))
+        for at in course.instants():
+            stamp = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            for meter, shown in zip(meters, displays, strict=True):
+                value = next(shown)
+                swapped = meter.swap is not None and at >= meter.swap.at
+                serial = meter.swap.serial if meter.swap is not None and swapped else meter.serial
+                rows.writerow((stamp, meter.device, meter.meter, value, serial))
+                written += 1
     return written
 
 
-def _readings(meters: list[Meter], start: datetime, end: datetime, seed: str) -> Iterator[tuple[str, str, str, int]]:
-    rngs = [random.Random(f"{seed}/{meter.device}/{meter.meter}") for meter in meters]
-    displays = [meter.display for meter in meters]
-    at = start.astimezone(UTC)
-    while at <= end:
-        for place, meter in enumerate(meters):
-            yield at.strftime("%Y-%m-%dT%H:%M:%SZ"), meter.device, meter.meter, displays[place]
-            displays[place] += meter.load(at.astimezone(ZONE), rngs[place])
-        at += STEP
-
-
-def _evening_charging(chance: float) -> Load:
-    def load(at: datetime, rng: random.Random) -> int:
-        tonight = random.Random(f"{at.date()}/{chance}").random() < chance
-        return rng.randrange(1650, 1850) if tonight and 18 <= at.hour < 22 else 0
-
-    return load
-
-
-def _from(first: datetime, load: Load) -> Load:
-    return lambda at, rng: load(at, rng) if at >= first else 0
-
-
-def _opening_hours(least: int, most: int) -> Load:
-    def load(at: datetime, rng: random.Random) -> int:
-        is_open = 7 <= at.hour < 21 and at.weekday() < 6
-        return rng.randrange(least, most) if is_open and rng.random() < 0.6 else 0
-
-    return load
+def _displays(meter: Meter, course: Course, seed: str) -> Iterator[int]:
+    """What the meter shows at each instant of the course."""
+    draw = random.Random(f"{seed}/{meter.device}/{meter.meter}")
+    shown, used, began = meter.display, 0, None
+    for at in course.instants():
+        hour = at // HOUR * HOUR
+        if began != hour:
+            shown, began = shown + used, hour
+            if meter.swap is not None and hour == meter.swap.at:
+                shown = meter.swap.display
+            used = meter.load(datetime.fromtimestamp(hour, ZONE), draw)
+        yield shown + used * (at - hour) // HOUR

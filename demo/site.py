@@ -1,6 +1,8 @@
 """The demo's files: keys, passwords, configurations, catalog, readings; everything under one folder."""
 
+import random
 import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import resources
@@ -8,23 +10,34 @@ from pathlib import Path
 from typing import Final
 
 from demo.broker import write_passwords
-from demo.readings import ZONE, Meter, garage, laundry, month_before, write
+from demo.people import Calendar, gateways
+from demo.readings import HOUR, ZONE, Course, Meter, write
+from shared.key import SigningKey
 
 LIVE: Final = "this-machine"
-UNITS: Final = {"energy": "Wh", "water": "L"}
-RATES: Final = {"energy": 50, "water": 50}
-"""Steps a second that these meters cannot exceed."""
+HISTORY_STEP: Final = HOUR
+HISTORY_COUNT: Final = 6
+"""Times past are sealed in windows of six hours, the last hours in windows of one."""
+LIVE_STEP: Final = 60
+WATCHED_DAYS: Final = frozenset({4, 8, 13, 18, 23, 28})
+AHEAD_SECONDS: Final = 24 * HOUR
+"""So far on the meters that do not exist are read after the demo has begun."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """Where everything of the demo lies, and on which ports it listens."""
+    """Where everything of the demo lies, on which ports it listens, and when it is."""
 
     folder: Path
-    broker_port: int
-    web_port: int
     seed: str
-    now: datetime
+    now: int
+    broker_port: int = 1883
+    web_port: int = 8080
+
+    @property
+    def calendar(self) -> Calendar:
+        """The days that matter."""
+        return Calendar.of(self.now)
 
     @property
     def collector_config(self) -> Path:
@@ -32,22 +45,24 @@ class Site:
         return self.folder / "collector.toml"
 
     @property
-    def catalog(self) -> Path:
+    def store(self) -> Path:
+        """The collector's database."""
+        return self.folder / "collector.db"
+
+    @property
+    def catalog_file(self) -> Path:
         """What the customers have agreed to."""
         return self.folder / "catalog.toml"
+
+    @property
+    def issued(self) -> Path:
+        """The folder of issued invoices."""
+        return self.folder / "issued"
 
     @property
     def passwords(self) -> Path:
         """The broker's password file."""
         return self.folder / "passwords"
-
-    def gateway_config(self, gateway: str) -> Path:
-        """A gateway's configuration."""
-        return self.folder / gateway / "agent.toml"
-
-    def gateway_key(self, gateway: str) -> Path:
-        """A gateway's private key."""
-        return self.folder / gateway / "gateway.key"
 
     @property
     def receipt_key(self) -> Path:
@@ -59,36 +74,102 @@ class Site:
         """The operator's public key."""
         return self.folder / "receipt.pub"
 
-    def gateways(self) -> dict[str, list[Meter]]:
+    def gateway_config(self, gateway: str) -> Path:
+        """A gateway's configuration."""
+        return self.folder / gateway / "agent.toml"
+
+    def gateway_key(self, gateway: str) -> Path:
+        """A gateway's private key."""
+        return self.folder / gateway / "gateway.key"
+
+    def gateways(self) -> dict[str, tuple[Meter, ...]]:
         """Each gateway and the meters that are replayed on it; the live one has none."""
-        start = month_before(self.now)
-        return {
-            "harbour-garage": garage(start, self.seed),
-            "pine-laundry": laundry(start, self.seed),
-            LIVE: [],
-        }
+        return {**gateways(self.calendar, self.seed), LIVE: ()}
+
+    def key(self, name: str) -> SigningKey:
+        """The same key for the same seed: a demo's keys keep nothing secret."""
+        return SigningKey(random.Random(f"{self.seed}/key/{name}").randbytes(32))
+
+    def begins(self, gateway: str) -> int:
+        """When the gateway's first reading is."""
+        by_contract = {"elm-street-5": self.calendar.oldest}
+        first = by_contract.get(gateway, self.calendar.before)
+        return int(datetime(first.year, first.month, first.day, tzinfo=ZONE).timestamp())
+
+    def watched(self, at: int) -> bool:
+        """Whether the story looks at thresholds on this day: on some of this month, and in the midst of the last."""
+        day = datetime.fromtimestamp(at, ZONE).date()
+        this = self.calendar.this
+        return (day >= this and day.day in WATCHED_DAYS) or (day.replace(day=1) == self.calendar.last and day.day == 20)
+
+    @property
+    def handover(self) -> int:
+        """When the past ends: a full hour, and at least ten minutes ago."""
+        return (self.now - 600) // HOUR * HOUR
 
 
-def prepare(site: Site, interfaces: list[str]) -> int:
-    """Write everything but the keys; returns how many readings were written."""
+def prepare(site: Site, interfaces: Sequence[str]) -> int:
+    """Write everything; returns how many readings were written."""
     users = {name: secrets.token_urlsafe(24) for name in [*site.gateways(), "_collector"]}
     for name, password in users.items():
         folder = site.folder / name
         folder.mkdir(parents=True)
-        file = folder / "password"
-        file.write_text(password, encoding="ascii")
-        file.chmod(0o600)
-    write_passwords(site.passwords, users)
-    start = month_before(site.now)
+        _private(folder / "password", password)
+    _write_keys(site)
     written = 0
     for gateway, meters in site.gateways().items():
-        readings = site.folder / gateway / "readings.csv"
-        if meters:
-            written += write(readings, meters, start, site.now, site.seed)
+        course = Course(start=site.begins(gateway), fine=site.handover, end=site.now + AHEAD_SECONDS)
+        for log, members in by_log(meters).items():
+            written += write(readings_file(site, gateway, log), members, course, site.seed)
         site.gateway_config(gateway).write_text(_agent(site, gateway, meters), encoding="utf-8")
     site.collector_config.write_text(_collector(site), encoding="utf-8")
-    site.catalog.write_text(_catalog(site, interfaces), encoding="utf-8")
+    site.catalog_file.write_text(catalog(site, interfaces), encoding="utf-8")
+    write_passwords(site.passwords, users)
     return written
+
+
+def readings_file(site: Site, gateway: str, log: str) -> Path:
+    """Where the readings of a log's meters stand."""
+    return site.folder / gateway / f"{log}.csv"
+
+
+def by_log(meters: Sequence[Meter]) -> Mapping[str, list[Meter]]:
+    """The meters of each log."""
+    found: dict[str, list[Meter]] = {}
+    for meter in meters:
+        found.setdefault(meter.log, []).append(meter)
+    return found
+
+
+def catalog(site: Site, interfaces: Sequence[str]) -> str:
+    """What is agreed, with the dates of this story."""
+    text = resources.files("demo").joinpath("catalog.toml").read_text(encoding="utf-8")
+    head, _, body = text.partition("\n")
+    assert head.startswith("#"), "the first line says what is filled in"
+    days = site.calendar
+    filled = {
+        "oldest": days.oldest.isoformat(),
+        "before": days.before.isoformat(),
+        "this": days.this.isoformat(),
+        "today": datetime.fromtimestamp(site.now, ZONE).date().isoformat(),
+        "live_devices": ", ".join(f'"{LIVE}/{name}"' for name in [*interfaces, "processor"]),
+    }
+    for name, value in filled.items():
+        body = body.replace(f"{{{name}}}", value)
+    return body
+
+
+def _write_keys(site: Site) -> None:
+    receipt = site.key("receipt")
+    _private(site.receipt_key, receipt.pem)
+    site.receipt_public.write_text(receipt.public.pem, encoding="ascii")
+    for gateway in site.gateways():
+        _private(site.gateway_key(gateway), site.key(gateway).pem)
+
+
+def _private(file: Path, text: str) -> None:
+    file.touch(mode=0o600)
+    file.write_text(text, encoding="ascii")
 
 
 def _broker(site: Site, user: str) -> str:
@@ -98,10 +179,10 @@ def _broker(site: Site, user: str) -> str:
     )
 
 
-def _agent(site: Site, gateway: str, meters: list[Meter]) -> str:
+def _agent(site: Site, gateway: str, meters: Sequence[Meter]) -> str:
     folder = site.folder / gateway
-    # History is sealed by the hour; the live machine every half minute, so that one sees it move.
-    step, count = (900, 4) if meters else (5, 6)
+    # Meters of the story are sealed by the minute now, the live machine twice a minute, so that one sees it move.
+    step, count = (LIVE_STEP, 1) if meters else (5, 6)
     head = (
         f'gateway = "{gateway}"\nkey_file = "{site.gateway_key(gateway)}"\n'
         f'receipt_key_files = ["{site.receipt_public}"]\nspool_path = "{folder / "spool.db"}"\n'
@@ -110,16 +191,18 @@ def _agent(site: Site, gateway: str, meters: list[Meter]) -> str:
         f'wall_clock = "trusted"\n'
         f"drain_delay_seconds = 1\nreconnect_seconds_max = 5\n\n{_broker(site, gateway)}\n"
     )
-    return head + (_replay(folder, meters) if meters else _live())
+    replays = [_replay(site, gateway, log, members) for log, members in by_log(meters).items()]
+    return head + ("\n".join(replays) or _live())
 
 
-def _replay(folder: Path, meters: list[Meter]) -> str:
+def _replay(site: Site, gateway: str, log: str, meters: Sequence[Meter]) -> str:
     channels = "".join(
         f'[[sources.channels]]\ndevice = "{meter.device}"\nmeter = "{meter.meter}"\n'
-        f'unit = "{UNITS[meter.meter]}"\nrate_max = {RATES[meter.meter]}\n\n'
+        f'unit = "{meter.unit}"\nrate_max = {meter.rate_max}\n\n'
         for meter in meters
     )
-    return f'[[sources]]\ntype = "replay"\npath = "{folder / "readings.csv"}"\n\n{channels}'
+    path = readings_file(site, gateway, log)
+    return f'[[sources]]\ntype = "replay"\nname = "{log}"\nlog = "{log}"\npath = "{path}"\nfollow = true\n\n{channels}'
 
 
 def _live() -> str:
@@ -134,20 +217,8 @@ def _live() -> str:
 
 def _collector(site: Site) -> str:
     return (
-        f'store_path = "{site.folder / "collector.db"}"\nkey_file = "{site.receipt_key}"\n'
-        f'archive_path = "{site.folder / "issued"}"\ntick_seconds = 2\n\n'
+        f'store_path = "{site.store}"\nkey_file = "{site.receipt_key}"\n'
+        f'archive_path = "{site.issued}"\ntick_seconds = 2\n\n'
         f"{_broker(site, '_collector')}\n"
         f'[web]\nhost = "127.0.0.1"\nport = {site.web_port}\n'
-    )
-
-
-def _catalog(site: Site, interfaces: list[str]) -> str:
-    text = resources.files("demo").joinpath("catalog.toml").read_text(encoding="utf-8")
-    head, _, body = text.partition("\n")
-    assert head.startswith("#"), "the first line says what is filled in"
-    devices = ", ".join(f'"{LIVE}/{name}"' for name in [*interfaces, "processor"])
-    return (
-        body.replace("{last_month}", month_before(site.now).date().isoformat())
-        .replace("{today}", site.now.astimezone(ZONE).date().isoformat())
-        .replace("{live_devices}", devices)
     )

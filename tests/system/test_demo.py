@@ -1,4 +1,4 @@
-"""`make demo ONCE=1`: from an empty folder to verified invoices, every row over MQTT."""
+"""`make demo ONCE=1`: from an empty folder to verified invoices, and real processes that go on where the past ends."""
 
 import io
 import json
@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import zipfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,13 @@ from tests.system.conformance.bundle import recheck
 from tests.system.conformance.lines import NotConforming
 
 pytestmark = pytest.mark.system
+INVOICES = 12
+"""Of two months and six contracts; where the clocks last changed longer ago, the house has more."""
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The demo's folder and what it printed."""
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+    """The demo's folder, what it printed, and what it said meanwhile."""
     require("amqtt")
     folder = tmp_path_factory.mktemp("demo") / "data"
     done = subprocess.run(
@@ -27,67 +30,61 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=900,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return folder, done.stdout
+    return folder, done.stdout, done.stderr
 
 
-def test_last_months_invoices_are_issued_and_verified(demo: tuple[Path, str]) -> None:
-    folder, said = demo
-    assert said.count("VERIFIED") == 2
-    assert sorted(path.name for path in folder.glob("DEMO-*.zip")) == ["DEMO-1.zip", "DEMO-2.zip"]
+def test_the_invoices_of_the_past_months_are_issued_and_verified(demo: tuple[Path, str, str]) -> None:
+    folder, printed, _ = demo
+    bundles = sorted(folder.glob("DEMO-*.zip"))
+    assert printed.count("VERIFIED") == len(bundles) >= INVOICES - 1, "one may be due in these very days"
+    assert printed.startswith("DEMO-1  regular"), "what was asked for is on stdout, and nothing else"
+    assert "NOT VERIFIED" not in printed
 
 
-def test_one_device_starts_by_first_use_in_mid_month_and_one_by_grace(demo: tuple[Path, str]) -> None:
-    """P18: the invoice names the rule and the report."""
-    folder, _ = demo
-    with zipfile.ZipFile(folder / "DEMO-1.zip") as bundle:
-        text = bundle.read("invoice.ms").decode("ascii")
-    body = json.loads(text[4 : text.rindex("|")])
-    causes = {each["device"]: each["rule"] for each in body["activations"]}
-    assert causes == {
-        "harbour-garage/charger-1": "first_use",
-        "harbour-garage/charger-2": "first_use",
-        "harbour-garage/charger-3": "grace",
-    }
-
-
-def test_no_row_enters_the_store_but_through_mqtt(demo: tuple[Path, str]) -> None:
-    """Every usage row lies in a line that a gateway has signed, and every line was received from the broker."""
-    folder, _ = demo
-    database = sqlite3.connect(f"file:{folder / 'collector.db'}?mode=ro", uri=True)
-    lines, rows = (
-        database.execute(sql).fetchone()[0]
-        for sql in ("select count(*) from line", "select count(*) from span where kind = 4")
-    )
-    carried = sum(
-        len(json.loads(bytes(raw)[4:-87])["rows"])
-        for (raw,) in database.execute("select raw from line where kind = 'usage'")
-    )
-    database.close()
-    assert rows == carried > 0
+def test_real_agents_go_on_from_the_past_and_the_collector_accepts_every_line(demo: tuple[Path, str, str]) -> None:
+    folder, _, _ = demo
     log = (folder / "logs" / "collector.log").read_text(encoding="utf-8")
-    taken = [row for row in log.splitlines() if "event=collector_stopped" in row]
-    assert taken, log[-500:]
-    assert f"accepted={lines}" in taken[-1], taken[-1]
+    (taken,) = [row for row in log.splitlines() if "event=collector_stopped" in row]
+    counts = dict(word.split("=") for word in taken.split() if "=" in word)
+    assert int(counts["accepted"]) > 0
+    assert {"quarantined", "unmatched", "refused", "aside"}.isdisjoint(counts), taken
+    with closing(sqlite3.connect(f"file:{folder / 'collector.db'}?mode=ro", uri=True)) as database:
+        logs = database.execute("select count(distinct chain) from line").fetchone()[0]
+        boots = database.execute(
+            "select count(*) from (select chain from line group by chain having count(distinct boot) = 2)"
+        ).fetchone()[0]
+    assert boots == logs - LIVE_LOGS, "every log of the past goes on with another boot of its gateway"
 
 
-@pytest.mark.parametrize("number", [1, 2])
-def test_a_strangers_code_comes_to_the_same_totals(demo: tuple[Path, str], number: int) -> None:
+LIVE_LOGS = 1
+
+
+def test_somebodys_lie_is_named_with_its_day_and_its_money(demo: tuple[Path, str, str]) -> None:
+    """P11."""
+    _, _, said = demo
+    assert "cloud-collector audit says" in said
+    assert "is not what was signed" in said
+    assert "Which bill is a lie?" in said
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_strangers_code_comes_to_the_same_totals(demo: tuple[Path, str, str], number: int) -> None:
     """P12: written from the wire's description alone, without a line of ours."""
-    folder, said = demo
+    folder, printed, _ = demo
     bundle = (folder / f"DEMO-{number}.zip").read_bytes()
     found = recheck(bundle)
-    assert found.invoice["total"] in said
-    assert found.lines > 700
+    assert found.invoice["total"] in printed
+    assert found.lines > 100
     assert found.units > 0
     line = bundle.index(b'"kind":"usage"')
     with pytest.raises(NotConforming, match="signature"):
         recheck(rewritten(bundle, line + 200))
 
 
-def test_openssl_verifies_a_line_with_the_key_in_the_bundle(demo: tuple[Path, str], tmp_path: Path) -> None:
+def test_openssl_verifies_a_line_with_the_key_in_the_bundle(demo: tuple[Path, str, str], tmp_path: Path) -> None:
     """The wire's section 1: `cut`, `base64` and `openssl` are enough."""
     openssl = require("openssl")
     with zipfile.ZipFile(demo[0] / "DEMO-1.zip") as bundle:

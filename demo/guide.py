@@ -1,0 +1,29 @@
+"""What there is to see once the demo runs, and what to try."""
+
+from collections.abc import Iterator
+
+from demo.people import HOUSE, SITE
+from demo.story import Story
+from demo.tampering import Tampered
+
+
+def guide(story: Story, lie: Tampered, forged: str) -> Iterator[str]:
+    """Lines for people; `forged` is the invoice that rests on the lie."""
+    site, days = story.site, story.site.calendar
+    web, command = f"http://127.0.0.1:{site.web_port}", f"cloud-collector --config {site.collector_config}"
+    yield "[bold]Open[/]"
+    yield f"  {web}/         the operator's side: gateways, devices, billing, warnings"
+    yield f"  {web}/portal   the customers' side: what it costs so far, and every number down to its signed line"
+    yield ""
+    yield "[bold]Try[/]"
+    yield f"  Which bill is a lie?  {forged}: somebody took {lie.was - lie.now:,} Wh off {lie.device} on {lie.day}."
+    yield f"      Open it and press “Check this bill”, or: {command} audit"
+    yield "  Who is warned?        Harbour Housing: a new neighbour charges every night, and the budget is 400 EUR."
+    yield f"      {command} warnings harbour --standing"
+    yield "  What was exchanged?   The water meter of flat 2; not a litre was lost, and the register went on."
+    yield f"      {command} device timeline {HOUSE}/water-flat-2"
+    yield f"  Who was late?         {SITE}, around {days.this:%-d %B}: its invoice names the silent days,"
+    yield "      and what arrived after it was issued is billed with the next one, under its own dates."
+    yield f"  An odd day?           {days.clock_change:%-d %B} was not 24 hours long; every hour of it is billed once."
+    yield "  Another tariff?       Change a price in catalog.toml, and see what it would have made of these months:"
+    yield f"      {command} simulate-tariff --help"
