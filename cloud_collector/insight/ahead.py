@@ -1,9 +1,11 @@
 """Usage that has not happened yet: a channel's habit laid over the rest of a period, as spans that rating takes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
+from itertools import accumulate, chain, repeat
+from operator import sub
 from typing import Final
 
 from cloud_collector.contracts.catalog import Aggregate, Meter
@@ -128,27 +130,39 @@ def _step(channel: Channel) -> int:
 
 def _amounts(channel: Channel, step: int, count: int, factor: Fraction) -> tuple[int, ...]:
     """What lies in each interval; what no integer holds is carried into the next, so that the sum is right."""
+    if step != STEP:
+        return _sparse(channel, step, count, factor)
     per = FINE if channel.is_level else FINE * HOUR // step
-    sparse = step != STEP
     above, below = factor.numerator, factor.denominator * per
-    known: dict[Rate, tuple[int, int]] = {}
+    rates = (repeat(rate.units * above, times) for rate, times in _runs(channel, step, count))
+    wholes = [units // below for units in accumulate(chain.from_iterable(rates))]
+    return tuple(map(sub, wholes, chain((0,), wholes)))
+
+
+def _runs(channel: Channel, step: int, count: int) -> Iterator[tuple[Rate, int]]:
+    """The rate of each hour ahead, and how many intervals begin in it."""
+    at, end = channel.begins, channel.begins + count * step
+    while at < end:
+        times = -(-(min(at - at % HOUR + HOUR, end) - at) // step)
+        yield channel.habit.at(at), times
+        at += times * step
+
+
+def _sparse(channel: Channel, step: int, count: int, factor: Fraction) -> tuple[int, ...]:
+    """Where intervals themselves are counted: as many of them hold something as is usual."""
+    below = factor.denominator * (FINE if channel.is_level else FINE * HOUR // step)
     deltas = []
     left = active = 0
-    at, until, rate = channel.begins, 0, (0, FINE)
-    for _ in range(count):
-        if at >= until:
-            until = at - at % HOUR + HOUR
-            found = channel.habit.at(at)
-            rate = known.setdefault(found, (found.units * above, found.active if sparse else FINE))
-        left += rate[0]
-        active += rate[1]
-        at += step
-        if active < FINE:
-            deltas.append(0)
-            continue
-        active -= FINE
-        whole, left = divmod(left, below)
-        deltas.append(max(whole, 1) if sparse else whole)
+    for rate, times in _runs(channel, step, count):
+        for _ in range(times):
+            left += rate.units * factor.numerator
+            active += rate.active
+            if active < FINE:
+                deltas.append(0)
+                continue
+            active -= FINE
+            whole, left = divmod(left, below)
+            deltas.append(max(whole, 1))
     return tuple(deltas)
 
 
