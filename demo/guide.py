@@ -1,8 +1,10 @@
 """What there is to see once the demo runs, and what to try."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from demo.people import HOUSE, SITE
+from demo.processes import BIN
 from demo.story import Story
 from demo.tampering import Tampered
 
@@ -10,7 +12,8 @@ from demo.tampering import Tampered
 def guide(story: Story, lie: Tampered, forged: str) -> Iterator[str]:
     """Lines for people; `forged` is the invoice that rests on the lie."""
     site, days = story.site, story.site.calendar
-    web, command = f"http://127.0.0.1:{site.web_port}", f"cloud-collector --config {site.collector_config}"
+    web = f"http://127.0.0.1:{site.web_port}"
+    command = f"{_near(BIN / 'cloud-collector')} --config {_near(site.collector_config)}"
     yield "[bold]Open[/]"
     yield f"  {web}/         the operator's side: gateways, devices, billing, warnings"
     yield f"  {web}/portal   the customers' side: what it costs so far, and every number down to its signed line"
@@ -27,3 +30,8 @@ def guide(story: Story, lie: Tampered, forged: str) -> Iterator[str]:
     yield f"  An odd day?           {days.clock_change:%-d %B} was not 24 hours long; every hour of it is billed once."
     yield "  Another tariff?       Change a price in catalog.toml, and see what it would have made of these months:"
     yield f"      {command} simulate-tariff --help"
+
+
+def _near(path: Path) -> str:
+    """As one types it from here."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

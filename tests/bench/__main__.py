@@ -14,6 +14,7 @@ from tests.bench.beside import beside
 from tests.bench.billing import billing
 from tests.bench.documents import documents
 from tests.bench.figure import Figure, Say, as_json, show
+from tests.bench.fresh import fresh
 from tests.bench.intake import intake
 from tests.bench.offline import offline
 from tests.bench.site import OTHER_CORE
@@ -30,6 +31,7 @@ def rooms(*, quick: bool) -> dict[str, Room]:
     if quick:
         return {
             "intake": partial(intake, lines=640, rounds=1, gateways=25),
+            "fresh": partial(fresh, gateways=5, lines=200, seconds=1),
             "wire": partial(wire, lines=5, pings=1),
             "agent": partial(agent, seconds=3),
             "offline": partial(offline, days=1),
@@ -38,6 +40,7 @@ def rooms(*, quick: bool) -> dict[str, Room]:
         }
     return {
         "intake": partial(intake, lines=6_000, rounds=3, gateways=500),
+        "fresh": partial(fresh, gateways=100, lines=4_000, seconds=30),
         "wire": partial(wire, lines=30, pings=3),
         "agent": partial(agent, seconds=60),
         "beside": partial(beside, seconds=30),
