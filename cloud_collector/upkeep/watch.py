@@ -13,6 +13,7 @@ from cloud_collector.contracts.period import iso
 from cloud_collector.fleet.holes import missing
 from cloud_collector.fleet.invitations import enrolled_keys
 from cloud_collector.fleet.positions import chain_of
+from cloud_collector.fleet.standing import Standing, kept_standing
 from cloud_collector.settings import AlarmSettings
 from cloud_collector.store.store import Store
 from cloud_collector.upkeep.incidents import Cause, Spot, open_incidents, settle
@@ -60,14 +61,18 @@ class Watch:
         hears = self._lost_at is None
         found: Found = dict(self._of_everything(store))
         judged = {Cause.RESTORED, Cause.PARKED, Cause.CLONED}
+        standings: dict[str, tuple[Standing, int]] = {}
         if hears:
             since = _hearing_since(store, now_ms)
-            found |= self._on_the_air(store, now_ms, since)
+            heard, channels = _heard(store), _channels(store)
+            found |= self._on_the_air(store, heard, channels, now_ms, since)
             judged |= _ON_THE_AIR
+            standings = dict(self._standings(store, heard, channels, now_ms, since))
         found = self._patient(found, now_ms)
         with store.atomic():
             if hears:
                 store.run("hearing_put", since, now_ms)
+                _keep_standings(store, standings, now_ms)
             held = {each.spot for each in open_incidents(store)}
             # Of several collectors each speaks of its own session alone.
             mine = {spot: text for spot, text in found.items() if spot.cause is not Cause.BROKER}
@@ -102,9 +107,14 @@ class Watch:
                 f"two machines speak as {gateway}: see `cloud-collector gateway show {gateway}`",
             )
 
-    def _on_the_air(self, store: Store, now_ms: int, since: int) -> Found:
-        heard = _heard(store)
-        channels = _channels(store)
+    def _on_the_air(
+        self,
+        store: Store,
+        heard: Mapping[str, "_Heard"],
+        channels: Mapping[str, "Sequence[_Channel]"],
+        now_ms: int,
+        since: int,
+    ) -> Found:
         silent = self._silent(store, heard, channels, now_ms, since)
         found: Found = {}
         already = {each.spot for each in open_incidents(store)}
@@ -182,6 +192,25 @@ class Watch:
             if lag_ms > self._settings.behind_seconds * 1000 and steady and apart > (last.sealed - sealed) * 500 > 0:
                 yield spot, f"the clock of {gateway} seems to run {_duration(lag_ms // 1000)} behind"
 
+    def _standings(
+        self,
+        store: Store,
+        heard: Mapping[str, "_Heard"],
+        channels: Mapping[str, "Sequence[_Channel]"],
+        now_ms: int,
+        since: int,
+    ) -> Iterator[tuple[str, tuple[Standing, int]]]:
+        """How each gateway stands, and how long its windows are."""
+        silent = self._silent(store, heard, channels, now_ms, since)
+        for gateway, last in heard.items():
+            every = max((each.window for each in channels.get(gateway, ())), default=WINDOW_SECONDS)
+            clock = any(True for _ in self._clock(gateway, last))
+            spoke = max(last.received_at, since)
+            yield (
+                gateway,
+                (kept_standing(now_ms, spoke, every, silent=gateway in silent, clock_is_wrong=clock), every),
+            )
+
     def _patient(self, found: Found, now_ms: int) -> Found:
         """Without what has not lasted long enough to be an alarm."""
         patience = {
@@ -221,6 +250,19 @@ class _Channel:
     start: int
     window: int
     missing: bool
+
+
+def _keep_standings(store: Store, found: Mapping[str, tuple[Standing, int]], now_ms: int) -> None:
+    """What differs from the last look is written: most gateways stand as they did."""
+    held = {gateway: (standing, every) for gateway, standing, every in store.rows("standings_kept")}
+    store.run_many(
+        "standing_put",
+        [
+            (gateway, standing.value, every, now_ms)
+            for gateway, (standing, every) in found.items()
+            if held.get(gateway) != (standing.value, every)
+        ],
+    )
 
 
 def _hearing_since(store: Store, now_ms: int) -> int:

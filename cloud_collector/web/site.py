@@ -37,6 +37,14 @@ class Moment:
         """A date for people."""
         return datetime.fromtimestamp(seconds, ZoneInfo(self.zone)).strftime("%Y-%m-%d")
 
+    def at(self, instant: datetime | None) -> str:
+        """The same of an instant with its zone; a dash for none."""
+        return "—" if instant is None else self.local(int(instant.timestamp()))
+
+    def since(self, instant: datetime | None) -> str:
+        """How long ago that was; `never` for none."""
+        return "never" if instant is None else self.ago(int(instant.timestamp() * 1000))
+
     def ago(self, at_ms: int) -> str:
         """How long ago, in words."""
         seconds = max(0, (self.now_ms - at_ms) // 1000)

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Depends
 
 from cloud_collector.web import gate
-from cloud_collector.web.console import gateways, invoices, overview, subscriptions, unmatched
+from cloud_collector.web.console import alarms, fleet, gateway, invoices, overview, subscriptions, unmatched
 from cloud_collector.web.site import Site
 
 
@@ -11,6 +11,6 @@ def routes(site: Site) -> APIRouter:
     """Every page of the console."""
     # Who is no operator sees none of it.
     router = APIRouter(dependencies=[Depends(gate.operator)])
-    for each in (overview, gateways, subscriptions, invoices, unmatched):
+    for each in (overview, fleet, gateway, subscriptions, invoices, unmatched, alarms):
         each.add(router, site)
     return router

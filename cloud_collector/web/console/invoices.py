@@ -3,12 +3,12 @@
 import json
 from typing import Final
 
-from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi import APIRouter, HTTPException, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from cloud_collector.invoice import html
 from cloud_collector.store.store import Store
-from cloud_collector.web.console.screen import Screen, serve
+from cloud_collector.web.console.screen import Ask, Screen, serve
 from cloud_collector.web.shell import PAPER_POLICY
 from cloud_collector.web.site import Look, Site, iso
 from cloud_collector.web.table import Cell, Column, Table, row
@@ -75,6 +75,6 @@ def invoice_body(store: Store, number: str) -> dict[str, object] | None:
     return body
 
 
-def _screen(look: Look, _: Request) -> Screen:
+def _screen(look: Look, _: Ask) -> Screen:
     made = table(look)
     return Screen(title=made.title, data=made.records(), table=made)

@@ -1,36 +1,85 @@
-"""Overview: what is held, and every table that has something to say."""
+"""Overview: what needs a person now, and where everything stands."""
 
-from fastapi import APIRouter, Request, Response
+from dataclasses import dataclass
+from typing import Final
 
-from cloud_collector.web.console import gateways, invoices, subscriptions, unmatched
-from cloud_collector.web.console.screen import NAV
-from cloud_collector.web.shell import page
+from fastapi import APIRouter
+
+from cloud_collector.billing.approval import drafts
+from cloud_collector.fleet.roster import roster
+from cloud_collector.fleet.standing import Standing
+from cloud_collector.upkeep.incidents import open_incidents
+from cloud_collector.web.console.alarms import alarm_of
+from cloud_collector.web.console.cells import count, text
+from cloud_collector.web.console.screen import Ask, Screen, serve
 from cloud_collector.web.site import Look, Site
+from cloud_collector.web.table import Column, Mood, Table, row
+
+_COLUMNS: Final = (
+    Column(title="What", key="what"),
+    Column(title="How many", key="count", number=True),
+    Column(title="Note", key="note", wrap=True),
+)
+ALARMS_SHOWN: Final = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A number, what it counts, where it leads."""
+
+    what: str
+    count: int
+    note: str
+    link: str
+    needs: bool = False
+    """Somebody should look."""
 
 
 def add(router: APIRouter, site: Site) -> None:
     """The page is served."""
-
-    @router.get("/", include_in_schema=False)
-    def overview(request: Request) -> Response:
-        with site.look() as look:
-            found = (
-                gateways.table(look),
-                subscriptions.table(site.subscriptions(look.store, look.moment.now), look.moment),
-                invoices.table(look),
-                unmatched.table(look),
-            )
-            shown = [table for table in found if table.rows or table.title != "Unmatched"]
-            told = {"cards": _cards(look), "tables": shown}
-            return page(request, "console/overview.html", title="Overview", nav=NAV, moment=look.moment, told=told)
+    serve(router, site, "/", _screen)
 
 
-def _cards(look: Look) -> list[dict[str, str]]:
-    lines, known, issued, strangers, last = look.store.row("web_counts") or (0, 0, 0, 0, None)
+def figures(look: Look) -> list[Figure]:
+    """What there is, and what waits."""
+    fleet = roster(look.store, look.moment.now_ms, rows=1)
+    lines, _, issued, _, last = look.store.row("web_counts") or (0, 0, 0, 0, None)
+    parked = len(look.store.rows("web_parked"))
+    waiting = [each for each in drafts(look.store) if each["state"] == "draft"]
+    away = fleet.counts[Standing.LATE.value] + fleet.counts[Standing.SILENT.value]
+    heard = "nothing has arrived yet" if last is None else f"last line {look.moment.ago(last)}"
     return [
-        {"value": f"{known:,}", "label": "gateways"},
-        {"value": f"{lines:,}", "label": "sealed lines held"},
-        {"value": f"{issued:,}", "label": "invoices issued"},
-        {"value": f"{strangers:,}", "label": "unmatched"},
-        {"value": "—" if last is None else look.moment.ago(last), "label": "last line"},
+        Figure(what="gateways", count=fleet.total, note=f"{away} late or silent" if away else heard, link="/gateways"),
+        Figure(what="sealed lines held", count=lines, note=heard, link="/gateways"),
+        Figure(what="alarms open", count=fleet.alarms, note="", link="/alarms", needs=fleet.alarms > 0),
+        Figure(what="unmatched", count=fleet.unmatched, note="", link="/unmatched", needs=fleet.unmatched > 0),
+        Figure(what="contracts parked", count=parked, note="", link="/invoices", needs=parked > 0),
+        Figure(what="drafts to approve", count=len(waiting), note="", link="/invoices", needs=bool(waiting)),
+        Figure(what="invoices issued", count=issued, note="", link="/invoices"),
     ]
+
+
+def _screen(look: Look, _: Ask) -> Screen:
+    found = figures(look)
+    return Screen(
+        title="Overview",
+        data=found,
+        table=Table(
+            title="Overview",
+            path="/overview",
+            command="cloud-collector alarms",
+            empty="",
+            columns=_COLUMNS,
+            rows=tuple(
+                row(
+                    _COLUMNS,
+                    text(each.what, link=each.link, mood=Mood.WARN if each.needs else None),
+                    count(each.count),
+                    text(each.note),
+                )
+                for each in found
+            ),
+        ),
+        template="console/overview.html",
+        told={"figures": found, "alarms": [alarm_of(each) for each in open_incidents(look.store)][:ALARMS_SHOWN]},
+    )

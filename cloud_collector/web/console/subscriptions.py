@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 
-from cloud_collector.web.console.screen import Screen, serve
+from cloud_collector.web.console.screen import Ask, Screen, serve
 from cloud_collector.web.site import Look, Moment, Site, Subscription, iso
 from cloud_collector.web.table import Cell, Column, Mood, Table, row
 
@@ -23,7 +23,7 @@ WORDS: Final = {"active": "in use", "provisioned": "waiting for first use"}
 def add(router: APIRouter, site: Site) -> None:
     """The page is served."""
 
-    def screen(look: Look, _: Request) -> Screen:
+    def screen(look: Look, _: Ask) -> Screen:
         made = table(site.subscriptions(look.store, look.moment.now), look.moment)
         return Screen(title=made.title, data=made.records(), table=made)
 

@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 
-from cloud_collector.web.console.screen import Screen, serve
+from cloud_collector.web.console.screen import Ask, Screen, serve
 from cloud_collector.web.site import Look, Site, iso
 from cloud_collector.web.table import Cell, Column, Table, row
 
@@ -44,6 +44,6 @@ def table(look: Look) -> Table:
     )
 
 
-def _screen(look: Look, _: Request) -> Screen:
+def _screen(look: Look, _: Ask) -> Screen:
     made = table(look)
     return Screen(title=made.title, data=made.records(), table=made)
