@@ -268,7 +268,7 @@ def test_the_page_on_http_has_every_path_and_no_other(tmp_path: Path) -> None:
     )
     paths = {str(each.path).replace(":path", "") for each in every_route(web)}
     # Each page is there as JSON and as CSV too; the API's paths are told by its own description.
-    twins = {f"{path}.{kind}" for path in paths for kind in ("json", "csv")}
+    twins = {f"{path}.{kind}" for path in {*paths, "/overview"} for kind in ("json", "csv")}
     listed = {
         row[0].strip("`") for heading in ("Pages", "Signing in", "Health") for row in rows(part(page("http"), heading))
     }
