@@ -109,7 +109,6 @@ def show(request: Request, screen: Screen, moment: Moment, status: int = 200) ->
         "screen": screen,
         "table": screen.table,
         "viewer": request.state.viewer,
-        "form_token": gate.form_token(request),
         "said": said.partition(" ")[2],
         "said_well": said.startswith("done "),
         **screen.told,
