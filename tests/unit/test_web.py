@@ -146,7 +146,7 @@ def test_a_page_and_what_it_fetches_stay_light(web: Browser) -> None:
 
 def test_what_comes_from_others_names_its_licence(web: Browser) -> None:
     told = web.get("/static/vendor/LICENSES.txt").text
-    names = [name for name in assets() if name.startswith("vendor/") and not name.endswith(".txt")]
+    names = [name for name in assets() if re.fullmatch(r"vendor/[^/]+\.(js|css)", name)]
     assert names
     for name in names:
         first = web.get(f"/static/{name}").text.partition("\n")[0]
