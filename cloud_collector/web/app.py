@@ -33,7 +33,7 @@ def create_app(site: Site) -> FastAPI:
     app.include_router(assets.routes())
     app.include_router(shell.routes())
     app.include_router(sign_in.routes(site))
-    app.include_router(api.routes(site))
+    app.mount(api.PATH, api.application(site))
     app.include_router(console.routes(site))
     app.include_router(portal.routes(site))
     _explain_errors(app, site)

@@ -12,6 +12,8 @@ from typing import Final
 import uvicorn
 
 from cloud_collector.access.sessions import Lasting
+from cloud_collector.billing.archive import FolderArchive
+from cloud_collector.billing.compare import Thresholds
 from cloud_collector.billing.revisions import NoCatalog, revisions
 from cloud_collector.collector import Collector
 from cloud_collector.fleet.authority import Authority
@@ -28,6 +30,7 @@ from cloud_collector.web.app import create_app
 from cloud_collector.web.door import HOUR_MS, Door
 from cloud_collector.web.enrolment import create_enrolment_app
 from cloud_collector.web.metrics import registry
+from cloud_collector.web.office import Office
 from cloud_collector.web.site import Site
 from cloud_collector.web.subscriptions import subscriptions
 from shared.effects.clock import Clock
@@ -71,6 +74,7 @@ async def serving(
             # A proxy that adds no header looks like this machine: with an address for everybody, nobody is local.
             local_operator=settings.web.local_operator and not settings.web.url,
             door=_door(settings),
+            office=_office(settings, key),
         )
     )
     config = uvicorn.Config(
@@ -184,6 +188,15 @@ def _door(settings: CollectorSettings) -> Door:
         sender=mail.sender,
         link_minutes=told.link_minutes,
         lasting=Lasting(idle_ms=told.idle_hours * HOUR_MS, whole_ms=told.session_days * 24 * HOUR_MS),
+    )
+
+
+def _office(settings: CollectorSettings, key: PublicKey) -> Office:
+    return Office(
+        archive=FolderArchive(settings.archive_path or settings.store_path.with_name("invoices")),
+        key=key,
+        fonts=settings.documents.fonts_path,
+        thresholds=Thresholds(share_percent=settings.billing.outlier_percent, amount=settings.billing.outlier_amount),
     )
 
 

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from cloud_collector.store.store import Store
 from cloud_collector.web.door import Door
+from cloud_collector.web.office import Office
 from shared.effects.clock import Clock
 from shared.key import PublicKey
 
@@ -98,6 +99,8 @@ class Site:
     """Gives a writing connection for the length of one request; None: `open_store` writes as well."""
     key: PublicKey | None = None
     """The operator's, whose private half seals invoices; None: no evidence is handed out."""
+    office: Office | None = None
+    """What documents are handed out with; None: none are."""
     local_operator: bool = True
     """Whether who opens the pages on the collector's own machine is its operator."""
     door: Door = field(default_factory=Door)

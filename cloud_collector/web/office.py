@@ -1,0 +1,21 @@
+"""What the operator's side of the web holds beside the store: its key, its folder of invoices, how it bills."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cloud_collector.billing.archive import Archive
+from cloud_collector.billing.compare import Thresholds
+from shared.key import PublicKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Office:
+    """What documents are handed out with."""
+
+    archive: Archive
+    """An invoice is in there before anybody gets a copy."""
+    key: PublicKey
+    """The operator's, which documents are sealed with."""
+    fonts: Path | None = None
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    """From which difference on a person should look."""
