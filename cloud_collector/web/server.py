@@ -27,7 +27,7 @@ from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
 from cloud_collector.upkeep.surroundings import surroundings
 from cloud_collector.web.app import create_app
-from cloud_collector.web.door import HOUR_MS, Door
+from cloud_collector.web.door import HOUR_MS, Door, Provider
 from cloud_collector.web.enrolment import create_enrolment_app
 from cloud_collector.web.metrics import registry
 from cloud_collector.web.office import Office
@@ -188,6 +188,28 @@ def _door(settings: CollectorSettings) -> Door:
         sender=mail.sender,
         link_minutes=told.link_minutes,
         lasting=Lasting(idle_ms=told.idle_hours * HOUR_MS, whole_ms=told.session_days * 24 * HOUR_MS),
+        provider=_provider(settings) if told.oidc_issuer else None,
+    )
+
+
+def _provider(settings: CollectorSettings) -> Provider:
+    """Who else may say who somebody is; raises WebRefused."""
+    told = settings.sign_in
+    try:
+        from cloud_collector.web.oidc import OpenIdProvider  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise WebRefused(f"sign_in.oidc_issuer needs {error.name}: pip install 'meterseal[oidc]'") from error
+    try:
+        path = told.oidc_secret_file
+        secret = None if path is None else path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise WebRefused(f"sign_in.oidc_secret_file {told.oidc_secret_file} cannot be read: {error}") from error
+    return OpenIdProvider(
+        issuer=told.oidc_issuer,
+        client_id=told.oidc_client_id,
+        secret=secret,
+        back=f"{settings.web.url.rstrip('/')}/sign-in/provider/back",
+        called=told.oidc_name,
     )
 
 
