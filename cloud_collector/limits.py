@@ -70,3 +70,14 @@ LINKS_AT_ONCE_MAX: Final = 3
 LINK_SECONDS: Final = 300
 OIDC_TRIES_MAX: Final = 10_000
 """Sign-ins that wait for an OpenID provider."""
+REQUESTS_OF_ADDRESS_AT_ONCE_MAX: Final = 1_200
+"""Requests to the pages that one address may make at once; after that so many a second."""
+REQUESTS_OF_ADDRESS_SECOND_MAX: Final = 40
+REQUESTS_OF_ONE_AT_ONCE_MAX: Final = 600
+"""Requests of one token or one person, from wherever; after that so many a second."""
+REQUESTS_OF_ONE_SECOND_MAX: Final = 20
+GUESSES_AT_ONCE_MAX: Final = 20
+"""Tokens that are none which one address may show at once; after that one in the next time."""
+GUESS_SECONDS: Final = 5
+WEB_CONNECTIONS_MAX: Final = 1_024
+"""Browsers and programs at the pages at the same time; further ones are told to come again."""

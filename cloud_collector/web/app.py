@@ -3,7 +3,6 @@
 `create_app` is handed what it needs; it opens no socket and reads no clock of its own.
 """
 
-from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request, Response
@@ -14,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from cloud_collector.web import api, assets, console, gate, portal, shell, sign_in
 from cloud_collector.web.console.screen import NAV
+from cloud_collector.web.shield import Shield
 from cloud_collector.web.site import Moment, Site
 
 
@@ -21,13 +21,14 @@ def create_app(site: Site) -> FastAPI:
     """The application over a site."""
     app = FastAPI(title="Meterseal collector", docs_url=None, redoc_url=None)
 
-    @app.middleware("http")
-    async def guarded(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
-        response = await go_on(request)
-        for name, value in shell.HEADERS.items():
-            response.headers.setdefault(name, value)
-        return response
-
+    app.add_middleware(
+        Shield,
+        headers=shell.HEADERS,
+        clock=site.clock,
+        paces=site.paces,
+        local_operator=site.local_operator,
+        https=site.door.https,
+    )
     gate.install(app, site)
     _serve_health(app, site)
     app.include_router(assets.routes())
@@ -52,7 +53,7 @@ def _serve_health(app: FastAPI, site: Site) -> None:
         return JSONResponse({"ready": ready, **parts}, status_code=200 if ready else 503)
 
     @app.get("/metrics")
-    def exposition() -> Response:
+    def exposition(_who: gate.Operating) -> Response:
         return Response(generate_latest(site.metrics), media_type=CONTENT_TYPE_LATEST)
 
 

@@ -68,7 +68,7 @@ class Door:
 
     def cookie(self, word: str) -> str:
         """A cookie's name; over https one that no other host of the domain can set."""
-        return f"__Host-{word}" if self.https else word
+        return f"{'__Host-' if self.https else ''}meterseal_{word}"
 
     def carried(self, request: Request, word: str) -> str:
         """What the browser carries under this word, or nothing."""

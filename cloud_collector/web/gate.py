@@ -3,31 +3,32 @@
 A route takes `Depends(viewer)` or `Depends(operator)`; what it does then begins with `must` and `must_see`.
 """
 
-import ipaddress
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from cloud_collector.access import trail
-from cloud_collector.access.pace import Pace, neighbourhood
+from cloud_collector.access.pace import neighbourhood
 from cloud_collector.access.sessions import SEEN_MS, end_session, mark_seen, session_of
 from cloud_collector.access.tokens import Ended, mark_used, needs_mark, token_viewer
 from cloud_collector.access.viewer import LOCAL_OPERATOR, Deed, Means, Role, Viewer
-from cloud_collector.limits import NAMES_PACED_MAX, SIGN_IN_SECONDS, SIGN_INS_AT_ONCE_MAX
 from cloud_collector.store.store import Store
+from cloud_collector.web.origin import address_of, from_own_page, on_this_machine
 from cloud_collector.web.site import Site
 from shared.errors import DatabaseBusy
 
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-FORWARDED: Final = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
-"""Headers that a proxy adds: who comes through one is not on this machine."""
 TITLES: Final = {401: "not signed in", 403: "not allowed", 404: "not found", 429: "too many requests"}
+
+
+SESSION: Final = "session"
+"""The word of the cookie that a session is carried in."""
 
 
 class Closed(HTTPException):
@@ -39,12 +40,6 @@ class Gate:
     """How this site knows who asks."""
 
     site: Site
-    sign_ins: Pace = field(
-        default_factory=lambda: Pace(
-            at_once=SIGN_INS_AT_ONCE_MAX, each_ms=SIGN_IN_SECONDS * 1_000, names=NAMES_PACED_MAX
-        )
-    )
-    """By address: how often somebody may try to sign in."""
 
     def known(self, request: Request) -> Viewer | Ended | None:
         """Who asks, or None for nobody."""
@@ -59,7 +54,7 @@ class Gate:
 
     def _with_session(self, request: Request) -> Viewer | None:
         door, now_ms = self.site.door, self.site.clock.utc_ms()
-        secret = door.carried(request, "session")
+        secret = door.carried(request, SESSION)
         if not secret:
             return None
         with self.site.open_store() as store:
@@ -102,11 +97,18 @@ def install(app: FastAPI, site: Site) -> None:
 def viewer(request: Request) -> Viewer:
     """Who asks; raises Closed with 401 for nobody, with 403 where another site's page asks in his name."""
     gate: Gate = request.app.state.gate
+    paces, now_ms = gate.site.paces, gate.site.clock.utc_ms()
+    address, shown = neighbourhood(address_of(request)), "authorization" in request.headers
+    _pace(paces.guesses.wait(address, now_ms) if shown else 0)
     found = gate.known(request)
+    if shown and not isinstance(found, Viewer):
+        paces.guesses.take(address, now_ms)
     if found is None:
         raise Closed(401, "sign in first, or send a token that is valid: Authorization: Bearer ms_…")
     if isinstance(found, Ended):
         raise Closed(401, found.why)
+    if found.means is not Means.LOCAL:
+        _pace(paces.viewers.take(found.name, now_ms))
     if request.method in SAFE:
         must(found, Deed.READ)
     elif found.means is not Means.TOKEN:
@@ -158,6 +160,11 @@ def record(request: Request, deed: Deed, what: str, *, account: str = "", store:
         trail.enter(held, found, deed, what, account=account, now_ms=now_ms)
 
 
+def _pace(wait: int) -> None:
+    if wait:
+        raise Closed(429, f"too many requests: wait {wait} seconds", {"Retry-After": str(wait)})
+
+
 def own_page(request: Request) -> None:
     """For a route that changes something and needs nobody: a page of this site asks; raises Closed with 403."""
     _require_own_page(request)
@@ -166,17 +173,14 @@ def own_page(request: Request) -> None:
 def slowly(request: Request) -> None:
     """For a route that guesses could be tried at: an address tries it seldom; raises Closed with 429."""
     gate: Gate = request.app.state.gate
-    address = request.client.host if request.client else ""
-    wait = gate.sign_ins.take(neighbourhood(address), gate.site.clock.utc_ms())
-    if wait:
-        raise Closed(429, f"too many tries from here: wait {wait} seconds", {"Retry-After": str(wait)})
+    _pace(gate.site.paces.sign_ins.take(neighbourhood(address_of(request)), gate.site.clock.utc_ms()))
 
 
 def end_own_session(request: Request) -> None:
     """The session that this browser carries is over, if there is one."""
     gate: Gate = request.app.state.gate
     door, now_ms = gate.site.door, gate.site.clock.utc_ms()
-    secret = door.carried(request, "session")
+    secret = door.carried(request, SESSION)
     if not secret:
         return
     with gate.site.writing() as store:
@@ -185,37 +189,10 @@ def end_own_session(request: Request) -> None:
             end_session(store, found[1].email, found[0].id, now_ms)
 
 
-def on_this_machine(request: Request) -> bool:
-    """Whether somebody on this machine asks for this machine: no proxy, and no name that was made to lead here."""
-    if request.client is None or not _is_loopback(request.client.host):
-        return False
-    if any(name in request.headers for name in FORWARDED):
-        return False
-    # A page of another site can let its own name lead to 127.0.0.1: then the Host header still says that name.
-    host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
-    return host == "localhost" or _is_loopback(host)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _require_own_page(request: Request) -> None:
-    """A page of this site asks, or a program that no other site can steer; raises Closed with 403."""
-    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
-    if site is not None:
-        own = site == "same-origin"
-    elif origin is not None:
-        gate: Gate = request.app.state.gate
-        # A proxy may hand the request on under another Host than the browser asked for.
-        own = urlsplit(origin).netloc in {request.headers.get("host"), urlsplit(gate.site.door.url).netloc} - {"", None}
-    else:
-        # No browser of this decade sends neither; other sites cannot add this header without being asked first.
-        own = "hx-request" in request.headers
-    if not own:
+    """Raises Closed with 403 where a page of another site asks in somebody's name."""
+    gate: Gate = request.app.state.gate
+    if not from_own_page(request, gate.site.door.url):
         raise Closed(403, "this was asked by a page of another site, and nothing was done")
 
 

@@ -19,7 +19,7 @@ from cloud_collector.collector import Collector
 from cloud_collector.fleet.authority import Authority
 from cloud_collector.fleet.desk import Desk
 from cloud_collector.fleet.pki import ENROLMENT, PUBLIC, Pki, PkiUnusable
-from cloud_collector.limits import ENROLMENT_CONNECTIONS_MAX
+from cloud_collector.limits import ENROLMENT_CONNECTIONS_MAX, WEB_CONNECTIONS_MAX
 from cloud_collector.notify.post import smtp
 from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.place import is_there, open_database
@@ -78,7 +78,12 @@ async def serving(
         )
     )
     config = uvicorn.Config(
-        app, log_level="warning", lifespan="off", server_header=False, forwarded_allow_ips=settings.web.proxies
+        app,
+        log_level="warning",
+        lifespan="off",
+        server_header=False,
+        forwarded_allow_ips=settings.web.proxies,
+        limit_concurrency=WEB_CONNECTIONS_MAX,
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[_listening(settings.web.host, settings.web.port, "web", "pages")]))

@@ -10,6 +10,7 @@ from fastapi.responses import RedirectResponse
 from fastapi.templating import Jinja2Templates
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from cloud_collector.invoice.html import style_hash
 from cloud_collector.web.assets import asset_url
 from cloud_collector.web.site import Moment
 
@@ -21,9 +22,9 @@ HEADERS: Final = {
     "Cache-Control": "no-store",
 }
 PAPER_POLICY: Final = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; frame-ancestors 'none'"
+    f"default-src 'none'; style-src '{style_hash()}'; img-src data:; form-action 'none'; frame-ancestors 'none'"
 )
-"""For an invoice: it carries its own sheet, so that the saved page is whole, and no script at all."""
+"""For an invoice: it carries its own sheet, this one and no other, so that the saved page is whole; and no script."""
 THEMES: Final = ("auto", "light", "dark")
 _YEAR_SECONDS: Final = 365 * 86_400
 _FORM_BYTES_MAX: Final = 65_536

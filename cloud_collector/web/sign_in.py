@@ -25,7 +25,6 @@ from cloud_collector.web.site import Moment, Site
 from shared.errors import DatabaseError
 
 _log: Final = logging.getLogger(__name__)
-SESSION: Final = "session"
 TRY: Final = "oidc"
 TRY_SECONDS: Final = 600
 Slowly = Annotated[None, Depends(gate.slowly)]
@@ -128,7 +127,7 @@ def _sessions(router: APIRouter, site: Site) -> None:
     def leave(request: Request, _own: OwnPage) -> Response:
         gate.end_own_session(request)
         answer = RedirectResponse("/sign-in", 303)
-        door.take(answer, SESSION)
+        door.take(answer, gate.SESSION)
         return answer
 
     @router.get("/sessions")
@@ -164,7 +163,7 @@ def _signed_in(request: Request, site: Site, store: Store, email: str, way: str,
     )
     trail.enter(store, person.viewer(Means.SESSION), Deed.READ, f"signed in by {way}", now_ms=now_ms)
     answer = RedirectResponse(leads_to or ("/portal" if person.role is Role.CUSTOMER else "/"), 303)
-    door.hand(answer, SESSION, secret, seconds=door.lasting.whole_ms // 1000)
+    door.hand(answer, gate.SESSION, secret, seconds=door.lasting.whole_ms // 1000)
     return answer
 
 

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from prometheus_client import CollectorRegistry
 
+from cloud_collector.access.pace import Paces
 from cloud_collector.store.store import Store
 from cloud_collector.web.door import Door
 from cloud_collector.web.office import Office
@@ -104,6 +105,7 @@ class Site:
     local_operator: bool = True
     """Whether who opens the pages on the collector's own machine is its operator."""
     door: Door = field(default_factory=Door)
+    paces: Paces = field(default_factory=Paces)
 
     @contextmanager
     def writing(self) -> Iterator[Store]:

@@ -84,10 +84,12 @@ def test_somebody_known_comes_back_signed_in(site: Site, issuer: str) -> None:
     where, cookie = begun(app)
     asked = {name: value[0] for name, value in parse_qs(urlsplit(where).query).items()}
     assert (asked["response_type"], asked["scope"], asked["code_challenge_method"]) == ("code", "openid email", "S256")
-    assert cookie.startswith("__Host-oidc=")
+    assert cookie.startswith("__Host-meterseal_oidc=")
     answer = back(app, consented(issuer, where), cookie)
     assert (answer.status_code, answer.headers["Location"]) == (303, "/gateways")
-    session = next(each for each in answer.headers.get_list("Set-Cookie") if each.startswith("__Host-session="))
+    session = next(
+        each for each in answer.headers.get_list("Set-Cookie") if each.startswith("__Host-meterseal_session=")
+    )
     page = ask(app, "GET", "/gateways", headers={"Cookie": session.partition(";")[0]}, client=FAR, at=THERE)
     assert page.status_code == 200
     with site.open_store() as store:

@@ -13,6 +13,7 @@ from aiosmtpd.controller import Controller
 from fastapi import FastAPI
 
 from cloud_collector.access import trail
+from cloud_collector.access.pace import Paces
 from cloud_collector.access.people import put_person, remove_person
 from cloud_collector.access.secret import hash_of
 from cloud_collector.access.sessions import Lasting
@@ -91,7 +92,7 @@ def site(tmp_path: Path, box: tuple[Box, int]) -> Site:
 
 
 def later(site: Site, milliseconds: int) -> FastAPI:
-    return create_app(replace(site, clock=SimpleClock(utc_ms=NOW_MS + milliseconds)))
+    return create_app(replace(site, clock=SimpleClock(utc_ms=NOW_MS + milliseconds), paces=Paces()))
 
 
 def post(
@@ -125,7 +126,7 @@ def test_somebody_known_signs_in_by_the_button_behind_a_link(site: Site, box: tu
     answer = post(app, box[0].link(), agent="Firefox on a phone")
     assert (answer.status_code, answer.headers["Location"]) == (303, "/sessions?x=1")
     told = answer.headers["Set-Cookie"]
-    assert told.startswith("__Host-session=")
+    assert told.startswith("__Host-meterseal_session=")
     assert all(word in told for word in ("HttpOnly", "Secure", "SameSite=lax", "Path=/", "Max-Age=2592000"))
     page = get(app, "/sessions", told.partition(";")[0]).text
     assert "Firefox on a phone" in page
@@ -204,7 +205,7 @@ def test_signing_out_ends_the_session_and_not_only_the_cookie(site: Site, box: t
     )
     assert foreign.status_code == 403
     answer = post(app, "/sign-out", cookie=cookie)
-    assert (answer.status_code, 'session=""' in answer.headers["Set-Cookie"]) == (303, True)
+    assert (answer.status_code, 'meterseal_session=""' in answer.headers["Set-Cookie"]) == (303, True)
     assert get(app, "/sessions", cookie).status_code == 303
 
 

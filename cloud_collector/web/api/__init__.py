@@ -68,7 +68,7 @@ _TAGS: Final = [
     {"name": "webhooks", "description": "Where warnings go, and what came of each."},
 ]
 _BEARER: Final = HTTPBearer(
-    auto_error=False, scheme_name="token", description="A token of `cloud-collector token add`."
+    auto_error=False, scheme_name="token", description="A token of `cloud-collector token create`."
 )
 _SESSION: Final = APIKeyCookie(
     name="meterseal_session", auto_error=False, scheme_name="session", description="Whoever is signed in to the pages."
