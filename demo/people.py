@@ -3,6 +3,7 @@
 import random
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cache
 from typing import Final
 
 from demo.readings import HOUR, ZONE, Load, Meter, Swap
@@ -27,6 +28,7 @@ class Calendar:
     """The month of the last change of the clocks, where that is older."""
 
     @classmethod
+    @cache
     def of(cls, now: int) -> "Calendar":
         """As the site's wall shows it."""
         this = datetime.fromtimestamp(now, ZONE).date().replace(day=1)

@@ -97,7 +97,7 @@ class Site:
         return int(datetime(first.year, first.month, first.day, tzinfo=ZONE).timestamp())
 
     def watched(self, at: int) -> bool:
-        """Whether the story looks at thresholds on this day: on some of this month, and in the midst of the last."""
+        """Whether the story looks at thresholds on this day; a running collector looks every hour."""
         day = datetime.fromtimestamp(at, ZONE).date()
         this = self.calendar.this
         return (day >= this and day.day in WATCHED_DAYS) or (day.replace(day=1) == self.calendar.last and day.day == 20)

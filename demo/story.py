@@ -138,13 +138,15 @@ class _Office:
         while self._chapters and self._chapters[0][0] <= at:
             then, sentence = self._chapters.pop(0)
             self._tell(then, sentence)
-        self._bill(at, now_ms)
+        # What a running collector does all the time, and finds nothing to do, a story does once a day.
+        daily = at % DAY == 0
+        if daily:
+            self._bill(at, now_ms)
         self._checkpointer(self.store, now_ms)
         # It has heard all the time; it only looks more seldom than a collector that runs.
         self.store.run("hearing_put", self._began_ms, now_ms)
         self._alarms(self.store, now_ms)
-        # A running collector looks every hour; a story that is told in seconds looks on some days.
-        if at % DAY < WINDOW and self._site.watched(at):
+        if daily and self._site.watched(at):
             self._warn(at, self._watch.round(self.store, now_ms))
 
     def _bill(self, at: int, now_ms: int) -> None:
