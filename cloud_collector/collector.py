@@ -1,6 +1,7 @@
 """The collector's orchestrator: wiring, tasks, shutdown; no rule lives here."""
 
 import asyncio
+import hashlib
 import logging
 import random as random_module
 from collections import Counter
@@ -20,7 +21,7 @@ from shared.effects.workers import Workers
 from shared.errors import DatabaseBusy, LinkError, LinkLost
 from shared.key import SigningKey
 from shared.limits import RECEIPT_REPEAT_SECONDS
-from shared.topic import Leaf, filter_of
+from shared.topic import GROUP, Leaf, filter_of
 
 Chore = Callable[[Store, int], object]
 """What a tick does besides intake's own: `(store, now in milliseconds)`, on the workers, one at a time."""
@@ -30,6 +31,20 @@ STABLE_SECONDS: Final = 120
 P = ParamSpec("P")
 T = TypeVar("T")
 _log = logging.getLogger("meterseal.collector")
+
+
+def group_of(settings: CollectorSettings, key: SigningKey) -> str:
+    """Those with whom this collector takes turns; empty where it is alone.
+
+    P21: a broker that goes by an access list lets any gateway join a group whose name it knows, and what falls to it
+    is lost to everybody until it is sent again. A name that only holders of the receipt key can say is not joined.
+    """
+    if not settings.shared_subscription:
+        return ""
+    if settings.shared_group == GROUP:
+        return GROUP
+    drawn = hashlib.sha256(b"meterseal shared group " + key.seed).hexdigest()
+    return f"{GROUP}-{drawn[:16]}"
 
 
 class Collector:
@@ -61,6 +76,7 @@ class Collector:
         self.elected = False
         """Whether this collector does what is due; without others it always does."""
         self._settings = settings
+        self._group = group_of(settings, key)
         self._store = store
         self._clock = clock
         self._link = link
@@ -83,9 +99,7 @@ class Collector:
             try:
                 async with self._link.session() as session:
                     for leaf in (Leaf.REPORT, Leaf.RESPONSE):
-                        await session.subscribe(
-                            filter_of(leaf, self._settings.prefix, shared=self._settings.shared_subscription)
-                        )
+                        await session.subscribe(filter_of(leaf, self._settings.prefix, group=self._group))
                     await self._serve(session)
             except LinkError as error:
                 _log.warning('event=link_down why="%s"', error)

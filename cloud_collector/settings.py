@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 from cloud_collector.limits import BATCH_MESSAGES_MAX
 from shared.effects.broker import BrokerSettings
 from shared.errors import InvalidRecord
-from shared.topic import PREFIX
+from shared.topic import GROUP, PREFIX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,6 +213,8 @@ class CollectorSettings:
     prefix: str = PREFIX
     shared_subscription: bool = False
     """Several collectors take turns on `$share/collectors/…`."""
+    shared_group: str = GROUP
+    """`collectors`, or `secret`: a name that only who has the receipt key can say, so that no gateway joins it."""
     batch_messages: int = BATCH_MESSAGES_MAX
     """Messages in one transaction, at most."""
     batch_milliseconds: int = 50
@@ -261,6 +263,8 @@ class CollectorSettings:
         _require_store(self.store)
         if self.sign_in.oidc_issuer and not self.web.url:
             raise InvalidRecord("sign_in.oidc_issuer is set and web.url is not: the provider sends people back there")
+        if self.shared_group not in (GROUP, "secret"):
+            raise InvalidRecord(f"shared_group is {self.shared_group[:32]!r}, not {GROUP} or secret")
         for name in ("batch_milliseconds", "clock_skew_seconds"):
             if getattr(self, name) < 0:
                 raise InvalidRecord(f"{name} must not be negative")

@@ -7,8 +7,8 @@ from shared.errors import InvalidRecord
 from shared.grammar import GATEWAY_PATTERN
 
 PREFIX: Final = "meterseal/v1"
-SHARE: Final = "$share/collectors/"
-"""Before a filter: several collectors take turns."""
+GROUP: Final = "collectors"
+"""Those that take turns, where nothing else is said."""
 
 
 class Leaf(StrEnum):
@@ -33,9 +33,9 @@ def topic_of(gateway: str, leaf: Leaf, prefix: str = PREFIX) -> str:
     return f"{prefix}/{gateway}/{leaf.value}"
 
 
-def filter_of(leaf: Leaf, prefix: str = PREFIX, *, shared: bool = False) -> str:
-    """The filter of every gateway's leaf."""
-    return f"{SHARE if shared else ''}{prefix}/+/{leaf.value}"
+def filter_of(leaf: Leaf, prefix: str = PREFIX, *, group: str = "") -> str:
+    """The filter of every gateway's leaf; those who name the same group take turns."""
+    return f"{f'$share/{group}/' if group else ''}{prefix}/+/{leaf.value}"
 
 
 def gateway_of(topic: str, prefix: str = PREFIX) -> str | None:

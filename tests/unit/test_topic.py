@@ -47,4 +47,4 @@ def test_what_is_no_gateway_id_has_no_topic(gateway: str) -> None:
 
 def test_filters_are_for_every_gateway() -> None:
     assert filter_of(Leaf.REPORT) == "meterseal/v1/+/report"
-    assert filter_of(Leaf.REPORT, "p", shared=True) == "$share/collectors/p/+/report"
+    assert filter_of(Leaf.REPORT, "p", group="collectors") == "$share/collectors/p/+/report"
