@@ -14,6 +14,7 @@
         ├── DatabaseBusy     another process holds it
         ├── DatabaseCorrupt  the file is no database, or a damaged one
         └── DatabaseFailed   any other input or output error: fatal for the process
+            └── SchemaNewer  a newer version of the program has written it: a restart mends nothing
 
 Untrusted bytes never raise: they are answered by a `Refused`.
 """
@@ -82,6 +83,10 @@ class DatabaseCorrupt(DatabaseError):
 
 class DatabaseFailed(DatabaseError):
     """Reading or writing the database failed."""
+
+
+class SchemaNewer(DatabaseFailed):
+    """A newer version of this program has written the database."""
 
 
 @dataclass(frozen=True, slots=True)

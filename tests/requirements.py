@@ -47,6 +47,7 @@ COMPONENTS: Final[dict[str, Callable[[], bool]]] = {
     "mosquitto_pub": _command("mosquitto_pub"),
     "mosquitto_sub": _command("mosquitto_sub"),
     "openssl": _command("openssl"),
+    "pg_dump": _command("pg_dump"),
     "playwright": _module("playwright"),
     "postgres": lambda: _postgres() is not None,
     "promtool": _command("promtool"),

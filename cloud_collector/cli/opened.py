@@ -6,7 +6,7 @@ configuration that rank above it, as `--set` does.
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -22,8 +22,10 @@ from cloud_collector.config import Config, ConfigInvalid, load
 from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.place import is_there, is_url, open_database, place_of
 from cloud_collector.store.store import Store
+from cloud_collector.upkeep.dump import dump_schema
+from shared.effects.database import Database
 from shared.effects.sqlite import copy_database
-from shared.errors import DatabaseBusy, DatabaseFull, InvalidRecord, MetersealError
+from shared.errors import DatabaseBusy, DatabaseFull, InvalidRecord, MetersealError, SchemaNewer
 from shared.key import SigningKey
 
 CONFIG: Final = Path("/etc/meterseal/collector.toml")
@@ -87,20 +89,22 @@ def opened(known: CollectorSettings, *, make: bool = False) -> Iterator[Store]:
         raise typer.Exit(3)
     if make and not known.store:
         known.store_path.parent.mkdir(parents=True, exist_ok=True)
-    store = Store(open_database(known), before=lambda schema: _before_upgrade(known, schema))
+    database = open_database(known)
     try:
-        yield store
+        yield Store(database, before=lambda schema: _before_upgrade(known, database, schema))
     finally:
-        store.close()
+        database.close()
 
 
-def _before_upgrade(known: CollectorSettings, schema: int) -> None:
-    """The store as the last version left it lies beside it, until the next upgrade."""
-    if known.store:
-        # Its changes of the schema are transactions; copies of a server's databases are its operator's.
-        say(f"the store gets a newer schema than {schema}")
-        return
+def _before_upgrade(known: CollectorSettings, database: Database, schema: int) -> None:
+    """The store as the last version left it lies beside it, or in the folder of backups, until the next upgrade."""
     if not known.backup.before_upgrade:
+        return
+    if known.store:
+        folder = known.backup.path or known.store_path.with_name("backups")
+        kept = folder / f"store.schema-{schema}.dump"
+        dump_schema(known.store, str(database.execute("select current_schema()::text")[0][0]), kept)
+        _keep_newest(kept, folder.glob("store.schema-*.dump"))
         return
     path = known.store_path
     room, needed = shutil.disk_usage(path.parent).free, path.stat().st_size
@@ -111,7 +115,11 @@ def _before_upgrade(known: CollectorSettings, schema: int) -> None:
         )
     kept = path.with_name(f"{path.name}.schema-{schema}")
     copy_database(path, kept)
-    for older in path.parent.glob(f"{path.name}.schema-*"):
+    _keep_newest(kept, path.parent.glob(f"{path.name}.schema-*"))
+
+
+def _keep_newest(kept: Path, all_: Iterable[Path]) -> None:
+    for older in all_:
         if older != kept:
             older.unlink()
     say(f"the store gets a newer schema; as it was, it is kept at {kept}")
@@ -175,6 +183,9 @@ def ending(command: Callable[P, T]) -> Callable[P, T]:
         except (DatabaseBusy, DatabaseFull) as error:
             say(str(error))
             raise typer.Exit(75) from None
+        except SchemaNewer as error:
+            say(str(error))
+            raise typer.Exit(4) from None
         except MetersealError as error:
             say(str(error))
             raise typer.Exit(1) from None

@@ -13,7 +13,7 @@ from typing import Final
 
 from cloud_collector.store.dialect import for_postgres
 from shared.effects.database import Database, Parameters, Row
-from shared.errors import DatabaseFailed
+from shared.errors import DatabaseFailed, SchemaNewer
 
 _BEGUN: Final = {
     "sqlite": "select 1 from sqlite_master where name = 'migration'",
@@ -136,7 +136,7 @@ def _due(database: Database, before: Callable[[int], None]) -> list[tuple[int, t
     known = migrations(database.engine)
     names = {version for version, _ in known}
     if done - names:
-        raise DatabaseFailed(
+        raise SchemaNewer(
             f"the store has schema {max(done)}, and this program knows up to {max(names)}: a newer version has "
             "written it. Start that version, or restore the backup from before it (`cloud-collector backup restore`)"
         )

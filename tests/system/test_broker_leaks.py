@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import paho.mqtt.client as paho
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 from cloud_collector.collector import group_of
@@ -54,7 +55,7 @@ class Client:
     connected: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        self.paho = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=self.name, protocol=paho.MQTTv5)
+        self.paho = paho.Client(CallbackAPIVersion.VERSION2, client_id=self.name, protocol=paho.MQTTv5)
         if self.name and self.tls is None:
             self.paho.username_pw_set(self.name, f"of-{self.name}")
         if self.tls is not None:

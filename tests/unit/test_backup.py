@@ -389,7 +389,7 @@ def test_a_newer_schema_is_refused_with_what_to_do(here: Path) -> None:
     held.commit()
     held.close()
     done = run("gateway", "list")
-    assert (done.exit_code, "a newer version has written it" in done.stderr) == (1, True)
+    assert (done.exit_code, "a newer version has written it" in done.stderr) == (4, True)
     with pytest.raises(DatabaseFailed, match="schema 999"):
         Store(SqliteDatabase(here / "collector.db"))
 
