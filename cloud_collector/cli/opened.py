@@ -18,11 +18,11 @@ from typing import Annotated, Final, ParamSpec, TypeVar
 import typer
 
 from cloud_collector.billing.archive import FolderArchive
+from cloud_collector.cli.dump import dump_schema
 from cloud_collector.config import Config, ConfigInvalid, load
 from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.place import is_there, is_url, open_database, place_of
 from cloud_collector.store.store import Store
-from cloud_collector.upkeep.dump import dump_schema
 from shared.effects.database import Database
 from shared.effects.sqlite import copy_database
 from shared.errors import DatabaseBusy, DatabaseFull, InvalidRecord, MetersealError, SchemaNewer
