@@ -112,7 +112,7 @@ def site_of(path: Path, archive: MemoryArchive, *, now: int = NOW, clock: Simple
         key_words=RECEIPT_KEY.public.words,
         readiness=lambda: {"store": True, "broker": True},
         metrics=CollectorRegistry(),
-        office=Office(archive=archive, key=RECEIPT_KEY.public),
+        office=Office(archive=archive, key=RECEIPT_KEY.public, biller=store_biller(archive)),
     )
 
 

@@ -78,7 +78,7 @@ async def _run(known: CollectorSettings, key: SigningKey, store: Store, desk: De
         )
         with ticking(collector, clock, seconds=known.tick_seconds):
             async with (
-                serving(known, collector, clock, key.public),
+                serving(known, collector, clock, key.public, biller),
                 enrolling(known, desk, clock),
                 told(collector, Notifier()),
                 mailing(known, clock),

@@ -95,6 +95,15 @@ class RunDetail:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Drafted:
+    """What was drafted for approval."""
+
+    run: int | None
+    """Null: nothing was due."""
+    drafts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Approved:
     """How many drafts of a run were approved."""
 

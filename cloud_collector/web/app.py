@@ -12,6 +12,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
 from cloud_collector.web import api, assets, console, gate, portal, shell, sign_in
+from cloud_collector.web.api.pulse import Pulse
 from cloud_collector.web.console.screen import NAV
 from cloud_collector.web.shield import Shield
 from cloud_collector.web.site import Moment, Site
@@ -34,7 +35,9 @@ def create_app(site: Site) -> FastAPI:
     app.include_router(assets.routes())
     app.include_router(shell.routes())
     app.include_router(sign_in.routes(site))
-    app.mount(api.PATH, api.application(site))
+    app.state.pulse = Pulse(site)
+    app.include_router(api.routes())
+    app.mount(api.PATH, api.application(site, app.state.pulse))
     app.include_router(console.routes(site))
     app.include_router(portal.routes(site))
     _explain_errors(app, site)

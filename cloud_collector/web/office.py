@@ -3,8 +3,10 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cloud_collector.billing.approval import Approval
 from cloud_collector.billing.archive import Archive
 from cloud_collector.billing.compare import Thresholds
+from cloud_collector.billing.run import Biller
 from shared.key import PublicKey
 
 
@@ -17,5 +19,9 @@ class Office:
     key: PublicKey
     """The operator's, which documents are sealed with."""
     fonts: Path | None = None
+    biller: Biller | None = None
+    """None: nothing is issued from here."""
+    approval: Approval = Approval.NONE
+    """Who must have approved a document before it is issued."""
     thresholds: Thresholds = field(default_factory=Thresholds)
     """From which difference on a person should look."""

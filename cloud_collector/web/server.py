@@ -12,9 +12,11 @@ from typing import Final
 import uvicorn
 
 from cloud_collector.access.sessions import Lasting
+from cloud_collector.billing.approval import Approval
 from cloud_collector.billing.archive import FolderArchive
 from cloud_collector.billing.compare import Thresholds
 from cloud_collector.billing.revisions import NoCatalog, revisions
+from cloud_collector.billing.run import Biller
 from cloud_collector.collector import Collector
 from cloud_collector.fleet.authority import Authority
 from cloud_collector.fleet.desk import Desk
@@ -48,7 +50,7 @@ class WebRefused(MetersealError):
 
 @asynccontextmanager
 async def serving(
-    settings: CollectorSettings, collector: Collector, clock: Clock, key: PublicKey
+    settings: CollectorSettings, collector: Collector, clock: Clock, key: PublicKey, biller: Biller | None = None
 ) -> AsyncIterator[None]:
     """Within, the pages are served where the settings say; without a host, nothing is. Raises WebRefused."""
     if not settings.web.host:
@@ -74,7 +76,7 @@ async def serving(
             # A proxy that adds no header looks like this machine: with an address for everybody, nobody is local.
             local_operator=settings.web.local_operator and not settings.web.url,
             door=_door(settings),
-            office=_office(settings, key),
+            office=_office(settings, key, biller),
         )
     )
     config = uvicorn.Config(
@@ -91,6 +93,8 @@ async def serving(
     try:
         yield
     finally:
+        # A stream of events would keep the server for as long as somebody listens.
+        app.state.pulse.close()
         server.should_exit = True
         await task
 
@@ -218,11 +222,13 @@ def _provider(settings: CollectorSettings) -> Provider:
     )
 
 
-def _office(settings: CollectorSettings, key: PublicKey) -> Office:
+def _office(settings: CollectorSettings, key: PublicKey, biller: Biller | None) -> Office:
     return Office(
         archive=FolderArchive(settings.archive_path or settings.store_path.with_name("invoices")),
         key=key,
         fonts=settings.documents.fonts_path,
+        biller=biller,
+        approval=Approval(settings.billing.approval),
         thresholds=Thresholds(share_percent=settings.billing.outlier_percent, amount=settings.billing.outlier_amount),
     )
 

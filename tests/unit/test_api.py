@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,11 @@ from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
 from cloud_collector.web import gate
 from cloud_collector.web.api import PATH, application
+from cloud_collector.web.api.route import BODY_BYTES_MAX
 from cloud_collector.web.api.sight import seen
 from cloud_collector.web.app import create_app
 from cloud_collector.web.site import Site
+from shared.effects.memory import SimpleClock
 from tests.api_world import DAY, NOVEMBER, NOW, filled, site_of
 
 ACME = everything(Role.CUSTOMER, "anna", accounts=frozenset({"acme"}), means=Means.TOKEN)
@@ -305,6 +308,64 @@ def test_every_operation_is_described(desk: Program) -> None:
 def test_nothing_running_is_said_so(desk: Program) -> None:
     assert NOVEMBER + 5 * DAY == NOW
     assert desk.get("/contracts/acme-chargers/warnings")[0]["what"] == "fired"
+
+
+def test_a_request_that_names_itself_is_done_once(desk: Program) -> None:
+    named = {"Idempotency-Key": "a"}
+    first = desk.ask("POST", "/billing/runs", json={}, headers=named)
+    assert first.status_code == 202, first.text
+    again = desk.ask("POST", "/billing/runs", json={}, headers=named)
+    assert (again.status_code, again.content) == (202, first.content)
+    assert again.headers["idempotency-replayed"] == "true"
+    assert len(desk.every("/billing/runs")) == 2, "the one of this world, and this one"
+    other = desk.ask("POST", "/billing/runs", json={"contracts": ["acme-chargers"]}, headers=named)
+    assert other.status_code == 422
+    assert desk.ask("POST", "/billing/drafts", json={}, headers=named).status_code == 422
+    assert desk.ask("POST", "/billing/runs", json={"contracts": ["nothing"]}).status_code == 404
+
+
+def test_another_persons_request_of_the_same_name_is_another(site: Site) -> None:
+    named = {"Idempotency-Key": "a"}
+    first = Program(site).ask("POST", "/billing/drafts", json={}, headers=named)
+    assert "idempotency-replayed" not in first.headers
+    auditor = everything(Role.OPERATOR, "carl", means=Means.TOKEN)
+    assert (
+        "idempotency-replayed"
+        not in Program(site, auditor).ask("POST", "/billing/drafts", json={}, headers=named).headers
+    )
+
+
+def test_what_was_refused_may_be_put_right_under_the_same_name(desk: Program) -> None:
+    named = {"Idempotency-Key": "b"}
+    assert desk.ask("POST", "/billing/runs", json={"contracts": ["nothing"]}, headers=named).status_code == 404
+    assert desk.ask("POST", "/billing/runs", json={}, headers=named).status_code == 202
+
+
+def test_every_post_may_name_itself(desk: Program) -> None:
+    for path, methods in desk.get("/openapi.json")["paths"].items():
+        named = [each["name"] for each in methods.get("post", {"parameters": []}).get("parameters", [])]
+        assert ("post" in methods) == ("Idempotency-Key" in named), path
+
+
+def test_a_run_says_how_far_it_is_and_what_was_drafted(desk: Program, site: Site) -> None:
+    later = NOVEMBER + 40 * DAY
+    desk = Program(replace(site, clock=SimpleClock(utc_ms=later * 1_000)))
+    drafted = desk.ask("POST", "/billing/drafts", json={"contracts": ["acme-chargers"]}).json()
+    assert drafted["drafts"] == 1
+    told = desk.get(f"/billing/runs/{drafted['run']}")
+    assert (told["run"]["what"], told["drafts"][0]["contract"]) == ("drafts", "acme-chargers")
+    assert desk.ask("POST", f"/billing/runs/{drafted['run']}/approve", json={}).json()["approved"] == 1
+    assert desk.get(f"/billing/runs/{drafted['run']}")["drafts"][0]["approved_by"] == "local"
+    begun = desk.ask("POST", "/billing/runs", json={}).json()["run"]["run"]
+    told = desk.get(f"/billing/runs/{begun}")
+    assert told["progress"] == {"left": 0, "done": {"issued": 2}, "failed": None}
+    assert told["run"]["issued"] == 2
+
+
+def test_a_body_has_a_bound(desk: Program) -> None:
+    """P9: nothing is read without end."""
+    answer = desk.ask("POST", "/billing/runs", content=b" " * (BODY_BYTES_MAX + 1))
+    assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
 
 
 def test_the_page_on_http_lists_every_operation_in_the_words_of_its_description(desk: Program) -> None:

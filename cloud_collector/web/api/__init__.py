@@ -6,16 +6,19 @@ What it answers comes from the same functions as the pages; refusals are problem
 from importlib import metadata
 from typing import Annotated, Any, Final
 
-from fastapi import Depends, FastAPI, Security
+from fastapi import APIRouter, Depends, FastAPI, Security
+from fastapi.responses import StreamingResponse
 from fastapi.security import APIKeyCookie, HTTPBearer
 
 from cloud_collector.web import gate
 from cloud_collector.web.api import (
     accounts,
+    acting,
     billing,
     contracts,
     cost,
     devices,
+    events,
     gateways,
     invoices,
     me,
@@ -26,6 +29,7 @@ from cloud_collector.web.api import (
 )
 from cloud_collector.web.api.description import described
 from cloud_collector.web.api.problem import documented, install
+from cloud_collector.web.api.pulse import Pulse
 from cloud_collector.web.api.route import ApiRoute
 from cloud_collector.web.site import Site
 
@@ -39,8 +43,10 @@ ROUTERS: Final = (
     usage.router,
     invoices.router,
     warnings.router,
+    events.router,
     gateways.router,
     billing.router,
+    acting.router,
     proofs.router,
     webhooks.router,
 )
@@ -60,6 +66,7 @@ _TAGS: Final = [
     {"name": "usage", "description": "What was used, by interval, hour, day and month."},
     {"name": "invoices", "description": "Issued documents and credit notes, in every form."},
     {"name": "warnings", "description": "Thresholds that fired, and were withdrawn."},
+    {"name": "events", "description": "What happens, as it happens."},
     {"name": "gateways", "description": "The fleet, and what is missing of it."},
     {"name": "operations", "description": "What nobody knows, and what is wrong."},
     {"name": "billing", "description": "Previews, runs, approvals."},
@@ -79,8 +86,8 @@ def _described(_token: Annotated[Any, Security(_BEARER)], _session: Annotated[An
     """Says in the description how one is known; the gate is what looks."""
 
 
-def application(site: Site) -> FastAPI:
-    """The application, to be mounted at `PATH`."""
+def application(site: Site, pulse: Pulse | None = None) -> FastAPI:
+    """The application, to be mounted at `PATH`; it tells what the pulse of the pages tells."""
     app = FastAPI(
         title="Meterseal",
         version=metadata.version("meterseal"),
@@ -97,8 +104,16 @@ def application(site: Site) -> FastAPI:
     )
     app.router.route_class = ApiRoute
     gate.install(app, site)
+    app.state.pulse = pulse or Pulse(site)
     install(app)
     for router in ROUTERS:
         app.include_router(router)
     app.openapi = described(app)  # type: ignore[method-assign]  # as its documentation proposes
     return app
+
+
+def routes() -> APIRouter:
+    """What pages listen to: the same events, where a session's cookie is sent."""
+    router = APIRouter()
+    router.add_api_route("/events", events.events, response_class=StreamingResponse, include_in_schema=False)
+    return router

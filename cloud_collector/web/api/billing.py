@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Request
 
 from cloud_collector.billing.case import Sight as BillingSight
 from cloud_collector.billing.compare import Compared, Thresholds, compared
@@ -50,10 +51,12 @@ def runs(site: Here, viewer: Surveying, part: Part) -> Any:
 
 
 @router.get("/billing/runs/{run}", response_model=RunDetail)
-def run(site: Here, viewer: Surveying, run: RunNumber) -> Any:
+def run(request: Request, site: Here, viewer: Surveying, run: RunNumber) -> Any:
     """One run with its drafts, and how far it is where this collector carries it out."""
     with seen(site, viewer) as sight:
-        return detail_of(sight.store, run)
+        found = detail_of(sight.store, run)
+    underway = getattr(request.app.state, "underway", None)
+    return replace(found, progress=underway.progress) if underway is not None and underway.run == run else found
 
 
 @router.get("/billing/parked", response_model=list[Parked])

@@ -1,33 +1,76 @@
-"""What every route of the interface does beside its own: an answer that the asker has already is not sent again."""
+"""What every route of the interface does beside its own: bounds what it reads, and spares the asker what he has."""
 
 import hashlib
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Final
 
 from fastapi import Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from fastapi.routing import APIRoute
 
+from cloud_collector.web.api.once import Claim, Replay
+from cloud_collector.web.api.problem import Refusal
+
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+BODY_BYTES_MAX: Final = 1024 * 1024
+"""Of a request."""
 
 
 class ApiRoute(APIRoute):
-    """A route that answers with an ETag, and with 304 where the asker names the same (RFC 9110, 13.1.2)."""
+    """A route that answers with an ETag, or with 304 where the asker has the same (RFC 9110, 13.1.2)."""
 
     def get_route_handler(self) -> Handler:
         """The handler around the route's own."""
         handle = super().get_route_handler()
 
-        async def tagged(request: Request) -> Response:
-            response = await handle(request)
-            if request.method != "GET" or response.status_code != 200 or isinstance(response, StreamingResponse):
-                return response
-            tag = f'"{hashlib.sha256(response.body).hexdigest()[:32]}"'
-            known = {each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")}
-            headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
-            if tag in known or "*" in known:
-                return Response(status_code=304, headers=headers)
-            response.headers.update(headers)
-            return response
+        async def handled(request: Request) -> Response:
+            if request.method == "GET":
+                return _tagged(request, await handle(request))
+            await _read(request)
+            return await _done(request, handle)
 
-        return tagged
+        return handled
+
+
+def _tagged(request: Request, response: Response) -> Response:
+    if response.status_code != 200 or isinstance(response, StreamingResponse):
+        return response
+    tag = f'"{hashlib.sha256(response.body).hexdigest()[:32]}"'
+    known = {each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")}
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+    if tag in known or "*" in known:
+        return Response(status_code=304, headers=headers)
+    response.headers.update(headers)
+    return response
+
+
+async def _read(request: Request) -> None:
+    """P9: a body is read no further than its bound."""
+    raw = b""
+    async for part in request.stream():
+        raw += part
+        if len(raw) > BODY_BYTES_MAX:
+            raise Refusal(413, f"a request has at most {BODY_BYTES_MAX:,} bytes")
+    request._body = raw  # noqa: SLF001  where Starlette keeps what was read
+
+
+async def _done(request: Request, handle: Handler) -> Response:
+    """What is answered to a request that names itself is kept; a refusal is not, so that it can be put right."""
+    try:
+        response = await handle(request)
+    except Replay as replay:
+        return replay.response
+    except BaseException:
+        await _drop(request)
+        raise
+    claim: Claim | None = getattr(request.state, "claim", None)
+    if claim is not None:
+        await run_in_threadpool(claim.keep, response)
+    return response
+
+
+async def _drop(request: Request) -> None:
+    claim: Claim | None = getattr(request.state, "claim", None)
+    if claim is not None:
+        await run_in_threadpool(claim.drop)

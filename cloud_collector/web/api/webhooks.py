@@ -9,7 +9,8 @@ from cloud_collector.client.operations import Delivery, Webhook
 from cloud_collector.client.page import Page
 from cloud_collector.web.api.cursor import Part, page, told
 from cloud_collector.web.api.invoices import BEYOND, newest_of
-from cloud_collector.web.api.problem import absent
+from cloud_collector.web.api.once import Once
+from cloud_collector.web.api.problem import absent, documented
 from cloud_collector.web.api.route import ApiRoute
 from cloud_collector.web.api.sight import Here, Reading, Sight, moment, seen
 from cloud_collector.web.gate import Asking, must, record
@@ -54,7 +55,13 @@ def delivery(site: Here, viewer: Reading, delivery: Id) -> Any:
         return _delivery(_row(sight, delivery))
 
 
-@router.post("/deliveries/{delivery}/replay", response_model=Delivery, status_code=202)
+@router.post(
+    "/deliveries/{delivery}/replay",
+    response_model=Delivery,
+    status_code=202,
+    dependencies=[Once],
+    responses=documented(409, 413),
+)
 def replay(request: Request, site: Here, viewer: Asking, delivery: Id) -> Any:
     """Send it once more with the running collector's next tick, whatever came of it; receivers know its id."""
     must(viewer, Deed.WARN)

@@ -70,3 +70,39 @@ from delivery d join warning w on w.id = d.warning where w.account = ? and d.id 
 select d.id, d.warning, d.way, d.target, d.state, d.attempts, d.next_at, w.contract, w.account, w.said,
     (select a.why from delivery_attempt a where a.delivery = d.id order by a.id desc limit 1)
 from delivery d join warning w on w.id = d.warning where d.id = ?;
+
+-- name: live_lines
+select distinct c.gateway from line l join chain c on c.id = l.chain where l.id > ? limit ?;
+
+-- name: live_line_newest
+select coalesce(max(id), 0) from line;
+
+-- name: live_warning_newest
+select coalesce(max(id), 0) from warning;
+
+-- name: live_warnings
+select id, contract, account, period_start, period_end, against, side, way, percent, turn, what, at, figure, threshold,
+    unit, said
+from warning where id > ? order by id limit ?;
+
+-- name: gateway_standings
+select gateway, standing from gateway_standing;
+
+-- name: once_claim
+insert into answered_once (viewer, key, request, at) values (?, ?, ?, ?) on conflict (viewer, key) do nothing
+returning key;
+
+-- name: once_of
+select request, at, status, type, body from answered_once where viewer = ? and key = ?;
+
+-- name: once_take
+update answered_once set at = ? where viewer = ? and key = ? and at = ? and status is null returning key;
+
+-- name: once_answered
+update answered_once set status = ?, type = ?, body = ? where viewer = ? and key = ?;
+
+-- name: once_drop
+delete from answered_once where viewer = ? and key = ? and status is null;
+
+-- name: once_forget
+delete from answered_once where at < ?;
