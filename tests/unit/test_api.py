@@ -377,4 +377,4 @@ def test_the_page_on_http_lists_every_operation_in_the_words_of_its_description(
     }
     page = (Path(__file__).parents[2] / "docs" / "reference" / "http.md").read_text(encoding="utf-8")
     table = page.partition("## API\n")[2].partition("\n## ")[0]
-    assert {line for line in table.splitlines() if line.startswith("| `")} == rows
+    assert {line for line in table.splitlines() if line.startswith(("| `GET ", "| `POST "))} == rows
