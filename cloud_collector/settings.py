@@ -97,15 +97,16 @@ class BillingSettings:
     """Who approves what is issued, and from which difference on a person should look."""
 
     approval: str = "none"
-    """`none`: what is due is issued at once; `one` person approves it first; `two`: another one than drafted it."""
+    """`none`: what is due is issued at once; `one` person approves it first; `two`: another one than drafted it;
+    `people`: another one, and signed in."""
     outlier_percent: int = 20
     """An outlier differs from the last period by at least this share of it …"""
     outlier_amount: int = 10
     """… and by at least so many whole units of the currency."""
 
     def __post_init__(self) -> None:
-        if self.approval not in ("none", "one", "two"):
-            raise InvalidRecord(f"billing.approval is {self.approval[:32]!r}, not none, one or two")
+        if self.approval not in ("none", "one", "two", "people"):
+            raise InvalidRecord(f"billing.approval is {self.approval[:32]!r}, not none, one, two or people")
         for name in ("outlier_percent", "outlier_amount"):
             if getattr(self, name) < 0:
                 raise InvalidRecord(f"billing.{name} must not be negative")

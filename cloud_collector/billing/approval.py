@@ -26,6 +26,12 @@ class Approval(StrEnum):
     ONE = "one"
     TWO = "two"
     """Another person than the one who drafted it."""
+    PEOPLE = "people"
+    """Another person than the one who drafted it, and signed in: a name that is merely said does not count."""
+
+
+_SECOND: Final = (Approval.TWO, Approval.PEOPLE)
+"""Rules by which nobody approves what he drafted."""
 
 
 class Task(StrEnum):
@@ -104,22 +110,29 @@ def approve(
     approval: Approval,
     only: Collection[str] | None = None,
     but: Collection[str] = (),
+    signed_in: bool = False,
 ) -> int:
-    """Approve the drafts of a run, all or those of some contracts; how many. Raises NotPossible."""
+    """Approve the drafts of a run, all or those of some contracts; how many. Raises NotPossible.
+
+    `signed_in`: whoever approves has signed in, and is not only said to be `by`.
+    """
     name = require_name(by)
+    if approval is Approval.PEOPLE and not signed_in:
+        raise NotPossible("billing.approval is people: whoever approves signs in, and does it on the pages")
     with store.atomic():
         row = store.row("run_of_drafts", run)
         if row is None:
             raise NotPossible(f"there is no run {run} with drafts: `cloud-collector billing drafts` lists them")
-        if approval is Approval.TWO and _same_person(row[0], name):
-            raise NotPossible(f"{row[0]} drafted run {run}: another person must approve it (billing.approval is two)")
+        if approval in _SECOND and _same_person(row[0], name):
+            why = f"another person must approve it (billing.approval is {approval})"
+            raise NotPossible(f"{row[0]} drafted run {run}: {why}")
         drafts = store.rows("drafts_of_run", run)
         known = {each[2] for each in drafts}
         for contract in (*(only or ()), *but):
             if contract not in known:
                 raise NotPossible(f"run {run} has no draft of {contract}")
         chosen = [each[0] for each in drafts if (only is None or each[2] in only) and each[2] not in but]
-        store.run_many("approval_add", [(draft, name, at) for draft in chosen])
+        store.run_many("approval_add", [(draft, name, at, int(signed_in)) for draft in chosen])
     return len(chosen)
 
 
@@ -130,16 +143,20 @@ def approved_period(
 
     Without a draft it only says whether it is worth making one.
     """
-    rows = [row for row in store.rows("approvals_of_period", contract, start) if _counts(approval, row[4], row[5])]
+    rows = [
+        row
+        for row in store.rows("approvals_of_period", contract, start)
+        if _counts(approval, row[4], row[5], signed_in=row[6])
+    ]
     if not rows:
         return "waits for approval: `cloud-collector billing prepare`, then `billing approve`"
     if draft is None:
         return Approved(draft=rows[0][0], by=rows[0][5])
     digest = digest_of(draft)
-    for id_, approved, _, _, _, by in rows:
+    for id_, approved, _, _, _, by, _ in rows:
         if approved == digest:
             return Approved(draft=id_, by=by)
-    _, _, total, currency, _, by = rows[0]
+    _, _, total, currency, _, by, _ = rows[0]
     return (
         f"has changed since {by} approved {total} {currency}, to {draft.total:f} {draft.currency}: "
         "prepare and approve it again"
@@ -151,7 +168,7 @@ def approved_corrections(store: Store, approval: Approval) -> list[tuple[Approve
     return [
         (Approved(draft=row[0], by=row[5]), Task(row[1]), row[2], row[3], row[4])
         for row in store.rows("approvals_of_corrections")
-        if _counts(approval, row[5], row[6])
+        if _counts(approval, row[5], row[6], signed_in=row[8])
     ]
 
 
@@ -184,9 +201,11 @@ def drafts(store: Store) -> list[dict[str, Any]]:
     return found
 
 
-def _counts(approval: Approval, drafted_by: str, approved_by: str) -> bool:
+def _counts(approval: Approval, drafted_by: str, approved_by: str, *, signed_in: bool) -> bool:
     """Whether an approval is one by the rule that is in force now."""
-    return approval is not Approval.TWO or not _same_person(drafted_by, approved_by)
+    if approval is Approval.PEOPLE and not signed_in:
+        return False
+    return approval not in _SECOND or not _same_person(drafted_by, approved_by)
 
 
 def _same_person(one: str, other: str) -> bool:

@@ -146,7 +146,7 @@ def test_an_approval_cannot_be_changed(query: str) -> None:
     store, _, _ = waiting()
     approve(store, prepared(store), by="Bert", at=0, approval=Approval.TWO)
     if query == "approval_add":
-        store.run(query, 1, "Carl", 5)
+        store.run(query, 1, "Carl", 5, 0)
         assert drafts(store)[0]["approved_by"] == "Bert"
     for statement in ("update approval set by_whom = 'Carl'", "delete from approval", "update drafted set total = '0'"):
         with pytest.raises(DatabaseFailed, match="P16"):
@@ -224,3 +224,26 @@ def test_drafts_need_a_name() -> None:
     kept = Drafted(task=Task.PERIOD, contract="c", start=0, end=1, currency="EUR", total="1", digest="d")
     with pytest.raises(NotPossible, match="say who does this"):
         keep_drafts(store, [kept], by="", at=0, as_of=0, contracts=[])
+
+
+def test_where_people_approve_a_name_that_is_merely_said_does_not_count() -> None:
+    """P19: an approval is a person's who signed in, and of another one than drafted it."""
+    store, biller, _ = waiting(Approval.PEOPLE)
+    bert = "bert@utility.example"
+    run = prepared(store, by="anna@utility.example")
+    with pytest.raises(NotPossible, match="signs in"):
+        approve(store, run, by=bert, at=NOW, approval=Approval.PEOPLE)
+    with pytest.raises(NotPossible, match="another person"):
+        approve(store, run, by="Anna@utility.example", at=NOW, approval=Approval.PEOPLE, signed_in=True)
+    assert states(bill_due(store, NOW, biller).outcomes) == ["unapproved"]
+    assert approve(store, run, by=bert, at=NOW, approval=Approval.PEOPLE, signed_in=True) == 1
+    assert states(bill_due(store, NOW, biller).outcomes) == ["issued"]
+
+
+def test_what_was_approved_by_a_name_waits_again_where_people_approve_from_now_on() -> None:
+    store, biller, _ = waiting(Approval.TWO)
+    run = prepared(store, by="Anna")
+    approve(store, run, by="Bert", at=NOW, approval=Approval.TWO)
+    stricter = replace(biller, approval=Approval.PEOPLE)
+    assert states(bill_due(store, NOW, stricter).outcomes) == ["unapproved"]
+    assert states(bill_due(store, NOW, biller).outcomes) == ["issued"]

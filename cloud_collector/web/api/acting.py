@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, BackgroundTasks, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from cloud_collector.access.viewer import Deed
+from cloud_collector.access.viewer import Deed, Means
 from cloud_collector.billing.accounts import NotPossible
 from cloud_collector.billing.approval import Approval
 from cloud_collector.billing.approval import approve as approve_drafts
@@ -101,7 +101,14 @@ def approve(request: Request, site: Here, viewer: Whole, run: RunNumber, which: 
         at = site.clock.utc_ms() // 1_000
         try:
             count = approve_drafts(
-                store, run, by=viewer.name, at=at, approval=rule, only=which.contracts, but=which.but
+                store,
+                run,
+                by=viewer.name,
+                at=at,
+                approval=rule,
+                only=which.contracts,
+                but=which.but,
+                signed_in=viewer.means is Means.SESSION,
             )
         except NotPossible as error:
             raise Refusal(409, str(error)) from None

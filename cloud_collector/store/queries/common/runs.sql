@@ -41,15 +41,15 @@ where d.id in (
 select draft from drafted where id = ?;
 
 -- name: approval_add
-insert into approval (draft, by_whom, at) values (?, ?, ?) on conflict (draft) do nothing;
+insert into approval (draft, by_whom, at, signed_in) values (?, ?, ?, ?) on conflict (draft) do nothing;
 
 -- name: approvals_of_period
-select d.id, d.digest, d.total, d.currency, r.by_whom, a.by_whom from drafted d join billing_run r on r.id = d.run
-join approval a on a.draft = d.id left join draft_issued s on s.draft = d.id
+select d.id, d.digest, d.total, d.currency, r.by_whom, a.by_whom, a.signed_in from drafted d
+join billing_run r on r.id = d.run join approval a on a.draft = d.id left join draft_issued s on s.draft = d.id
 where d.contract = ? and d.period_start = ? and d.task = 'period' and s.draft is null order by d.id desc;
 
 -- name: approvals_of_corrections
-select d.id, d.task, o.number, d.reason, d.digest, r.by_whom, a.by_whom, d.contract from drafted d
+select d.id, d.task, o.number, d.reason, d.digest, r.by_whom, a.by_whom, d.contract, a.signed_in from drafted d
 join billing_run r on r.id = d.run join invoice o on o.id = d.invoice join approval a on a.draft = d.id
 left join draft_issued s on s.draft = d.id where s.draft is null order by d.task desc, d.id;
 
