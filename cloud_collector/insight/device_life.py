@@ -1,7 +1,7 @@
 """A device's life as far as it is known: its time with each contract, its state now, and what it waits for."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from cloud_collector.activity.activation import Activation, StateChange
 from cloud_collector.activity.first_use import first_activity, tested_until
@@ -67,10 +67,16 @@ class Chapter:
 
 
 def chapters(
-    store: Store, view: UsageView, known: Sequence[Revision], now: int, *, contracts: Iterable[str]
+    store: Store,
+    view: UsageView,
+    known: Sequence[Revision],
+    now: int,
+    *,
+    contracts: Iterable[str],
+    only: Collection[str] | None = None,
 ) -> list[Chapter]:
-    """Every device of these contracts, in the catalog's order; what was reported up to now is looked at."""
-    return [chapter for contract in contracts for chapter in _of_contract(store, view, known, contract, now)]
+    """Every device of these contracts, in the catalog's order, or `only` some; what was reported so far is looked at."""
+    return [chapter for contract in contracts for chapter in _of_contract(store, view, known, contract, now, only)]
 
 
 def chapters_of(store: Store, view: UsageView, known: Sequence[Revision], device: str, now: int) -> list[Chapter]:
@@ -82,19 +88,31 @@ def chapters_of(store: Store, view: UsageView, known: Sequence[Revision], device
     return sorted((each for each in found if each.device.id == device), key=lambda each: each.held.start)
 
 
-def _of_contract(store: Store, view: UsageView, known: Sequence[Revision], contract: str, now: int) -> list[Chapter]:
+def _of_contract(
+    store: Store,
+    view: UsageView,
+    known: Sequence[Revision],
+    contract: str,
+    now: int,
+    only: Collection[str] | None,
+) -> list[Chapter]:
     catalog = known[-1].catalog
     terms = Agreement.of(store, known, contract, now).terms(now)
+    if only is not None and terms.activation.combine is Per.DEVICE:
+        # Each starts by its own use: the others need no look.
+        terms = replace(terms, devices=tuple(device for device in terms.devices if device.id in only))
     states = changes_for(store, catalog, [contract])
     stated = stated_starts(store, known, [contract])
     issued = {each.activation.device: each.activation for each in stated}
     starts = first_activity(terms, view, states, until=now, foresee=True, issued=issued)
     evident = first_activity(terms, view, states, until=now) if issued else starts
     graces = _graces(terms)
+    held_by = holdings(catalog)
     return [
         _chapter(terms, view, states, device, held, (starts, evident), graces, now)
         for device in terms.devices
-        for held in holdings(catalog).get(device.id, ())
+        if only is None or device.id in only
+        for held in held_by.get(device.id, ())
         if held.contract == contract
     ]
 

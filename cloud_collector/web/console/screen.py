@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
 from typing import Any, Final
@@ -73,6 +73,11 @@ Build = Callable[[Look, Ask], Screen]
 
 class NotThere(MetersealError):
     """There is nothing of that name."""
+
+
+def web_path(*parts: str) -> str:
+    """An address whose parts are names that people gave."""
+    return "/" + "/".join(quote(part, safe="") for part in parts)
 
 
 def serve(router: APIRouter, site: Site, path: str, build: Build) -> None:
@@ -195,6 +200,8 @@ def _go(did: Did) -> Response:
 
 def plain(value: Any) -> Any:
     """The value as JSON has it: money as decimal text, instants as RFC 3339 in UTC, records as objects."""
+    if hasattr(value, "to_json"):
+        return plain(value.to_json())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {each.name: plain(getattr(value, each.name)) for each in dataclasses.fields(value)}
     match value:
@@ -202,6 +209,8 @@ def plain(value: Any) -> Any:
             return value.value
         case Decimal():
             return f"{value:f}"
+        case date() if not isinstance(value, datetime):
+            return value.isoformat()
         case datetime():
             return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         case Mapping():

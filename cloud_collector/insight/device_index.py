@@ -1,0 +1,59 @@
+"""Every device of a catalog by name, made once for each catalog: a page of a hundred thousand is there at once."""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from cloud_collector.contracts.catalog import Catalog
+
+_KEPT_MAX: Final = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A device, and whose it is."""
+
+    device: str
+    contract: str
+    account: str
+
+
+class DeviceIndex:
+    """The devices of one catalog, by name."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        found = [
+            Entry(device=device.id, contract=contract.key, account=contract.account)
+            for contract in catalog.contracts.values()
+            for device in contract.devices
+        ]
+        unique = {(each.device, each.contract): each for each in found}
+        self.entries = [unique[key] for key in sorted(unique)]
+        self._names = [each.device for each in self.entries]
+        self.accounts_of_gateway: dict[str, set[str]] = {}
+        self.counts: dict[str, int] = {}
+        """Devices by contract."""
+        for each in self.entries:
+            self.accounts_of_gateway.setdefault(each.device.rpartition("/")[0], set()).add(each.account)
+            self.counts[each.contract] = self.counts.get(each.contract, 0) + 1
+
+    def after(self, device: str, *, search: str = "", contract: str = "", account: str = "") -> Iterator[Entry]:
+        """Entries after a device's name, in order: those that contain `search`, of a contract, of an account."""
+        for at in range(bisect_right(self._names, device) if device else 0, len(self.entries)):
+            each = self.entries[at]
+            fits = (not contract or each.contract == contract) and (not account or each.account == account)
+            if fits and search in each.device:
+                yield each
+
+
+_KEPT: dict[str, DeviceIndex] = {}
+
+
+def device_index(catalog: Catalog) -> DeviceIndex:
+    """The index of this catalog; of the last few it is remembered."""
+    if catalog.hash not in _KEPT:
+        while len(_KEPT) >= _KEPT_MAX:
+            del _KEPT[next(iter(_KEPT))]
+        _KEPT[catalog.hash] = DeviceIndex(catalog)
+    return _KEPT[catalog.hash]
