@@ -75,7 +75,7 @@ def chapters(
     contracts: Iterable[str],
     only: Collection[str] | None = None,
 ) -> list[Chapter]:
-    """Every device of these contracts, in the catalog's order, or `only` some; what was reported so far is looked at."""
+    """Each device of these contracts, in the catalog's order, or `only` some; what was reported is looked at."""
     return [chapter for contract in contracts for chapter in _of_contract(store, view, known, contract, now, only)]
 
 

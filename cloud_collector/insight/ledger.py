@@ -80,7 +80,7 @@ def so_far(store: Store, known: Sequence[Revision], contracts: Sequence[str], no
     """What these contracts cost so far: the invoice's own rating on the open period."""
     catalog = known[-1].catalog
     counts = device_index(catalog).counts
-    found = []
+    found: list[SoFar] = []
     for name in contracts:
         contract = catalog.contracts[name]
         plan = contract.plan.title or contract.plan.name

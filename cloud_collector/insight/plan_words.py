@@ -33,7 +33,9 @@ def plan_words(plan: Plan, currency: str) -> list[str]:
     found += [f"{charge.name}: {_charge(charge, currency)}." for charge in plan.charges]
     if plan.commitment is not None:
         found += [_commitment(plan.commitment, currency)]
-    found += [f"{tax.name}: {tax.percent:f} %{' on ' + ', '.join(tax.charges) if tax.charges else ''}." for tax in plan.taxes]
+    found += [
+        f"{tax.name}: {tax.percent:f} %{' on ' + ', '.join(tax.charges) if tax.charges else ''}." for tax in plan.taxes
+    ]
     return found
 
 
@@ -73,7 +75,8 @@ def _charge(charge: Charge, currency: str) -> str:
 
 
 def _subscription(charge: Charge, currency: str) -> Iterator[str]:
-    yield f"{_money(charge.price, currency)} a period for {'each device' if charge.per is Per.DEVICE else 'the contract'}"
+    whom = "each device" if charge.per is Per.DEVICE else "the contract"
+    yield f"{_money(charge.price, currency)} a period for {whom}"
     if charge.when_used:
         yield "only where it was used in the period"
     if charge.in_advance:

@@ -8,11 +8,11 @@ from typing import Final
 
 from fastapi import APIRouter
 
+from cloud_collector.billing.issued import Issued, issued_rows
 from cloud_collector.billing.revisions import NoCatalog, revisions
 from cloud_collector.contracts.catalog import Account
 from cloud_collector.insight.ledger import AccountRow, SoFar, account_rows, so_far
 from cloud_collector.web.console.cells import DASH, count, money, text
-from cloud_collector.web.console.invoices import Issued, issued_rows
 from cloud_collector.web.console.invoices import table as invoice_table
 from cloud_collector.web.console.screen import Ask, NotThere, Screen, serve, web_path
 from cloud_collector.web.console.warnings import Warned, standing_warnings

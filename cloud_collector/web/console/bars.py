@@ -44,7 +44,10 @@ def bars(curve: Curve, moment: Moment, *, hourly: bool = False) -> Bars:
     """The curve as a drawing."""
     most = max((each.amount for each in curve.bars if each.amount is not None), default=_ZERO)
     step = WIDTH // max(len(curve.bars), 1)
-    columns = [_column(each, at * step, max(step - 2, 1), most, curve.unit, moment, hourly) for at, each in enumerate(curve.bars)]
+    columns = [
+        _column(each, at * step, max(step - 2, 1), most, curve.unit, moment, hourly)
+        for at, each in enumerate(curve.bars)
+    ]
     every = max(len(curve.bars) // _LABELS, 1)
     labels = [
         (at * step, moment.at(each.start)[5:] if hourly else moment.at(each.start)[5:10])
@@ -62,7 +65,13 @@ def bars(curve: Curve, moment: Moment, *, hourly: bool = False) -> Bars:
 
 
 def _column(
-    each: Bar, x: int, width: int, most: Decimal, unit: str, moment: Moment, hourly: bool  # noqa: FBT001
+    each: Bar,
+    x: int,
+    width: int,
+    most: Decimal,
+    unit: str,
+    moment: Moment,
+    hourly: bool,  # noqa: FBT001
 ) -> Column:
     day = moment.at(each.start) if hourly else moment.at(each.start)[:10]
     if each.amount is None:
@@ -71,7 +80,9 @@ def _column(
     height = int(each.amount * room / most) if most else 0
     lost = f", {each.gap_seconds // 60} min not metered" if each.gap_seconds else ""
     sort = " (estimated)" if each.estimated else ""
-    kind = "gap" if each.gap_seconds and not each.amount else "estimated" if each.estimated or each.gap_seconds else "bar"
+    kind = (
+        "gap" if each.gap_seconds and not each.amount else "estimated" if each.estimated or each.gap_seconds else "bar"
+    )
     height = max(height, _GAP_HEIGHT if kind == "gap" else 1 if each.amount else 0)
     return Column(
         x=x,

@@ -151,7 +151,9 @@ def _one(look: Look, ask: Ask) -> Screen:
     return Screen(
         title=name,
         data=sheet,
-        table=_differences(preview, path, ask) if preview else costs_table([cost], path, f"cloud-collector cost {name}"),
+        table=_differences(preview, path, ask)
+        if preview
+        else costs_table([cost], path, f"cloud-collector cost {name}"),
         template="console/contract.html",
         told={
             "sheet": sheet,
@@ -207,7 +209,11 @@ def _differences(found: WhatIf, path: str, ask: Ask) -> Table:
                 money(each.before.total, each.currency),
                 money(each.after.total, each.currency),
                 money(each.amount, each.currency, signed=True),
-                text(", ".join(f"{name} {after - before:+,f}" for name, before, after in each.charges[:2] if after != before)),
+                text(
+                    ", ".join(
+                        f"{name} {after - before:+,f}" for name, before, after in each.charges[:2] if after != before
+                    )
+                ),
             )
             for each in found.found
         ),

@@ -16,7 +16,7 @@ from cloud_collector.insight.event import Event
 from cloud_collector.insight.timeline import timeline
 from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
-from cloud_collector.web.console.bars import Bars, bars
+from cloud_collector.web.console.bars import bars
 from cloud_collector.web.console.cells import count, text, utc, when
 from cloud_collector.web.console.devices import state
 from cloud_collector.web.console.screen import Ask, Asked, Did, NotThere, Screen, act, serve, web_path
@@ -153,7 +153,8 @@ def _curves(
     channels = view.channels(ask.part("gateway"), ask.part("device"))
     start, end = moment.now - days * 24 * HOUR_SECONDS, moment.now
     return [
-        by_hour(view, channel, start, end) if hourly else by_day(view, channel, zone, start, end) for channel in channels
+        by_hour(view, channel, start, end) if hourly else by_day(view, channel, zone, start, end)
+        for channel in channels
     ]
 
 

@@ -6,14 +6,20 @@ from fastapi import APIRouter
 
 from cloud_collector.billing.revisions import NoCatalog, revisions
 from cloud_collector.insight.device_life import TESTING
-from cloud_collector.insight.device_list import WHOLE_ROWS, DeviceList, Listed, device_list
+from cloud_collector.insight.device_list import PAGE_ROWS, WHOLE_ROWS, DeviceList, Listed, device_list
 from cloud_collector.store.view import StoreView
 from cloud_collector.web.console.cells import text, when
 from cloud_collector.web.console.screen import Ask, Screen, serve, web_path
 from cloud_collector.web.site import Look, Moment, Site
 from cloud_collector.web.table import Cell, Column, Mood, Table, row
 
-MOODS: Final = {"active": Mood.GOOD, "provisioned": Mood.IDLE, TESTING: Mood.IDLE, "suspended": Mood.WARN, "ended": Mood.IDLE}
+MOODS: Final = {
+    "active": Mood.GOOD,
+    "provisioned": Mood.IDLE,
+    TESTING: Mood.IDLE,
+    "suspended": Mood.WARN,
+    "ended": Mood.IDLE,
+}
 WORDS: Final = {"active": "in use", "provisioned": "waiting for first use", TESTING: "being tested"}
 _COLUMNS: Final = (
     Column(title="Device", key="device"),
@@ -71,8 +77,9 @@ def _screen(look: Look, ask: Ask) -> Screen:
             look.moment.now,
             after=ask.text("after"),
             search=ask.text("q"),
-            **asked,
-            **({"rows": WHOLE_ROWS} if ask.whole else {}),
+            contract=asked["contract"],
+            account=asked["account"],
+            rows=WHOLE_ROWS if ask.whole else PAGE_ROWS,
         )
     except NoCatalog:
         found = DeviceList(total=0, devices=(), next=None)

@@ -4,7 +4,7 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from cloud_collector.fleet.roster import CHOICES, HOLES, WHOLE_ROWS, Roster, Seen, roster
+from cloud_collector.fleet.roster import CHOICES, HOLES, PAGE_ROWS, WHOLE_ROWS, Roster, Seen, roster
 from cloud_collector.fleet.standing import Standing
 from cloud_collector.web.console.cells import ago, count, text
 from cloud_collector.web.console.screen import Ask, Screen, serve
@@ -53,7 +53,7 @@ def _screen(look: Look, ask: Ask) -> Screen:
         after=ask.text("after"),
         search=ask.text("q"),
         choice=choice,
-        **({"rows": WHOLE_ROWS} if ask.whole else {}),
+        rows=WHOLE_ROWS if ask.whole else PAGE_ROWS,
     )
     chips = [
         {

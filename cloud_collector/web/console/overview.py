@@ -53,8 +53,8 @@ def figures(look: Look) -> list[Figure]:
         Figure(what="sealed lines held", count=lines, note=heard, link="/gateways"),
         Figure(what="alarms open", count=fleet.alarms, note="", link="/alarms", needs=fleet.alarms > 0),
         Figure(what="unmatched", count=fleet.unmatched, note="", link="/unmatched", needs=fleet.unmatched > 0),
-        Figure(what="contracts parked", count=parked, note="", link="/invoices", needs=parked > 0),
-        Figure(what="drafts to approve", count=len(waiting), note="", link="/invoices", needs=bool(waiting)),
+        Figure(what="contracts parked", count=parked, note="", link="/billing", needs=parked > 0),
+        Figure(what="drafts to approve", count=len(waiting), note="", link="/billing", needs=bool(waiting)),
         Figure(what="invoices issued", count=issued, note="", link="/invoices"),
     ]
 

@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote, urlencode
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
+from starlette.background import BackgroundTask
 
 from cloud_collector.access.viewer import Deed, Viewer
 from cloud_collector.store.store import Store
@@ -23,10 +24,15 @@ from shared.errors import MetersealError
 NAV: Final = (
     ("Overview", "/"),
     ("Fleet", "/gateways"),
-    ("Subscriptions", "/subscriptions"),
+    ("Devices", "/devices"),
+    ("Accounts", "/accounts"),
+    ("Contracts", "/contracts"),
+    ("Billing", "/billing"),
     ("Invoices", "/invoices"),
+    ("Warnings", "/warnings"),
     ("Alarms", "/alarms"),
     ("Unmatched", "/unmatched"),
+    ("Audit log", "/audit"),
 )
 SAID: Final = "said"
 """The cookie that carries one sentence from a deed to the page after it."""
@@ -151,6 +157,8 @@ class Did:
     what: str = ""
     account: str = ""
     well: bool = True
+    then: Callable[[], None] | None = None
+    """What goes on once the answer is out."""
 
 
 Do = Callable[[Store, Asked], Did]
@@ -192,7 +200,8 @@ def _posted(form_of: Callable[..., Any], done: Callable[..., Response]) -> Calla
 
 
 def _go(did: Did) -> Response:
-    answer = RedirectResponse(did.to, status_code=303)
+    later = None if did.then is None else BackgroundTask(did.then)
+    answer = RedirectResponse(did.to, status_code=303, background=later)
     said = quote(f"{'done' if did.well else 'refused'} {did.told}"[:_TEXT_MAX])
     answer.set_cookie(SAID, said, max_age=_SAID_SECONDS, samesite="lax", httponly=True)
     return answer

@@ -52,9 +52,7 @@ def add(router: APIRouter, site: Site) -> None:
 
 def standing_warnings(store: Store, contracts: Sequence[str], now: int) -> list[Warned]:
     """What stands of running periods."""
-    return [
-        _warned(row_, standing=True) for name in contracts for row_ in store.rows("warnings_standing", name, now)
-    ]
+    return [_warned(row_, standing=True) for name in contracts for row_ in store.rows("warnings_standing", name, now)]
 
 
 def table(found: Sequence[Warned], moment: Moment, path: str = "/warnings") -> Table:

@@ -1,0 +1,361 @@
+"""Billing: preview beside last period, outliers first; approve, run, resume; what is parked, and why."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from fastapi import APIRouter
+
+from cloud_collector.access.viewer import Deed
+from cloud_collector.billing.approval import Approval, approve, drafts
+from cloud_collector.billing.case import Sight
+from cloud_collector.billing.compare import Compared, Thresholds, compared
+from cloud_collector.billing.prepare import draft_due
+from cloud_collector.billing.preview import preview
+from cloud_collector.billing.revisions import NoCatalog
+from cloud_collector.billing.run import Biller
+from cloud_collector.billing.runs import begin, every, stopped
+from cloud_collector.store.store import Store
+from cloud_collector.store.view import StoreView
+from cloud_collector.web.console.cells import count, money, text
+from cloud_collector.web.console.running import Runs
+from cloud_collector.web.console.screen import Ask, Asked, Did, NotThere, Screen, act, serve, web_path
+from cloud_collector.web.site import Look, Moment, Site, iso
+from cloud_collector.web.table import Cell, Column, Mood, Table, row
+
+RUNS_SHOWN: Final = 10
+_BLOCKED: Final = ("waiting", "parked")
+_PREVIEW: Final = (
+    Column(title="Contract", key="contract"),
+    Column(title="Period", key="period_start", whole=True),
+    Column(title="Would come to", key="total", number=True),
+    Column(title="Before", key="last", number=True),
+    Column(title="Change", key="change", number=True),
+    Column(title="Share, %", key="share_percent", number=True),
+    Column(title="State", key="state", whole=True),
+    Column(title="Why", key="why", wrap=True),
+    Column(title="Currency", key="currency", unseen=True),
+)
+_DRAFTS: Final = (
+    Column(title="Contract", key="contract"),
+    Column(title="What", key="task"),
+    Column(title="From", key="period_start", whole=True),
+    Column(title="Total", key="total", number=True),
+    Column(title="State", key="state", whole=True),
+    Column(title="Drafted by", key="drafted_by"),
+    Column(title="Approved by", key="approved_by"),
+    Column(title="Run", key="run", number=True),
+)
+_PARKED: Final = (
+    Column(title="Contract", key="contract"),
+    Column(title="Why it cannot be billed", key="reason", wrap=True),
+    Column(title="Since", key="since", whole=True),
+)
+_RUNS: Final = (
+    Column(title="Run", key="run", number=True),
+    Column(title="By", key="by"),
+    Column(title="What", key="what"),
+    Column(title="Begun", key="begun", whole=True),
+    Column(title="Ended", key="ended", whole=True),
+    Column(title="Issued", key="issued", number=True),
+    Column(title="Parked", key="parked", number=True),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BillingSheet:
+    """Where billing stands."""
+
+    approval: str
+    drafts: tuple[dict[str, Any], ...]
+    parked: tuple[dict[str, Any], ...]
+    runs: tuple[dict[str, Any], ...]
+    stopped: int | None
+    """The run that was begun and has not ended, which can be resumed."""
+
+
+def add(router: APIRouter, site: Site) -> None:
+    """The pages and what can be done on them are served."""
+    desk = _Desk(site)
+    serve(router, site, "/billing", desk.screen)
+    serve(router, site, "/billing/preview", desk.preview)
+    act(router, site, "/billing/prepare", Deed.BILL, desk.prepare, back="/billing")
+    act(router, site, "/billing/approve", Deed.APPROVE, desk.approve, back="/billing")
+    act(router, site, "/billing/run", Deed.BILL, desk.run, back="/billing")
+    act(router, site, "/billing/resume", Deed.BILL, desk.resume, back="/billing")
+    act(router, site, "/billing/retry", Deed.BILL, desk.retry, back="/billing")
+
+
+class _Desk:
+    """What these pages know of the run that they began."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._runs = Runs(site)
+
+    def screen(self, look: Look, _: Ask) -> Screen:
+        """Where billing stands; the preview is a page of its own, because it rates everything."""
+        store, moment = look.store, look.moment
+        kept = [each for each in drafts(store) if each["state"] in ("draft", "approved")]
+        waiting = [
+            {"contract": contract, "reason": reason, "since": iso(since)}
+            for contract, _, reason, since in store.rows("parked")
+        ]
+        held = stopped(store)
+        busy = self._runs.busy
+        approval = self._approval
+        sheet = BillingSheet(
+            approval=approval.value,
+            drafts=tuple(kept),
+            parked=tuple(waiting),
+            runs=tuple(reversed(every(store)[-RUNS_SHOWN:])),
+            stopped=None if held is None or busy else held.number,
+        )
+        to_approve = sorted({each["run"] for each in kept if each["state"] == "draft"})
+        return Screen(
+            title="Billing",
+            data=sheet,
+            table=_parked(waiting),
+            template="console/billing.html",
+            told={
+                "sheet": sheet,
+                "progress": self._runs.last,
+                "busy": busy,
+                "held": held,
+                "drafts": _drafts(kept),
+                "to_approve": [(run, [each for each in kept if each["run"] == run]) for run in to_approve],
+                "approved": [each for each in kept if each["state"] == "approved"],
+                "runs": _runs(sheet.runs),
+                "two": approval is Approval.TWO,
+                "asks": approval is not Approval.NONE,
+                "issues": self._site.office is not None and self._site.office.biller is not None,
+                "now": moment.local(moment.now),
+            },
+        )
+
+    def preview(self, look: Look, _: Ask) -> Screen:
+        """The whole run as it would be, beside what each contract came to before."""
+        office = self._site.office
+        limits = Thresholds() if office is None else office.thresholds
+        try:
+            outcomes = preview(look.store, look.moment.now_ms, Sight(view=StoreView))
+            found = compared(look.store, outcomes, limits)
+        except NoCatalog:
+            found = ()
+        table = _preview(found, look.moment)
+        parts = [
+            (title, _preview([each for each in found if fits(each)], look.moment))
+            for title, fits in (
+                (f"Needs a look ({limits.share_percent} % and {limits.amount} or more)", lambda each: each.outlier),
+                ("New", lambda each: _plain(each) and each.last is None),
+                ("As before", lambda each: _plain(each) and each.last is not None),
+                ("Not yet", lambda each: each.outcome.state in _BLOCKED),
+            )
+        ]
+        return Screen(
+            title="Preview",
+            data=[each.to_json() for each in found],
+            table=table,
+            template="console/preview.html",
+            told={"parts": [(title, part) for title, part in parts if part.rows], "sums": _sums(found), "found": found},
+        )
+
+    def prepare(self, store: Store, asked: Asked) -> Did:
+        """Draft what is due, for somebody to approve."""
+        run = draft_due(store, asked.now_ms, Sight(view=StoreView), by=asked.viewer.name)
+        if run is None:
+            return Did(told="nothing is due", to="/billing")
+        return Did(told=f"run {run} holds the drafts", to="/billing", what=f"billing prepare: run {run}")
+
+    def approve(self, store: Store, asked: Asked) -> Did:
+        """Approve a run's drafts, but for those that were unticked."""
+        number = asked.text("run")
+        if not number.isdecimal() or len(number) > 9:
+            return Did(told="choose a run", to="/billing", well=False)
+        run = int(number)
+        contracts = {each["contract"] for each in drafts(store) if each["run"] == run}
+        only = {name for name in contracts if asked.form.get(f"contract.{name}") == "on"}
+        if not only:
+            return Did(told="nothing was ticked: nothing is approved", to="/billing", well=False)
+        made = approve(
+            store, run, by=asked.viewer.name, at=asked.now_ms // 1000, approval=self._approval, only=sorted(only)
+        )
+        told = f"{made} draft{'s' * (made != 1)} of run {run} approved; a run issues them, and so does the next tick"
+        return Did(told=told, to="/billing", what=f"billing approve {run}: {made}")
+
+    def run(self, store: Store, asked: Asked) -> Did:
+        """Begin a run over everything that is due."""
+        return self._start(store, asked, as_of_ms=asked.now_ms, contracts=None, what="billing run")
+
+    def resume(self, store: Store, asked: Asked) -> Did:
+        """Go on with the run that was stopped: for its contracts, with what was due then."""
+        held = stopped(store)
+        if held is None:
+            return Did(told="no run was stopped: there is nothing to resume", to="/billing", well=False)
+        return self._start(
+            store,
+            asked,
+            as_of_ms=held.as_of * 1000,
+            contracts=held.contracts or None,
+            what=f"billing resume {held.number}",
+            number=held.number,
+        )
+
+    def retry(self, store: Store, asked: Asked) -> Did:
+        """Bill the contracts that are parked, and no other."""
+        contracts = [each[0] for each in store.rows("parked")]
+        if not contracts:
+            return Did(told="no contract is parked", to="/billing")
+        return self._start(store, asked, as_of_ms=asked.now_ms, contracts=contracts, what="billing retry")
+
+    def _start(
+        self,
+        store: Store,
+        asked: Asked,
+        *,
+        as_of_ms: int,
+        contracts: Sequence[str] | None,
+        what: str,
+        number: int | None = None,
+    ) -> Did:
+        if self._runs.busy:
+            return Did(told="a run is on its way already", to="/billing", well=False)
+        by = asked.viewer.name
+        if number is None:
+            number = begin(store, by=by, at=asked.now_ms // 1000, as_of=as_of_ms // 1000, contracts=contracts)
+        then = self._runs.begun(self._means, number, by, as_of_ms=as_of_ms, contracts=contracts)
+        return Did(told=f"run {number} has begun; it is safe to close this page", to="/billing", what=what, then=then)
+
+    @property
+    def _means(self) -> Biller:
+        office = self._site.office
+        if office is None or office.biller is None:
+            raise NotThere("documents are not issued from here")
+        return office.biller
+
+    @property
+    def _approval(self) -> Approval:
+        office = self._site.office
+        return Approval.NONE if office is None else office.approval
+
+
+def _plain(each: Compared) -> bool:
+    return not each.outlier and each.outcome.state not in _BLOCKED
+
+
+def _sums(found: Sequence[Compared]) -> list[tuple[str, Decimal, Decimal, int]]:
+    """By currency: what the run would come to, how much more than before, over how many documents."""
+    due = [each for each in found if each.outcome.state == "due" and each.outcome.currency]
+    sums = []
+    for code in sorted({str(each.outcome.currency) for each in due}):
+        own = [each for each in due if each.outcome.currency == code]
+        total = sum((each.outcome.total or Decimal(0) for each in own), Decimal(0))
+        change = sum((each.change for each in own if each.change is not None), Decimal(0))
+        sums.append((code, total, change, len(own)))
+    return sums
+
+
+def _preview(found: Sequence[Compared], moment: Moment) -> Table:
+    moods = {"due": Mood.GOOD, "parked": Mood.BAD, "waiting": Mood.WARN}
+
+    def cells(each: Compared) -> tuple[Cell, ...]:
+        outcome = each.outcome
+        why = "; ".join(filter(None, [outcome.reason or "", ", ".join(each.why)]))
+        return row(
+            _PREVIEW,
+            text(outcome.contract, link=web_path("contracts", outcome.contract)),
+            Cell(
+                text="—" if outcome.start is None else moment.day(outcome.start),
+                value=None if outcome.start is None else iso(outcome.start),
+            ),
+            money(outcome.total, outcome.currency or ""),
+            money(each.last),
+            money(each.change, signed=True),
+            Cell(
+                text="—" if each.share is None else f"{each.share:+,f}",
+                value=None if each.share is None else f"{each.share:f}",
+            ),
+            text(
+                outcome.state,
+                shown="look" if each.outlier else outcome.state,
+                mood=Mood.WARN if each.outlier else moods.get(outcome.state, Mood.IDLE),
+            ),
+            text(why),
+            text(outcome.currency or ""),
+        )
+
+    return Table(
+        title="Preview",
+        path="/billing/preview",
+        command="cloud-collector billing preview",
+        empty="Nothing is due.",
+        columns=_PREVIEW,
+        rows=tuple(cells(each) for each in found),
+    )
+
+
+def _drafts(found: Sequence[dict[str, Any]]) -> Table:
+    return Table(
+        title="Drafts",
+        path="",
+        command="",
+        empty="Nothing waits for approval.",
+        columns=_DRAFTS,
+        rows=tuple(
+            row(
+                _DRAFTS,
+                text(each["contract"], link=web_path("contracts", each["contract"])),
+                text(each["task"] if each["of"] is None else f"{each['task']} {each['of']}", note=each["reason"]),
+                text(each["period"]["start"], shown=each["period"]["start"][:10]),
+                money(each["total"], each["currency"]),
+                text(each["state"], mood=Mood.GOOD if each["state"] == "approved" else Mood.IDLE),
+                text(each["drafted_by"]),
+                text(each["approved_by"] or ""),
+                count(each["run"]),
+            )
+            for each in found
+        ),
+    )
+
+
+def _parked(found: Sequence[dict[str, Any]]) -> Table:
+    return Table(
+        title="Parked",
+        path="/billing",
+        command="cloud-collector billing parked",
+        empty="Every contract can be billed.",
+        columns=_PARKED,
+        rows=tuple(
+            row(
+                _PARKED,
+                text(each["contract"], link=web_path("contracts", each["contract"]), mood=Mood.BAD),
+                text(each["reason"]),
+                text(each["since"], shown=each["since"][:10]),
+            )
+            for each in found
+        ),
+    )
+
+
+def _runs(found: Sequence[dict[str, Any]]) -> Table:
+    return Table(
+        title="Runs",
+        path="",
+        command="",
+        empty="Nobody has begun a run yet; ticks are not listed.",
+        columns=_RUNS,
+        rows=tuple(
+            row(
+                _RUNS,
+                count(each["run"]),
+                text(each["by"]),
+                text(each["what"], note="" if each["contracts"] == "all" else each["contracts"]),
+                text(each["begun"], shown=each["begun"][:16].replace("T", " ")),
+                text(each["ended"] or "", shown=(each["ended"] or "not ended")[:16].replace("T", " ")),
+                count(each["issued"]),
+                count(each["parked"]),
+            )
+            for each in found
+        ),
+    )
