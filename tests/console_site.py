@@ -1,4 +1,4 @@
-"""The demo's story behind the operator's pages, on a real port: with a gateway of holes, strangers, and markup in names."""
+"""The demo's story behind the operator's pages, on a real port; with holes, strangers, and markup in a name."""
 
 import threading
 from collections.abc import Iterator
@@ -141,9 +141,7 @@ def running(folder: Path, *, approval: Approval = Approval.TWO) -> Iterator[Cons
     story = fill(folder)
     clock = SimpleClock(utc_ms=NOW * 1_000)
     with serving(site_of(story, clock, approval)) as (app, port):
-        yield Console(
-            store=story.site.store, site=app.state.gate.site, clock=clock, app=app, port=port, story=story
-        )
+        yield Console(store=story.site.store, site=app.state.gate.site, clock=clock, app=app, port=port, story=story)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -93,31 +94,76 @@ def test_the_overview_says_what_there_is_and_what_needs_a_look(web: Browser) -> 
     assert (figures["gateways"], figures["invoices issued"], figures["unmatched"]) == (1, 1, 0)
 
 
-def test_every_table_has_its_page_its_json_and_its_csv(web: Browser) -> None:
-    for name in ("subscriptions", "invoices", "unmatched"):
-        assert web.get(f"/{name}").status_code == 200
-        records = web.get(f"/{name}.json").json()
-        rows = web.get(f"/{name}.csv").text.splitlines()
-        assert len(rows) == len(records) + 1
-        if records:
-            assert rows[0] == ",".join(records[0])
+LISTS = ("gateways", "devices", "accounts", "contracts", "invoices", "warnings", "alarms", "unmatched", "audit")
 
 
-def test_a_subscription_says_since_when_and_by_which_rule(web: Browser) -> None:
+@pytest.mark.parametrize("name", [*LISTS, "billing", "billing/preview", "overview"])
+def test_every_page_is_there_as_json_and_as_csv(web: Browser, name: str) -> None:
+    page = web.get("/" if name == "overview" else f"/{name}", {"Accept": "text/html"})
+    assert page.status_code == 200
+    assert "The same in a terminal" in page.text
+    assert web.get(f"/{name}.json").headers["Content-Type"] == "application/json"
+    rows = web.get(f"/{name}.csv").text.splitlines()
+    assert rows
+    assert all("," in each for each in rows)
+
+
+def test_a_device_says_since_when_and_by_which_rule(web: Browser) -> None:
     """P18: the page says what the invoice says."""
-    first, second = web.get("/subscriptions.json").json()
+    first, second = web.get("/devices.json").json()["devices"]
     assert (first["device"], first["state"]) == ("roof-1/sdm630-1", "active")
     assert "energy" in first["why"]
     assert second["device"] == "roof-1/sdm630-2"
+    assert web.get("/devices.json?after=roof-1/sdm630-1").json()["devices"] == [second]
+    assert web.get("/devices.json?contract=nobodys").json()["devices"] == []
+
+
+def test_a_device_has_its_life_and_its_usage_by_the_day(web: Browser) -> None:
+    found = web.get("/devices/roof-1/sdm630-2.json").json()
+    assert [each["what"] for each in found["timeline"]][:2] == ["meter", "provisioned"]
+    days = found["usage"][0]["bars"]
+    first = next(at for at, each in enumerate(days) if each["amount"] not in ("0", None))
+    assert days[first]["amount"] == "13440", "96 quarters of 140 Wh, from the 14th on"
+    hours = web.get("/devices/roof-1/sdm630-1/usage.json?by=hour&days=5").json()[0]["bars"]
+    known = [each for each in hours if each["amount"] is not None]
+    assert known[0]["amount"] == "1320"
+    assert known[-1]["gap_seconds"] == 0
+    assert web.get("/devices/roof-1/nothing").status_code == 404
+
+
+def test_an_account_and_a_contract_say_what_they_cost_so_far(web: Browser) -> None:
+    (account,) = web.get("/accounts.json").json()
+    (invoice,) = web.get("/invoices.json").json()
+    assert account["open"] == {"EUR": invoice["total"]}
+    sheet = web.get("/accounts/acme.json").json()
+    assert sheet["contracts"][0]["contract"] == "acme-chargers"
+    assert sheet["contracts"][0]["cost"]["currency"] == "EUR"
+    words = web.get("/contracts/acme-chargers.json").json()["words"]
+    tiers = "energy at 0.30 EUR up to 100, 0.25 EUR beyond; each part at the price of its own tier"
+    assert f"Energy: {tiers}, 50 of it included, added up over the contract." in words
+    assert web.get("/contracts/nobodys").status_code == 404
+    assert web.get("/accounts/nobodys").status_code == 404
+
+
+def test_a_change_is_tried_out_by_the_code_that_rates_invoices_and_nothing_is_written(web: Browser) -> None:
+    (invoice,) = web.get("/invoices.json").json()
+    asked = "/contracts/acme-chargers.json?from=2026-10&to=2026-10&set=plans.charger.charges.Connection.price%3D19.90"
+    (found,) = web.get(asked).json()["preview"]["found"]
+    assert found["before"]["total"] == invoice["total"]
+    assert Decimal(found["difference"]) > 10
+    wrong = web.get("/contracts/acme-chargers?set=plans.nothing.settle%3D1h").text
+    assert "the catalog has no plans.nothing" in wrong
+    assert len(web.get("/invoices.json").json()) == 1
 
 
 def test_an_invoice_opens_and_names_people_safely(web: Browser) -> None:
     (invoice,) = web.get("/invoices.json").json()
-    page = web.get(f"/invoices/{invoice['number']}")
+    page = web.get(f"/invoices/{invoice['number']}/paper")
     assert page.status_code == 200
     assert "Åke &amp; Söner | Acme Oy" in page.text
-    body = web.get(f"/invoices/{invoice['number']}.json").json()
+    body = web.get(f"/invoices/{invoice['number']}/body.json").json()
     assert body["total"] == invoice["total"]
+    assert web.get(f"/invoices/{invoice['number']}.json").json()["body"] == body
     assert web.get("/invoices/INV-999").status_code == 404
 
 
@@ -129,7 +175,7 @@ def test_nothing_runs_but_what_the_package_holds(web: Browser) -> None:
         assert "unsafe" not in policy
         assert re.findall(r"<script(?! src=\"/static/)|<style|\son[a-z]+=|\sstyle=|javascript:", answer.text) == []
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    paper = web.get("/invoices/INV-1")
+    paper = web.get("/invoices/INV-1/paper")
     assert "script-src" not in paper.headers["Content-Security-Policy"], "an invoice carries its sheet, and no script"
     assert "<script" not in paper.text
 
