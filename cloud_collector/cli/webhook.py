@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -27,6 +28,8 @@ NOT_FOUND: Final = 3
 REFUSED: Final = 4
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 BODY_BYTES_MAX: Final = 64 * 1024
+REQUEST_SECONDS_MAX: Final = 10
+"""Whoever connects and says nothing for so long is let go, so that the next one is heard."""
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The webhook's name.")]
 
 
@@ -180,19 +183,23 @@ def listen(
     Listen on this machine, check each message's signature, and print its event as a line of JSON.
     """
     secret = _secret(settings(), name, secret_file)
-    with HTTPServer(("127.0.0.1", port), _listener(secret)) as server:
+    heard: list[str] = []
+    with HTTPServer(("127.0.0.1", port), _listener(secret, heard.append)) as server:
         say(f"listening at http://127.0.0.1:{server.server_port}/")
-        heard = 0
-        while count is None or heard < count:
+        while count is None or len(heard) < count:
             server.handle_request()
-            heard += 1
 
 
-def _listener(secret: str) -> type[BaseHTTPRequestHandler]:
+def _listener(secret: str, heard: Callable[[str], None] = lambda _: None) -> type[BaseHTTPRequestHandler]:
+    """`heard` gets the id of each message, genuine or not; whoever only knocks sends none."""
+
     class Listener(BaseHTTPRequestHandler):
         """Takes what is genuine."""
 
+        timeout = REQUEST_SECONDS_MAX
+
         def do_POST(self) -> None:
+            heard(self.headers.get("webhook-id", ""))
             size = self.headers.get("content-length", "")
             if not size.isdecimal() or int(size) > BODY_BYTES_MAX:
                 self._answer(413)
