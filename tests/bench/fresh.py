@@ -1,6 +1,7 @@
 """From a report's publication to the cost that includes it, while the collector is kept half busy.
 
-Cost so far is asked for as pages and event streams ask for it: `insight.look`, on a reader's own connection.
+Cost so far is asked for as pages and event streams ask for it: `insight.look`, on a reader's own connection. And a
+customer's event stream is heard, for when the running collector says so by itself.
 """
 
 import asyncio
@@ -32,8 +33,9 @@ from tests.bench.feed import STEP, feeders
 from tests.bench.figure import Figure, Say
 from tests.bench.intake import collector, collector_config
 from tests.bench.payloads import CHANNELS, INTERVALS, Gateway, fleet, live
+from tests.bench.stream import Stream
 from tests.bench.site import MEASURED_CORE, OTHER_CORE, broker, drain, python, queue, settings, workspace
-from tests.processes import Process, command
+from tests.processes import Process, command, free_port, wait_for_port
 
 PROBES: Final = 8
 """Gateways that are watched beside the fleet."""
@@ -57,8 +59,10 @@ type = "usage"
 meter = "energy"
 model = "per_unit"
 price = 0.0003
-[accounts.a]
-name = "A"
+[accounts.fleet]
+name = "The fleet"
+[accounts.probes]
+name = "Whoever looks"
 """
 
 
@@ -70,21 +74,31 @@ def fresh(say: Say, *, gateways: int, lines: int, seconds: int) -> list[Figure]:
     rate = drain(collector({each.name: each.key.public for each in held}), payloads, len(payloads)).rate / 2
     many = max(int(rate * seconds) // gateways, 1) * gateways
     start = int(time.time()) // 900 * 900 - many // gateways * INTERVALS * STEP - 3_600
-    with workspace() as folder, broker(folder) as port, _collector(folder, port, gateways, start):
+    with workspace() as folder, broker(folder) as port, _collector(folder, port, gateways, start) as web:
         say(f"sealing {many} lines")
-        with _feeder(port, gateways, many, rate, start) as feeder:
+        with _feeder(port, gateways, many, rate, start) as feeder, Stream(web, "probes") as stream:
             say(f"{rate:,.0f} lines/s, and reports that are timed")
-            waits, reached = asyncio.run(_timed(folder, port, start, feeder))
-    waits.sort()
-    note = f"{len(waits)} reports of {CHANNELS} channels, {reached:,.0f} of {rate * 2:,.0f} lines/s beside them"
+            times, reached = asyncio.run(_timed(folder, port, start, feeder, stream))
+    note = f"{len(times)} reports of {CHANNELS} channels, {reached:,.0f} of {rate * 2:,.0f} lines/s beside them"
+    looked, told = (sorted(each) for each in zip(*times, strict=True))
     return [
-        _figure("published → cost visible, p99", waits[int(len(waits) * 0.99)], note, most=GOAL_SECONDS),
-        _figure("published → cost visible, median", median(waits), f"the longest {waits[-1]:.2f} s"),
+        *_figures("published → cost visible", looked, note),
+        *_figures("published → cost on the event stream", told, "as the collector tells a customer who listens"),
     ]
 
 
-def _figure(name: str, value: float, note: str, *, most: float | None = None) -> Figure:
-    return Figure(room="fresh", name=name, value=value, unit="s", most=most, note=note)
+def _figures(name: str, waits: list[float], note: str) -> list[Figure]:
+    return [
+        Figure(
+            room="fresh",
+            name=f"{name}, p99",
+            value=waits[int(len(waits) * 0.99)],
+            unit="s",
+            most=GOAL_SECONDS,
+            note=note,
+        ),
+        Figure(room="fresh", name=f"{name}, median", value=median(waits), unit="s", note=f"the longest {waits[-1]:.2f} s"),
+    ]
 
 
 def _probes(start: int) -> list[Gateway]:
@@ -95,11 +109,13 @@ def _probes(start: int) -> list[Gateway]:
 
 
 @contextmanager
-def _collector(folder: Path, port: int, gateways: int, start: int) -> Iterator[None]:
-    """The real one, on a core of its own; every gateway has a contract that is watched for warnings."""
+def _collector(folder: Path, port: int, gateways: int, start: int) -> Iterator[int]:
+    """The real one, on a core of its own; every gateway has a contract that is watched for warnings. Its pages' port."""
     everyone = [*feeders(gateways, start), *_probes(start)]
     keys: Mapping[str, PublicKey] = {each.name: each.key.public for each in everyone}
-    config = collector_config(folder, port, keys)
+    config, web = collector_config(folder, port, keys), free_port()
+    with config.open("a", encoding="utf-8") as file:
+        file.write(f'[web]\nhost = "127.0.0.1"\nport = {web}\n')
     store = Store(SqliteDatabase(folder / "store.db"))
     apply(store, load_catalog(HEAD + "".join(_contract(each, start) for each in everyone)), now_ms=start * 1_000)
     store.close()
@@ -109,7 +125,8 @@ def _collector(folder: Path, port: int, gateways: int, start: int) -> Iterator[N
     process.start()
     os.sched_setaffinity(process.pid, {MEASURED_CORE})
     try:
-        yield
+        wait_for_port(web, PATIENCE_SECONDS)
+        yield web
     finally:
         process.kill()
 
@@ -117,8 +134,9 @@ def _collector(folder: Path, port: int, gateways: int, start: int) -> Iterator[N
 def _contract(gateway: Gateway, start: int) -> str:
     first = (datetime.fromtimestamp(start, UTC) - timedelta(days=1)).date()
     devices = ", ".join(f'"{gateway.name}/{device}"' for device, _, _ in gateway.channels)
+    account = "probes" if gateway.name.startswith("probe") else "fleet"
     return (
-        f'[contracts.{gateway.name}]\naccount = "a"\nplan = "p"\nstart = {first}\ndevices = [{devices}]\n'
+        f'[contracts.{gateway.name}]\naccount = "{account}"\nplan = "p"\nstart = {first}\ndevices = [{devices}]\n'
         "budget = 1\nwarn = { over = [100] }\n"
     )
 
@@ -135,27 +153,31 @@ def _feeder(port: int, gateways: int, lines: int, rate: float, start: int) -> It
             feeder.kill()
 
 
-async def _timed(folder: Path, port: int, start: int, feeder: subprocess.Popen[str]) -> tuple[list[float], float]:
-    """How long each report took; the rate that the fleet reached meanwhile."""
-    gateways, draw, waits = _probes(start), random.Random(5), []
+async def _timed(
+    folder: Path, port: int, start: int, feeder: subprocess.Popen[str], stream: Stream
+) -> tuple[list[tuple[float, float]], float]:
+    """How long each report took to be seen and to be told; the rate that the fleet reached meanwhile."""
+    gateways, draw, times = _probes(start), random.Random(5), []
     firsts = {gateway.name: sum(gateway.registers) for gateway in gateways}
     async with MqttLink(settings(port), "bench-probe").session() as session:
         for gateway in gateways:
             await session.publish(topic_of(gateway.name, Leaf.REPORT), pack([gateway.birth()]))
         for gateway in gateways:
-            await _seen(session, folder, gateway, firsts)
+            await _seen(session, folder, gateway, firsts, stream)
         _pipe(feeder.stdin).write("go\n")
         _pipe(feeder.stdin).flush()
         for gateway in itertools.cycle(gateways):
-            waits.append(await _seen(session, folder, gateway, firsts))
+            times.append(await _seen(session, folder, gateway, firsts, stream))
             if feeder.poll() is not None:
-                return waits, float(_pipe(feeder.stdout).readline())
+                return times, float(_pipe(feeder.stdout).readline())
             await asyncio.sleep(draw.uniform(0, 0.05))
     raise AssertionError("the cycle has no end")
 
 
-async def _seen(session: Session, folder: Path, gateway: Gateway, firsts: Mapping[str, int]) -> float:
-    """Publish one report, look until its contract's cost includes it; how long that took, in seconds."""
+async def _seen(
+    session: Session, folder: Path, gateway: Gateway, firsts: Mapping[str, int], stream: Stream
+) -> tuple[float, float]:
+    """Publish one report; after how many seconds its contract's cost includes it, and the stream has said so."""
     payload = pack([gateway.usage()])
     used = sum(gateway.registers) - firsts[gateway.name]
     began = time.monotonic()
@@ -163,7 +185,9 @@ async def _seen(session: Session, folder: Path, gateway: Gateway, firsts: Mappin
     while not await asyncio.to_thread(_includes, folder / "store.db", gateway.name, used):
         assert time.monotonic() - began < PATIENCE_SECONDS, f"{gateway.name}: not in its cost so far"
         await asyncio.sleep(LOOK_SECONDS)
-    return time.monotonic() - began
+    looked = time.monotonic() - began
+    told = await asyncio.to_thread(stream.wait, gateway.name, used)
+    return looked, told - began
 
 
 def _includes(path: Path, contract: str, units: int) -> bool:
