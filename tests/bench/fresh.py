@@ -33,8 +33,8 @@ from tests.bench.feed import STEP, feeders
 from tests.bench.figure import Figure, Say
 from tests.bench.intake import collector, collector_config
 from tests.bench.payloads import CHANNELS, INTERVALS, Gateway, fleet, live
-from tests.bench.stream import Stream
 from tests.bench.site import MEASURED_CORE, OTHER_CORE, broker, drain, python, queue, settings, workspace
+from tests.bench.stream import Stream
 from tests.processes import Process, command, free_port, wait_for_port
 
 PROBES: Final = 8
@@ -97,7 +97,9 @@ def _figures(name: str, waits: list[float], note: str) -> list[Figure]:
             most=GOAL_SECONDS,
             note=note,
         ),
-        Figure(room="fresh", name=f"{name}, median", value=median(waits), unit="s", note=f"the longest {waits[-1]:.2f} s"),
+        Figure(
+            room="fresh", name=f"{name}, median", value=median(waits), unit="s", note=f"the longest {waits[-1]:.2f} s"
+        ),
     ]
 
 
@@ -110,7 +112,7 @@ def _probes(start: int) -> list[Gateway]:
 
 @contextmanager
 def _collector(folder: Path, port: int, gateways: int, start: int) -> Iterator[int]:
-    """The real one, on a core of its own; every gateway has a contract that is watched for warnings. Its pages' port."""
+    """The real one on a core of its own, and its pages' port; every gateway has a contract that is watched."""
     everyone = [*feeders(gateways, start), *_probes(start)]
     keys: Mapping[str, PublicKey] = {each.name: each.key.public for each in everyone}
     config, web = collector_config(folder, port, keys), free_port()

@@ -28,7 +28,9 @@ class Stream:
         threading.Thread(target=self._hear, args=(answer,), daemon=True).start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._connection.close()
 
     def wait(self, contract: str, units: int) -> float:

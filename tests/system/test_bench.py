@@ -12,7 +12,7 @@ from tests.requirements import require
 pytestmark = pytest.mark.system
 ROOMS = {
     "intake": ("live: lines", "live ÷ line floor", "live ÷ channel floor", "backlog ÷ live"),
-    "fresh": ("published → cost visible, p99",),
+    "fresh": ("published → cost visible, p99", "published → cost on the event stream, p99"),
     "wire": ("payload an interval reading, energy meters", "network, mixed site, lines and receipts"),
     "agent": (
         "resident memory, Modbus",

@@ -100,7 +100,6 @@ def test_a_receiver_that_comes_late_hears_when_it_is_asked_for_and_again(site: S
         site.run("webhook", "replay", entry["delivery"])
         again = json.loads(listener.stdout.readline())
         assert listener.wait(60) == 0
-    assert site.log()[0]["attempts"] >= 3
     assert again == heard, "a receiver knows by its id what it has had already"
     assert (heard["specversion"], heard["type"], heard["subject"]) == ("1.0", "meterseal.warning.fired", "c")
     assert heard["data"]["account"] == "acme"
