@@ -143,9 +143,8 @@ def tried(load: Load, seed: int, day: int) -> Trial:
     came = Known.of(agreed, Ledger(held), until=DECEMBER).draft(november(agreed), closed=True).net
     now = Known.of(agreed, Ledger([each for each in held if each.end <= at]), until=at)
     so_far = now.draft(november(agreed), closed=False).net
-    again = Known.of(agreed, Ledger(list(last_week_again(held, at))), until=DECEMBER).draft(
-        november(agreed), closed=True
-    )
+    again = Ledger(list(last_week_again(held, at)))
+    repeated = Known.of(agreed, again, until=DECEMBER).draft(november(agreed), closed=True).net
     straight = so_far * (DECEMBER - NOVEMBER) / (at - NOVEMBER)
     return Trial(said=said, came=came, straight=straight, repeated=repeated)
 
