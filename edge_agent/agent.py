@@ -364,7 +364,9 @@ class Agent:
             sealed = self._sealing.seal_due()
             if not sealed and self._clock.boot_ms() >= self._sealing.committed_ms + commit_ms:
                 self._sealing.commit()
-            if self._signing.finish():
+            if self._signing.unheard:
+                self._sealing.announce_again()
+            elif self._signing.finish():
                 _LOG.info("event=rotation_receipted")
 
     def _is_sealed(self) -> None:

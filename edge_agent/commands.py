@@ -13,16 +13,16 @@ from edge_agent import kept
 from edge_agent.limits import COMMAND_ANSWERS_MAX
 from edge_agent.signing import Signing
 from edge_agent.spool import Spool
-from shared.command import Answer, Command, Order, TrustKey, name_of, read_command, seal_answer
+from shared.command import Answer, Command, TrustKey, name_of, read_command, seal_answer
 from shared.effects.clock import Clock
 from shared.errors import Refused
 from shared.key import PublicKey
 from shared.line import Line, hash_of, parse
 
 _LOG: Final = logging.getLogger(__name__)
-Do = Callable[[Order, str | None], Awaitable[str]]
-"""Does an order; the second is the id of the receipt key that signed it, None for a recovery key.
-Returns an empty text, or why it was not done."""
+Do = Callable[[Command, str | None, str], Awaitable[str]]
+"""Does what a command says; the second is the id of the receipt key that signed it, None for a recovery key;
+the third the hash of its bytes. Returns an empty text, or why it was not done."""
 
 
 class Commands:
@@ -39,10 +39,15 @@ class Commands:
 
     async def obey(self, raw: bytes) -> bytes | None:
         """Do what the command says and return the sealed answer; None for what deserves none. Raises DatabaseError."""
-        known = self._known(hash_of(raw))
+        name = hash_of(raw)
+        known = self._known(name)
         if known is not None:
             # Its very bytes were verified before; the key that signed them may be trusted no more.
             return self._sealed(known)
+        counter = self._signing.trusts_by(name)
+        if counter is not None:
+            # P22: the keys are of later than the spool, which a crash or an old image has kept from knowing it.
+            return self._sealed([counter, True, "", name])
         found = self._verified(raw)
         if isinstance(found, Refused):
             _LOG.warning('event=command_refused why="%s"', found.reason)
@@ -56,9 +61,9 @@ class Commands:
             return self._sealed([command.counter, False, why, ""])
         # P2: counted before it is done, so that no crash does it twice.
         self._spool.keep(kept.COUNTER, command.counter)
-        why = await self._do(command.do, signer)
+        why = await self._do(command, signer, name)
         _LOG.info('event=command_done do=%s counter=%d why="%s"', name_of(command.do), command.counter, why)
-        answer = [command.counter, not why, why, hash_of(raw)]
+        answer = [command.counter, not why, why, name]
         self._spool.keep(kept.ANSWERS, [*self._answers(), answer][-COMMAND_ANSWERS_MAX:])
         return self._sealed(answer)
 

@@ -46,6 +46,11 @@ class Handover:
         """Whether the collector has confirmed the line, or it is not held any more."""
         return not self._waits(line.place, line.hash)
 
+    def is_aside(self, line: SealedLine) -> bool:
+        """Whether the collector has set the line aside: another one has its position."""
+        place = line.place
+        return bool(self._database.execute(self._sql["is_aside"], (place.log, place.epoch, place.seq, line.hash)))
+
     def put_behind(self, epoch: str) -> None:
         """Send what waits of other epochs than this one only where nothing else needs its place."""
         with self._database.atomic():

@@ -26,6 +26,8 @@ class Trusted:
     instead_of: tuple[str, ...]
     """Key ids, in order. People who configure others decide anew, and these are void."""
     keys: tuple[PublicKey, ...]
+    by: tuple[int, str] | None = None
+    """The command's counter and the hash of its bytes: it may come again, and its signer is trusted no more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +122,7 @@ class FileKeyring:
                 and Trusted(
                     instead_of=tuple(trusted["instead_of"]),
                     keys=tuple(PublicKey.from_text(text) for text in trusted["keys"]),
+                    by=(trusted["by"][0], trusted["by"][1]) if trusted.get("by") else None,
                 ),
             )
         except (KeyError, TypeError, ValueError, InvalidRecord) as error:
@@ -139,7 +142,11 @@ class FileKeyring:
             "former": [key.text for key in keys.former],
             "lines": [line.decode("ascii") for line in keys.lines],
             "trusted": keys.trusted
-            and {"instead_of": keys.trusted.instead_of, "keys": [key.text for key in keys.trusted.keys]},
+            and {
+                "instead_of": keys.trusted.instead_of,
+                "keys": [key.text for key in keys.trusted.keys],
+                "by": keys.trusted.by,
+            },
         }
         try:
             # A key is on disk before anything says that it is there, and gone only after nothing does.

@@ -8,7 +8,7 @@ from edge_agent.settings import AgentSettings
 from edge_agent.signing import Signing
 from edge_agent.spool import Spool
 from edge_agent.uplink import Uplink
-from shared.command import Order, ReadNow, Resend, RotateKey, SetInterval, TrustKey
+from shared.command import Command, ReadNow, Resend, RotateKey, SetInterval, TrustKey
 
 Interval = tuple[int, int]
 """Step in seconds, and how many of them a window has."""
@@ -41,20 +41,20 @@ class Orders:
         self._cut = cut
         self._say_lost = say_lost
 
-    async def do(self, order: Order, signer: str | None) -> str:
+    async def do(self, command: Command, signer: str | None, name: str) -> str:
         """Do it; returns an empty text, or why it was not done."""
-        match order:
-            case Resend():
+        match command.do:
+            case Resend() as order:
                 return self._resend(order)
             case ReadNow():
                 return await self._read_now()
             case RotateKey():
                 self._rotate()
                 return ""
-            case SetInterval():
+            case SetInterval() as order:
                 return self._set_interval(order)
-            case TrustKey():
-                self._signing.trust(order.public, instead_of=signer)
+            case TrustKey() as order:
+                self._signing.trust(order.public, instead_of=signer, by=(command.counter, name))
                 self._uplink().trust(self._signing.receipt_keys)
                 return ""
 

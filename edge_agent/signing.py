@@ -7,6 +7,8 @@ are durable beside the key before anything of it leaves. So at every start one o
 - the next key and no line of it: nothing was announced, it is announced another time;
 - lines in the spool that announce it: the word beside the key is made good;
 - lines beside the key that a lost spool no longer holds: they are sent from here;
+- lines whose positions another life of this gateway has taken before them: the old key goes on, and announces
+  the new one in another epoch;
 - a spool of another key: an image from before, or a gateway that people gave a new key. Nobody knows how
   its epoch went on, so another one begins.
 """
@@ -103,6 +105,20 @@ class Signing:
         self._keys = self._keep(keys.promoted(lines))
         return self._keys.current
 
+    @property
+    def unheard(self) -> bool:
+        """Whether every line that announces the present key was set aside, so that nobody will ever know it."""
+        lines = [held_line(raw)[0] for raw in self._keys.lines]
+        return bool(lines) and all(self._spool.handover.is_aside(line) for line in lines)
+
+    def withdraw(self) -> None:
+        """The key before signs again, until the present one is announced in another epoch."""
+        keys = self._keys
+        if keys.old is not None:
+            # The lines stay beside the key: what is interrupted here is found again by them.
+            keys = self._keep(replace(keys, current=keys.old, next=keys.current, old=None))
+        self._spool.sign_with(keys.current)
+
     def finish(self) -> bool:
         """Forget what the last rotation needed, once the collector holds its lines; whether that was now."""
         keys = self._keys
@@ -111,12 +127,17 @@ class Signing:
         self._keep(replace(keys, lines=(), old=None))
         return True
 
-    def trust(self, key: PublicKey, *, instead_of: str | None) -> None:
+    def trusts_by(self, name: str) -> int | None:
+        """The counter of the command with these bytes, where it is the one that brought in the receipt keys."""
+        trusted = self._keys.trusted
+        return trusted.by[0] if trusted is not None and trusted.by is not None and trusted.by[1] == name else None
+
+    def trust(self, key: PublicKey, *, instead_of: str | None, by: tuple[int, str]) -> None:
         """Receipts of this key count in place of one of that id, or of all; durable when this returns."""
         found = [key if instead_of in (None, each.id) else each for each in self.receipt_keys]
         known = tuple(dict.fromkeys(found)) or (key,)
         base = tuple(each.id for each in self._configured)
-        self._keep(replace(self._keys, trusted=Trusted(instead_of=base, keys=known)))
+        self._keep(replace(self._keys, trusted=Trusted(instead_of=base, keys=known, by=by)))
 
     def configure(self, receipt_keys: Sequence[PublicKey]) -> None:
         """These are the operator's keys as people have configured them."""

@@ -178,7 +178,7 @@ select id, log, epoch, seq, hash, kind, raw from line where id > ? order by id l
 select log, epoch, seq from line where receipted_at is null and rested = 0 order by id limit ?
 
 -- name: rotations
-select raw from line where kind = 'rotate' order by id
+select raw from line where kind = 'rotate' and aside = 0 order by id
 
 -- name: waiting_rotations
 select log, epoch, seq from line where kind = 'rotate' and receipted_at is null and rested <> 2 order by id
@@ -188,6 +188,9 @@ update line set rested = 0 where log = ? and epoch = ? and seq = ? and rested <>
 
 -- name: unreceipted
 select hash from line where log = ? and epoch = ? and seq = ? and receipted_at is null and rested <> 2
+
+-- name: is_aside
+select 1 from line where log = ? and epoch = ? and seq = ? and hash = ? and aside = 1
 
 -- name: put_behind
 update line set rested = 2 where receipted_at is null and epoch <> ?

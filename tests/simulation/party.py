@@ -237,6 +237,8 @@ class AgentParty(Party):
         """Each epoch that its disk has committed, with the number of the last look before."""
         self.imaged = Imaged(0, 0, 0)
         """Of when the image of its spool is."""
+        self.rewound = False
+        """Whether its spool is an image whose epoch goes on: what it seals may never be taken."""
         self.spoils = 0
         self.seen: Callable[[AgentParty, SimDatabase], None] = lambda _, __: None
         """Called with every commit of its spool."""
@@ -290,10 +292,12 @@ class AgentParty(Party):
             for (epoch,) in database.inner.execute("select epoch from identity"):
                 if not self.epochs or self.epochs[-1][0] != epoch:
                     self.epochs.append((epoch, self.site.looks))
+                    self.rewound = False
                     self.stage.note("epoch", f"{self.name} {epoch}")
 
     def remember(self) -> None:
         """Its spool is the image: of the lives since then it knows nothing."""
+        self.rewound = True
         for number, life in enumerate(self.lives, 1):
             if number >= self.imaged.lives:
                 life.image_look = min(self.imaged.look if number == self.imaged.lives else 0, life.sure_look)
