@@ -63,6 +63,8 @@ class Entry:
     received_at: int
     row: tuple[object, ...]
     """key, kind, boot, clock, sealed, received_at, raw"""
+    covers: tuple[tuple[int, int, str, str], ...] = ()
+    """Of a summary: first, last, the hash before the first, the hash of the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +214,9 @@ class Positions:
             followed |= {ends} if last == seq else {before_first} if first == seq + 1 else set()
         if not follows <= {entry.prev} or not followed <= {entry.hash}:
             return self._set_aside(chain, entry, Hold.DEAD, "it is not the line that a summary covers")
+        reason = self._forked(chain, entry)
+        if reason is not None:
+            return self._set_aside(chain, entry, Hold.DEAD, reason)
         self._put(chain, entry, Hold.POSITION)
         self.flush()
         return Taken()
@@ -221,9 +226,19 @@ class Positions:
             # P5: at or below `through` nothing changes; what is not held there was forgotten.
             return "another line holds its position" if holder else "its position was forgotten"
         if entry.seq == chain.through + 1:
-            return None if entry.prev == chain.head else "it follows another line than the one held"
+            follows = entry.prev == chain.head
+            return self._forked(chain, entry) if follows else "it follows another line than the one held"
+        return self._forked(chain, entry)
+
+    def _forked(self, chain: Chain, entry: Entry) -> str | None:
+        """Why a line whose position may be free belongs to another life of the gateway."""
         if any(held[1] == entry.prev and held[3] == Hold.DEAD for held in self._aside(chain, entry.seq - 1)):
             return "the line that it follows contradicts the chain"
+        for first, last, before, ends in entry.covers:
+            for seq, said in ((first - 1, before), (last, ends)):
+                holder = self._holder(chain, seq) if 0 < seq <= chain.through else None
+                if holder is not None and holder[1] != said:
+                    return "it covers other lines than those held"
         return None
 
     def _committed(self, chain: Chain, seq: int, name: str) -> bool:

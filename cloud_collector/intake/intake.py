@@ -301,6 +301,7 @@ def place(store: Store, positions: Positions, line: Fact) -> tuple[Chain, Verdic
             line.received_at,
             line.raw,
         ),
+        covers=content.report.covers if isinstance(content.report, Summary) else (),
     )
     outcome = positions.place(chain, entry)
     if isinstance(content.report, Summary) and isinstance(outcome, Taken | PutAside):

@@ -228,7 +228,8 @@ class _Judge:
             cut_off = agent.revoked and (device, meter) in broken
             if expected is None or cut_off or (found.quarantined and (agent.cloned or agent.lied or agent.revoked)):
                 continue  # What the checker of P1 says of it is all that can be said.
-            everything = within(held, bounds[0], bounds[-1])
+            # A folded day is spread evenly, also over its hours before the contract and the world began.
+            everything = within(held, 0 if agent.folded else bounds[0], bounds[-1])
             total = everything + found.quarantined + found.unplaced
             if total not in expected:
                 nearest = min(expected, key=lambda each: abs(each - total))
