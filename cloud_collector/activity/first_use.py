@@ -137,7 +137,8 @@ def _group(terms: Terms, usage: UsageView, members: list[_Member], until: int) -
     intervals = _intervals(terms, usage, members, min(until, grace_at))
     levels = {meter.name for meter in terms.meters.values() if meter.aggregate is Aggregate.MAX}
     decided = decide(terms.activation, terms.timezone, intervals, levels)
-    if decided is not None and decided[0].decides_at <= grace_at:
+    # What begins with grace comes too late, though it may have been looked at beside what goes on beyond it.
+    if decided is not None and decided[0].start < grace_at and decided[0].decides_at <= grace_at:
         interval, evidence = decided
         at, cause, why = interval.decides_at, ActivationCause.FIRST_USE, _why(interval, evidence)
     elif grace is not None:

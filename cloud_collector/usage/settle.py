@@ -8,7 +8,8 @@ of arrival. Within an epoch registers never fall and never jump:
   bridge, estimated; where no line is missing, nothing explains the jump, and the row is quarantined;
 - one that starts lower overlaps what was said before, and is quarantined.
 
-What a quarantined row spans is neither bridged nor billed until it is released.
+What a quarantined row spans is neither bridged nor billed until it is released; but what is signed by a key that
+is not valid there says nothing at all, and what valid keys say beside it decides (P10).
 """
 
 from typing import NamedTuple
@@ -65,7 +66,9 @@ class Settled(NamedTuple):
 
 CLONED = "cloned: the epoch has another successor, or the line was sealed after it"
 DISOWNED = "disowned: signed by a key that is not valid at this position"
-_BESIDE = {1: CLONED, 2: DISOWNED}
+DISOWNED_LINE = 2
+"""`cloned` of a line whose key is not valid there: as if nobody held it, others bridge its position."""
+_BESIDE = {1: CLONED, DISOWNED_LINE: DISOWNED}
 
 
 def settle(before: Tail | None, node: Node, *, hole: bool, unreadable: bool) -> Settled:
@@ -80,7 +83,9 @@ def settle(before: Tail | None, node: Node, *, hole: bool, unreadable: bool) -> 
     bridge = None
     if node.register > top:
         missing = node.register - top
-        if unreadable or node.cloned:
+        if node.cloned == DISOWNED_LINE:
+            pass
+        elif unreadable or node.cloned:
             withheld = missing
         elif hole or node.kind == RowKind.EXCHANGE:
             assert before is not None

@@ -32,11 +32,13 @@ select seq, prev from line where chain = ? and seq > ? and seq <= ? and aside = 
 
 -- name: told_before
 select seq, register, register_end, start, until from span
-where channel = ? and chain = ? and seq < ? and seq >= ? and kind <= 4 and folded is null order by seq desc limit 1;
+where channel = ? and chain = ? and seq < ? and seq >= ? and kind <= 4 and cloned <> 2 and folded is null
+order by seq desc limit 1;
 
 -- name: told_after
 select seq, register, register_end, start, until from span
-where channel = ? and chain = ? and seq > ? and seq <= ? and kind <= 4 and folded is null order by seq limit 1;
+where channel = ? and chain = ? and seq > ? and seq <= ? and kind <= 4 and cloned <> 2 and folded is null
+order by seq limit 1;
 
 -- name: folded_rows
 select seq, start, step, count, deltas, register, register_end, estimated, cloned, line, folded from span

@@ -100,16 +100,20 @@ delete from bad_row where line = ?;
 select count(*) from bad_row where chain = ? and seq > ? and seq < ? and (device = '' or meter = '' or (device = ? and meter = ?));
 
 -- name: node_tail
-select seq, top, until, reach from span where channel = ? and chain = ? and kind <= 4 order by seq desc limit 1;
+select seq, top, until, reach from span where channel = ? and chain = ? and kind <= 4 and cloned <> 2 order by seq desc limit 1;
 
 -- name: tails_of_chain
 select s.channel, s.seq, s.top, s.until, s.reach from chain h join channel c on c.gateway = h.gateway
 join span s on s.channel = c.id and s.chain = h.id and s.kind <= 4 and s.seq = (
-    select max(m.seq) from span m where m.channel = c.id and m.chain = h.id and m.kind <= 4
+    select max(m.seq) from span m where m.channel = c.id and m.chain = h.id and m.kind <= 4 and m.cloned <> 2
 ) where h.id = ?;
 
 -- name: node_before
-select seq, top, until, reach from span where channel = ? and chain = ? and seq < ? and kind <= 4 order by seq desc limit 1;
+select seq, top, until, reach from span
+where channel = ? and chain = ? and seq < ? and kind <= 4 and cloned <> 2 order by seq desc limit 1;
+
+-- name: disowned_between
+select count(*) from span where channel = ? and chain = ? and seq > ? and seq < ? and kind <= 4 and cloned = 2;
 
 -- name: nodes_from
 select s.seq, s.kind, s.start, s.until, s.register, s.register_end, s.cloned, s.line, s.reason, s.withheld, s.ragged, s.top,
