@@ -364,10 +364,7 @@ class Agent:
             sealed = self._sealing.seal_due()
             if not sealed and self._clock.boot_ms() >= self._sealing.committed_ms + commit_ms:
                 self._sealing.commit()
-            if self._signing.unheard:
-                self._sealing.announce_again()
-            elif self._signing.finish():
-                _LOG.info("event=rotation_receipted")
+            self._sealing.follow_rotation()
 
     def _is_sealed(self) -> None:
         self._uplink.wake()

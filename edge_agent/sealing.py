@@ -126,12 +126,15 @@ class Sealing:
         _LOG.info("event=key_rotated key=%s", key.public.id)
         return key.public.id
 
-    def announce_again(self) -> None:
-        """The present key is announced in an epoch of its own. Raises DatabaseError, SpoolFull, KeyUnusable."""
-        _LOG.error("event=rotation_unheard key=%s", self.signing.current.public.id)
-        self.signing.withdraw()
-        self.begin_epoch()
-        self.rotate_key()
+    def follow_rotation(self) -> None:
+        """Go on from what became of the last rotation; raises DatabaseError, SpoolFull, KeyUnusable."""
+        if self.signing.unheard:
+            _LOG.error("event=rotation_unheard key=%s", self.signing.current.public.id)
+            self.signing.withdraw()
+            self.begin_epoch()
+            self.rotate_key()
+        elif self.signing.finish():
+            _LOG.info("event=rotation_receipted")
 
     def say_forgotten(self, log: str, lost: Sequence[ForgottenContent]) -> None:
         """What was receipted and is gone is said to be; not before metering runs. Raises DatabaseError, SpoolFull."""
