@@ -89,6 +89,7 @@ def visit(
         locale="en-GB",
         accept_downloads=True,
     )
+    context.set_default_timeout(20_000)
     page = context.new_page()
     made = Visit(context=context, page=page)
     page.on("console", lambda message: made.errors.append(message.text) if message.type == "error" else None)

@@ -54,7 +54,7 @@ devices = ["dock-1/plug-1"]
 """
 
 
-class _Quiet:
+class Quiet:
     """A collector that is connected."""
 
     connected = True
@@ -84,8 +84,12 @@ class Portal:
 def fill(path: Path, catalog: str = CATALOG + OTHERS) -> dict[str, str]:
     """October of two customers is billed, November runs; the answer is a token for each customer."""
     store = new_store(path, catalog=catalog)
-    roof = october(Gateway(), days=43)
-    roof.day(OCTOBER + 43 * DAY, {"sdm630-1": 330, "sdm630-2": 140})
+    roof = october(Gateway(), days=38)
+    # A day of which nothing is known: the gap line between the two says so, and no figure is made up.
+    for device in ("sdm630-1", "sdm630-2"):
+        roof.gap(OCTOBER + 38 * DAY, OCTOBER + 39 * DAY, device, None)
+    for day in range(39, 43):
+        roof.day(OCTOBER + day * DAY, {"sdm630-1": 330, "sdm630-2": 140})
     receive(store, roof.lines, at=NOW)
     dock = Gateway(name="dock-1", epoch="0a0b0c0d", registers={"plug-1": 100})
     dock.birth(OCTOBER - 3_600)
@@ -138,7 +142,7 @@ def site_of(path: Path, clock: SimpleClock) -> Site:
         key_words=RECEIPT_KEY.public.words,
         key=RECEIPT_KEY.public,
         readiness=lambda: {"store": True, "broker": True},
-        metrics=registry(_Quiet(), reading),
+        metrics=registry(Quiet(), reading),
     )
 
 

@@ -175,11 +175,11 @@ def _report(line: bytes) -> Report | None:
 
 def _refuse_others(body: Body, catalog: Catalog, store: Store, wanted: Needed) -> None:
     """P20: whole lines are disclosed, so none may show a device in another account's time."""
-    mine, others = body["account"]["id"], _owners(catalog)
+    mine, others = body["account"]["id"], owners(catalog)
     for name in wanted.logs():
         for line in _lines(store, name, wanted):
             report = _report(line)
-            for device, start, end in () if report is None else _shown(report):
+            for device, start, end in () if report is None else shown(report):
                 for account, since, until in others.get(device, ()):
                     if account != mine and start < until and end > since:
                         raise NotHandedOut(
@@ -188,7 +188,7 @@ def _refuse_others(body: Body, catalog: Catalog, store: Store, wanted: Needed) -
                         )
 
 
-def _owners(catalog: Catalog) -> dict[str, list[tuple[str, int, int]]]:
+def owners(catalog: Catalog) -> dict[str, list[tuple[str, int, int]]]:
     """By device: whose it is, from and until when."""
     owners: dict[str, list[tuple[str, int, int]]] = {}
     for name in catalog.contracts:
@@ -201,7 +201,7 @@ def _owners(catalog: Catalog) -> dict[str, list[tuple[str, int, int]]]:
     return owners
 
 
-def _shown(report: Report) -> Iterator[tuple[str, int, int]]:
+def shown(report: Report) -> Iterator[tuple[str, int, int]]:
     """Every device that a report tells something of, and of which time."""
     head = report.header
     always = not head.clock.placed

@@ -18,6 +18,7 @@ from cloud_collector.insight.alerts import alerts
 from cloud_collector.insight.look import Look
 from cloud_collector.insight.warnings import Notice
 from cloud_collector.insight.watch import Watch
+from cloud_collector.insight.wishes import wish_of
 from cloud_collector.notify.deliveries import Ways, deliver_due, plan
 from cloud_collector.notify.post import smtp
 from cloud_collector.settings import CollectorSettings
@@ -87,6 +88,9 @@ def watch_of(settings: CollectorSettings) -> Watch:
         account = seen.known.terms.account
         held = revisions(store)[-1].catalog.accounts.get(account)
         plan(store, id_, account, held.email if mails and held is not None else None, now_ms=seen.as_of_ms)
+        contract = revisions(store)[-1].catalog.contracts[seen.known.terms.contract]
+        for address in wish_of(store, contract).mail if mails else ():
+            store.run("delivery_add", id_, "email", address, seen.as_of_ms)
 
     return Watch(StoreView, told)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from cloud_collector.billing.device_states import changes_for
 from cloud_collector.contracts.period import Period, boundary
@@ -10,6 +11,7 @@ from cloud_collector.insight.agreement import Agreement
 from cloud_collector.insight.as_of import AsOf
 from cloud_collector.insight.cost import Cost, cost
 from cloud_collector.insight.remembered import Remembered
+from cloud_collector.insight.wishes import wished
 from cloud_collector.rating.known import Known
 from cloud_collector.store.store import Store
 from cloud_collector.usage.span import UsageView
@@ -31,6 +33,8 @@ class Look:
     known: Known
     period: Period
     as_of_ms: int
+    budget: Decimal | None = None
+    """As the customer has set it, else as the catalog has it."""
 
     def cost(self, *, foretold: bool = True) -> Cost:
         """What the running period costs; raises UnlikeUnits."""
@@ -40,7 +44,7 @@ class Look:
             self.known,
             period,
             self.as_of_ms,
-            budget=agreement.known[-1].catalog.contracts[agreement.contract].budget,
+            budget=self.budget,
             after=None if alike else agreement.terms(period.end),
             anchored=agreement.anchored(self.known.activated),
             foretold=foretold,
@@ -77,4 +81,5 @@ def look(
     (period,) = running
     if agreement.plans(period.start).number != agreement.plans(at).number:
         looked = Known.of(agreement.terms(period.start), usage, done, until=at + AHEAD_SECONDS)
-    return Look(agreement=agreement, known=looked, period=period, as_of_ms=as_of_ms)
+    budget = wished(store, known[-1].catalog.contracts[contract]).budget
+    return Look(agreement=agreement, known=looked, period=period, as_of_ms=as_of_ms, budget=budget)

@@ -27,6 +27,7 @@ from cloud_collector.insight.warnings import (
     past_of,
     said,
 )
+from cloud_collector.insight.wishes import wished
 from cloud_collector.insight.yardsticks import figures
 from cloud_collector.store.store import Store
 from cloud_collector.usage.span import UsageView
@@ -75,9 +76,10 @@ class Watch:
         looked = 0
         contracts = known[-1].catalog.contracts
         # Where everything moves all the time, everyone has a turn.
+        asked: Mapping[str, int] = dict(store.rows("wishes_newest"))
         for name in sorted(contracts, key=lambda each: (each <= self._last, each)):
-            contract = contracts[name]
-            seen = (len(known), now_ms // (1_000 * HOUR), *_sources(contract, sources))
+            contract = wished(store, contracts[name]) if name in asked else contracts[name]
+            seen = (len(known), asked.get(name), now_ms // (1_000 * HOUR), *_sources(contract, sources))
             if contract.warn is None or self._seen.get(name) == seen:
                 continue
             if looked == self._most:

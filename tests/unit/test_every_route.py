@@ -21,6 +21,7 @@ from fastapi import FastAPI
 from cloud_collector.access.pace import Pace, Paces
 from cloud_collector.access.tokens import revoke_token
 from cloud_collector.access.viewer import ALLOWED, Deed, Role
+from cloud_collector.billing.disputes import Complaint, open_dispute
 from cloud_collector.web import gate
 from cloud_collector.web.app import create_app
 from cloud_collector.web.gate import SAFE
@@ -54,6 +55,11 @@ ANYBODYS: Final = {
     "secret": "none",
     "revision": "1",
     "run": "1",
+    "day": "2026-10-05",
+    "meter": "energy",
+    "log": "main",
+    "epoch": "5f2c91aa",
+    "seq": "3",
 }
 """What stands in a path and is nobody's own, or is named beside what is."""
 OWNED: Final = {
@@ -65,6 +71,7 @@ OWNED: Final = {
     "warning": ("1", "2"),
     "webhook": ("acme-bot", "everyone"),
     "delivery": ("1", "2"),
+    "dispute": ("1", "2"),
 }
 """What stands in a path and is an account's: acme's, and somebody else's."""
 NEEDS: Final[Mapping[str, str]] = {
@@ -220,7 +227,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     }
     with site.writing() as store:
         assert revoke_token(store, "revoked", now_ms=NOW * 1000)
+        for account, number in (("acme", "INV-1"), ("beta", "INV-2")):
+            open_dispute(store, _complaint(account, number), now_ms=NOW * 1000)
     return World(create_app(site), visitors)
+
+
+def _complaint(account: str, number: str) -> Complaint:
+    return Complaint(
+        account=account, number=number, place=1, amount="1 EUR", why="Why?", evidence=b"", holds=True, who="somebody"
+    )
 
 
 @pytest.mark.parametrize(("method", "route"), cases())

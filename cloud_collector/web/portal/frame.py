@@ -67,8 +67,12 @@ def nav_of(account: str) -> Nav:
     """The way between an account's pages."""
     base = f"/portal/{account}"
     return (
-        ("Month", base),
+        ("This month", base),
+        ("Devices", f"{base}/devices"),
         ("Invoices", f"{base}/invoices"),
+        ("Warnings", f"{base}/warnings"),
+        ("Disputes", f"{base}/disputes"),
+        ("Your data", f"{base}/data"),
     )
 
 

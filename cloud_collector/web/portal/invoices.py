@@ -1,22 +1,25 @@
 """Invoices: what was issued to an account, each with its documents, its evidence, and its check in the browser."""
 
 import json
+from datetime import datetime
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
 from cloud_collector.access.viewer import Deed, Viewer
+from cloud_collector.billing.disputes import disputes
 from cloud_collector.billing.documents import Form, file_name, written
 from cloud_collector.billing.export import Invoice, NotHandedOut, as_it_stands
 from cloud_collector.invoice import html
 from cloud_collector.invoice.einvoice import NotInstalled
+from cloud_collector.invoice.locale import Locale, locale_named
 from cloud_collector.invoice.pdf import PaperFailed
 from cloud_collector.invoice.vat import NotExpressible
 from cloud_collector.proof.page import page_with
 from cloud_collector.store.store import Store
 from cloud_collector.web import gate
-from cloud_collector.web.portal.frame import Visiting, as_csv, as_json, looked, owner, show
+from cloud_collector.web.portal.frame import Visiting, as_csv, as_json, looked, moment_of, owner, show
 from cloud_collector.web.shell import PAPER_POLICY
 from cloud_collector.web.site import Look, Site, iso
 from cloud_collector.web.table import Cell, Column, Table, row
@@ -28,7 +31,7 @@ _COLUMNS: Final = (
     Column(title="Period", key="period_start", whole=True),
     Column(title="Kind", key="kind"),
     Column(title="Total", key="total", number=True),
-    Column(title="Currency", key="currency"),
+    Column(title="Currency", key="currency", unseen=True),
     Column(title="Issued", key="issued_at", whole=True),
     Column(title="Check", key="check"),
 )
@@ -110,13 +113,20 @@ def _add_one(router: APIRouter, site: Site) -> None:
         bare, _, suffix = number.rpartition(".") if number.endswith((".json", ".csv")) else (number, "", "")
         with site.look() as look:
             found = invoice_of(look.store, account, bare)
-            lines = lines_of(found.body)
+            people = locale_named(owner(look.store, account).locale)
+            lines = lines_of(found.body, people)
             if suffix:
                 return as_json(found.body) if suffix == "json" else as_csv(lines)
             told = {
                 "invoice": found.body,
+                "say": lambda amount: people.amount(amount, found.body["currency"]),
+                "step_told": lambda step, unit: step_told(step, unit, people),
                 "path": f"/portal/{account}/invoices/{number}",
                 "forms": [(form.value, words) for form, words in _FORMS],
+                "first": moment_of(look, account).day(_seconds(found.body["period"]["start"])),
+                "last": moment_of(look, account).day(_seconds(found.body["period"]["end"]) - 1),
+                "credited": look.store.row("dispute_credit", bare),
+                "disputes": [each for each in disputes(look.store, account) if each.number == bare],
             }
             answer = show(request, look, account, "invoice.html", title=f"Invoice {number}", table=lines, told=told)
         looked(site, request, viewer, account, f"invoice {number}")
@@ -155,8 +165,8 @@ def invoice_of(store: Store, account: str, number: str) -> Invoice:
 
 def table_of(look: Look, account: str) -> Table:
     """What was issued to the account, newest first."""
-    owner(look.store, account)
-    moment, base = look.moment, f"/portal/{account}/invoices"
+    people = locale_named(owner(look.store, account).locale)
+    moment, base = moment_of(look, account), f"/portal/{account}/invoices"
     return Table(
         title="Invoices",
         path=base,
@@ -169,7 +179,7 @@ def table_of(look: Look, account: str) -> Table:
                 Cell(text=number, value=number, link=f"{base}/{number}", note=contract),
                 Cell(text=f"{moment.day(start)} – {moment.day(end - 1)}", value=iso(start)),
                 Cell(text=kind.replace("_", " "), value=kind),
-                Cell(text=total, value=total),
+                Cell(text=people.amount(total, currency), value=total),
                 Cell(text=currency, value=currency),
                 Cell(text=moment.day(issued), value=iso(issued)),
                 Cell(text="Check this bill", value=f"{base}/{number}/check", link=f"{base}/{number}/check"),
@@ -191,7 +201,7 @@ _LINES: Final = (
 )
 
 
-def lines_of(body: dict[str, Any]) -> Table:
+def lines_of(body: dict[str, Any], people: Locale) -> Table:
     """An invoice's lines as a table."""
     return Table(
         title="Lines",
@@ -204,14 +214,38 @@ def lines_of(body: dict[str, Any]) -> Table:
                 _LINES,
                 Cell(text=str(place), value=place),
                 Cell(text=line["charge"], value=line["charge"], note=line["why"]),
-                Cell(text=line["quantity"], value=line["quantity"]),
+                Cell(text=people.number(line["quantity"]), value=line["quantity"]),
                 Cell(text="" if line["unit"] == "1" else line["unit"], value=line["unit"]),
-                Cell(text=line["unit_price"] or "see steps", value=line["unit_price"]),
-                Cell(text=line["amount"], value=line["amount"]),
+                Cell(text=people.number(line["unit_price"] or "") or "see steps", value=line["unit_price"]),
+                Cell(text=people.number(line["amount"]), value=line["amount"]),
             )
             for place, line in enumerate(body["lines"], start=1)
         ),
     )
+
+
+def step_told(step: dict[str, Any], unit: str, people: Locale) -> str:
+    """A step of a line for people; prices with every digit that they have."""
+    of = "" if unit == "1" else f" {unit}"
+    said = {name: people.number(value) if isinstance(value, str) else "" for name, value in step.items()}
+    amount = f" = {said['amount']}" if "amount" in said else ""
+    if "included" in step:
+        return f"{said['quantity']}{of} included"
+    if "state" in step:
+        time = "days" if "days" in step else "seconds"
+        return f"{step[time]} of {step['of']} {time} {step['state']} × {said['price']}{amount}"
+    if "packages" in step:
+        return f"{said['packages']} packages of {said['size']}{of} × {said['price']}{amount}"
+    if "booked" in step:
+        return f"{said['booked']} billed before{amount}"
+    if "quantity" in step and "price" in step:
+        return f"{said['quantity']}{of} × {said['price']}{amount}"
+    words = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in said.items() if name != "amount")
+    return f"{words}{amount}"
+
+
+def _seconds(instant: str) -> int:
+    return int(datetime.fromisoformat(instant).timestamp())
 
 
 def _document(site: Site, request: Request, viewer: Viewer, account: str, number: str, form: str) -> Response:

@@ -1,0 +1,42 @@
+"""Which devices were an account's, and when: nothing else of it may be shown to it (P20)."""
+
+from dataclasses import dataclass
+
+from cloud_collector.billing.export import owners, shown
+from cloud_collector.contracts.catalog import Catalog
+from shared.report import Report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owned:
+    """A device in the time in which it is the account's."""
+
+    device: str
+    since: int
+    until: int
+
+
+def owned(catalog: Catalog, account: str) -> list[Owned]:
+    """Every device that the account's contracts have or had, by name, then time."""
+    return [
+        Owned(device=device, since=since, until=until)
+        for device, times in sorted(owners(catalog).items())
+        for whose, since, until in sorted(times)
+        if whose == account
+    ]
+
+
+def owned_within(catalog: Catalog, account: str, device: str, start: int, end: int) -> list[tuple[int, int]]:
+    """The parts of a stretch in which the device is the account's."""
+    found = [
+        (max(start, each.since), min(end, each.until)) for each in owned(catalog, account) if each.device == device
+    ]
+    return [(low, high) for low, high in found if low < high]
+
+
+def shows_others(catalog: Catalog, account: str, report: Report) -> bool:
+    """Whether a line tells something of a device in a time in which it is not the account's."""
+    for device, start, end in shown(report):
+        if not any(low <= start and end <= high for low, high in owned_within(catalog, account, device, start, end)):
+            return True
+    return False

@@ -1,0 +1,196 @@
+"""A day: what each device used in it, interval by interval, each with the line that says it."""
+
+from datetime import date, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import Final
+
+from fastapi import APIRouter, Request, Response
+
+from cloud_collector.contracts.catalog import Catalog
+from cloud_collector.contracts.money import plain
+from cloud_collector.contracts.period import boundary, iso
+from cloud_collector.insight.detail import Day, Interval, days, intervals
+from cloud_collector.insight.owned import owned, owned_within
+from cloud_collector.store.store import Store
+from cloud_collector.store.view import StoreView
+from cloud_collector.usage.span import ChannelName
+from cloud_collector.web import gate
+from cloud_collector.web.portal.frame import Visiting, as_csv, as_json, catalog_of, looked, moment_of, owner, show
+from cloud_collector.web.portal.month import state_of
+from cloud_collector.web.site import Look, Moment, Site
+from cloud_collector.web.table import Cell, Column, Table, row
+
+DEVICES_MAX: Final = 2_000
+"""Devices that one day's page lists."""
+_CHANNELS: Final = (
+    Column(title="Device", key="device"),
+    Column(title="Meter", key="meter"),
+    Column(title="Used", key="quantity", number=True),
+    Column(title="Unit", key="unit"),
+    Column(title="State", key="state"),
+)
+_INTERVALS: Final = (
+    Column(title="From", key="start", whole=True),
+    Column(title="To", key="end", whole=True),
+    Column(title="Used", key="quantity", number=True),
+    Column(title="Unit", key="unit"),
+    Column(title="How it is known", key="why"),
+    Column(title="Line", key="line"),
+)
+
+
+def add(router: APIRouter, site: Site) -> None:
+    """The pages are served."""
+    _add_day(router, site)
+    _add_intervals(router, site)
+
+
+def _add_day(router: APIRouter, site: Site) -> None:
+    @router.get("/portal/{account}/days/{day}", include_in_schema=False)
+    def day(request: Request, account: str, day: str, viewer: Visiting) -> Response:
+        bare, suffix = _suffixed(day)
+        with site.look() as look:
+            owner(look.store, account)
+            moment = moment_of(look, account)
+            asked = day_of(bare)
+            table = _day_table(look, account, asked, moment)
+            if suffix:
+                return as_json(table.records()) if suffix == "json" else as_csv(table)
+            told = {"before": asked - timedelta(days=1), "after": asked + timedelta(days=1), "day": asked}
+            answer = show(request, look, account, "day.html", title=bare, table=table, told=told)
+        looked(site, request, viewer, account, f"usage of {bare}")
+        return answer
+
+
+def _add_intervals(router: APIRouter, site: Site) -> None:
+    @router.get("/portal/{account}/days/{day}/{gateway}/{device}/{meter}", include_in_schema=False)
+    def detail(
+        request: Request, account: str, day: str, gateway: str, device: str, meter: str, viewer: Visiting
+    ) -> Response:
+        bare, suffix = _suffixed(meter)
+        channel = ChannelName(gateway=gateway, device=device, meter=bare)
+        with site.look() as look:
+            owner(look.store, account)
+            moment = moment_of(look, account)
+            table = _interval_table(look, account, day_of(day), channel, moment)
+            if suffix:
+                return as_json(table.records()) if suffix == "json" else as_csv(table)
+            told = {"day": day, "channel": channel}
+            answer = show(request, look, account, "intervals.html", title=f"{device} on {day}", table=table, told=told)
+        looked(site, request, viewer, account, f"intervals of {gateway}/{device} {bare} on {day}")
+        return answer
+
+
+def day_of(text: str) -> date:
+    """A date of an address; raises Closed with 404 where it is none."""
+    try:
+        found = date.fromisoformat(text)
+    except ValueError:
+        raise gate.Closed(404, gate.NOT_THERE) from None
+    if not 2000 <= found.year <= 2200 or found.isoformat() != text:
+        raise gate.Closed(404, gate.NOT_THERE)
+    return found
+
+
+def _suffixed(text: str) -> tuple[str, str]:
+    bare, _, suffix = text.rpartition(".")
+    return (bare, suffix) if suffix in {"json", "csv"} else (text, "")
+
+
+def _bounds(day: date, zone: str) -> tuple[int, int]:
+    return boundary(zone, day), boundary(zone, day + timedelta(days=1))
+
+
+def _catalog(store: Store) -> Catalog:
+    catalog = catalog_of(store)
+    assert catalog is not None, "the account is in it"
+    return catalog
+
+
+def unit_of(catalog: Catalog, meter: str) -> str:
+    """The catalog's unit of a meter; empty where it has none."""
+    found = catalog.meters.get(meter)
+    return "" if found is None else found.unit
+
+
+def _day_table(look: Look, account: str, day: date, moment: Moment) -> Table:
+    catalog, view = _catalog(look.store), StoreView(look.store)
+    start, end = _bounds(day, moment.zone)
+    found: list[tuple[ChannelName, Day]] = []
+    for device in sorted({each.device for each in owned(catalog, account)})[:DEVICES_MAX]:
+        gateway, _, name = device.rpartition("/")
+        for channel in view.channels(gateway, name):
+            for low, high in owned_within(catalog, account, device, start, end):
+                unit = unit_of(catalog, channel.meter)
+                found += [(channel, each) for each in days(view, channel, unit, (low, high), moment.now, moment.zone)]
+    base = f"/portal/{account}/days/{day}"
+    return Table(
+        title=day.isoformat(),
+        path=base,
+        command="",
+        empty="Nothing is known of this day.",
+        columns=_CHANNELS,
+        rows=tuple(
+            row(
+                _CHANNELS,
+                Cell(
+                    text=f"{channel.gateway}/{channel.device}",
+                    value=f"{channel.gateway}/{channel.device}",
+                    link=f"{base}/{channel.gateway}/{channel.device}/{channel.meter}",
+                ),
+                Cell(text=channel.meter, value=channel.meter),
+                _quantity(each.quantity),
+                Cell(text=unit_of(catalog, channel.meter), value=unit_of(catalog, channel.meter)),
+                Cell(text=state_of(each, moment.now)[0], value=state_of(each, moment.now)[0]),
+            )
+            for channel, each in found
+        ),
+    )
+
+
+def _interval_table(look: Look, account: str, day: date, channel: ChannelName, moment: Moment) -> Table:
+    catalog = _catalog(look.store)
+    device = f"{channel.gateway}/{channel.device}"
+    stretches = owned_within(catalog, account, device, *_bounds(day, moment.zone))
+    if not stretches:
+        # P20: what is another account's at that time is not there.
+        raise gate.Closed(404, gate.NOT_THERE)
+    unit, view = unit_of(catalog, channel.meter), StoreView(look.store)
+    if channel not in view.channels(channel.gateway, channel.device):
+        raise gate.Closed(404, gate.NOT_THERE)
+    found = [each for stretch in stretches for each in intervals(view, channel, unit, stretch, moment.now)]
+    return Table(
+        title=f"{channel.device} {channel.meter}",
+        path=f"/portal/{account}/days/{day}/{device}/{channel.meter}",
+        command="",
+        empty="Nothing is known of this day.",
+        columns=_INTERVALS,
+        rows=tuple(_interval_row(account, channel.gateway, each, unit, moment) for each in found),
+    )
+
+
+def _interval_row(account: str, gateway: str, each: Interval, unit: str, moment: Moment) -> tuple[Cell, ...]:
+    words = {"": "metered", "gap": "not metered, known by the counters on both sides", "bridge": "between two reports"}
+    why = words.get(each.why, f"not known: {each.why.replace('_', ' ')}")
+    if each.estimated and not each.why:
+        why = "estimated"
+    place = f"{gateway}/{each.log}/{each.epoch}/{each.seq}"
+    line = Cell(text="—", value=None)
+    if each.seq:
+        line = Cell(text=f"report {each.seq}", value=place, link=f"/portal/{account}/lines/{place}")
+    return row(
+        _INTERVALS,
+        Cell(text=moment.local(each.start)[11:], value=iso(each.start)),
+        Cell(text=moment.local(each.end)[11:], value=iso(each.end)),
+        _quantity(each.quantity),
+        Cell(text=unit, value=unit),
+        Cell(text=why, value=why),
+        line,
+    )
+
+
+def _quantity(value: Decimal | None) -> Cell:
+    if value is None:
+        return Cell(text="—", value=None)
+    return Cell(text=plain(Fraction(value)), value=plain(Fraction(value)))

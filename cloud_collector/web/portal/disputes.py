@@ -1,0 +1,243 @@
+"""Disputes: a line is said to be wrong, the evidence is kept with it, both sides answer, and both see how it stands."""
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import RedirectResponse
+
+from cloud_collector.access.viewer import Deed, Role, Viewer
+from cloud_collector.billing.disputes import (
+    Complaint,
+    Dispute,
+    DisputeRefused,
+    Side,
+    What,
+    disputes,
+    open_dispute,
+    say,
+)
+from cloud_collector.billing.disputes import (
+    dispute as dispute_of,
+)
+from cloud_collector.billing.export import Invoice, NotHandedOut, as_it_stands
+from cloud_collector.contracts.period import iso
+from cloud_collector.proof.bundle import Bundle, from_zip, read_keys
+from cloud_collector.proof.trust import Trust
+from cloud_collector.proof.verify import Verification, summary, verify
+from cloud_collector.store.store import Store
+from cloud_collector.web import gate
+from cloud_collector.web.portal.frame import Visiting, as_csv, as_json, looked, moment_of, owner, show
+from cloud_collector.web.portal.invoices import invoice_of
+from cloud_collector.web.shell import fields
+from cloud_collector.web.site import Look, Site
+from cloud_collector.web.table import Cell, Column, Mood, Table, row
+from shared.errors import Refused
+
+_COLUMNS: Final = (
+    Column(title="Dispute", key="id"),
+    Column(title="Invoice", key="invoice"),
+    Column(title="Line", key="line"),
+    Column(title="Amount", key="amount", number=True),
+    Column(title="State", key="state", whole=True),
+    Column(title="Opened", key="at", whole=True),
+)
+_MOODS: Final = {"open": Mood.WARN, "upheld": Mood.GOOD, "credited": Mood.GOOD, "rejected": Mood.BAD}
+Form = Annotated[dict[str, str], Depends(fields)]
+
+
+def add(router: APIRouter, site: Site) -> None:
+    """The pages are served."""
+    _add_list(router, site)
+    _add_one(router, site)
+    _add_new(router, site)
+
+
+def _add_list(router: APIRouter, site: Site) -> None:
+    path = "/portal/{account}/disputes"
+
+    @router.get(f"{path}.json", include_in_schema=False)
+    def as_data(account: str, viewer: Visiting) -> Response:
+        del viewer
+        with site.look() as look:
+            owner(look.store, account)
+            return as_json([each.to_json() for each in disputes(look.store, account)])
+
+    @router.get(f"{path}.csv", include_in_schema=False)
+    def as_sheet(account: str, viewer: Visiting) -> Response:
+        del viewer
+        with site.look() as look:
+            return as_csv(_table(look, account))
+
+    @router.get(path, include_in_schema=False)
+    def listed(request: Request, account: str, viewer: Visiting) -> Response:
+        with site.look() as look:
+            answer = show(request, look, account, "table.html", title="Disputes", table=_table(look, account), told={})
+        looked(site, request, viewer, account, "disputes")
+        return answer
+
+
+def _add_one(router: APIRouter, site: Site) -> None:
+    path = "/portal/{account}/disputes/{dispute}"
+
+    @router.get(path, include_in_schema=False)
+    def one(request: Request, account: str, dispute: str, viewer: Visiting) -> Response:
+        bare, _, suffix = dispute.partition(".")
+        with site.look() as look:
+            found = _held(look.store, account, bare)
+            if suffix:
+                if suffix != "json":
+                    raise gate.Closed(404, gate.NOT_THERE)
+                return as_json(found.to_json())
+            invoice = invoice_of(look.store, account, found.number)
+            told = {
+                "dispute": found,
+                "again": _again(site, look.store, invoice, found.place),
+                "side": _side(viewer).value,
+                "may": viewer.may(Deed.DISPUTE) if _side(viewer) is Side.CUSTOMER else viewer.may(Deed.BILL),
+                "path": f"/portal/{account}/disputes/{found.id}",
+            }
+            answer = show(request, look, account, "dispute.html", title=f"Dispute {found.id}", table=None, told=told)
+        looked(site, request, viewer, account, f"dispute {bare}")
+        return answer
+
+    @router.post(path, include_in_schema=False)
+    def answered(request: Request, account: str, dispute: str, viewer: Visiting, form: Form) -> Response:
+        side, now_ms = _side(viewer), site.clock.utc_ms()
+        deed = Deed.DISPUTE if side is Side.CUSTOMER else Deed.BILL
+        gate.must(viewer, deed)
+        with site.writing() as store:
+            found = _held(store, account, dispute)
+            try:
+                what = What(form.get("what", ""))
+                with store.atomic():
+                    say(store, found.id, what, form.get("said", ""), who=viewer.name, side=side, now_ms=now_ms)
+                    told = f"dispute {found.id}: {what.value}"
+                    gate.record(request, deed, told, account=account, store=store)
+            except (DisputeRefused, ValueError) as error:
+                raise gate.Closed(409, str(error)) from error
+        return RedirectResponse(f"/portal/{account}/disputes/{found.id}", 303)
+
+
+def _add_new(router: APIRouter, site: Site) -> None:
+    path = "/portal/{account}/invoices/{number}/dispute"
+
+    @router.get(path, include_in_schema=False)
+    def asked(request: Request, account: str, number: str, viewer: Visiting, line: int = 0, why: str = "") -> Response:
+        del viewer
+        with site.look() as look:
+            body = invoice_of(look.store, account, number).body
+            told = {
+                "invoice": body,
+                "line": line,
+                "why": why[:2_000],
+                "path": f"/portal/{account}/invoices/{number}",
+            }
+            return show(request, look, account, "dispute_new.html", title=f"Dispute {number}", table=None, told=told)
+
+    @router.post(path, include_in_schema=False)
+    def opened(request: Request, account: str, number: str, viewer: Visiting, form: Form) -> Response:
+        gate.must(viewer, Deed.DISPUTE)
+        with site.writing() as store:
+            invoice = invoice_of(store, account, number)
+            place = _place(form.get("line", ""), len(invoice.body["lines"]))
+            evidence, holds = _evidence(site, store, invoice)
+            complaint = Complaint(
+                account=account,
+                number=number,
+                place=place,
+                amount=_amount(invoice, place),
+                why=form.get("why", ""),
+                evidence=evidence,
+                holds=holds,
+                who=viewer.name,
+            )
+            try:
+                with store.atomic():
+                    id_ = open_dispute(store, complaint, now_ms=site.clock.utc_ms())
+                    gate.record(request, Deed.DISPUTE, f"dispute {id_} of {number}", account=account, store=store)
+            except DisputeRefused as error:
+                raise gate.Closed(409, str(error)) from error
+        return RedirectResponse(f"/portal/{account}/disputes/{id_}", 303)
+
+
+def _side(viewer: Viewer) -> Side:
+    return Side.CUSTOMER if viewer.role is Role.CUSTOMER else Side.OPERATOR
+
+
+def _held(store: Store, account: str, number: str) -> Dispute:
+    """A dispute of this account; raises Closed with 404 for every other (P20)."""
+    found = dispute_of(store, int(number)) if number.isascii() and number.isdecimal() and len(number) < 16 else None
+    if found is None or found.account != account:
+        raise gate.Closed(404, gate.NOT_THERE)
+    return found
+
+
+def _place(text: str, most: int) -> int:
+    place = int(text) if text.isascii() and text.isdecimal() and len(text) < 6 else 0
+    if place > most:
+        raise gate.Closed(409, f"the invoice has {most} lines, and no line {place}")
+    return place
+
+
+def _amount(invoice: Invoice, place: int) -> str:
+    amount: str = invoice.body["lines"][place - 1]["amount"] if place else invoice.body["total"]
+    return f"{amount} {invoice.body['currency']}"
+
+
+def _evidence(site: Site, store: Store, invoice: Invoice) -> tuple[bytes, bool]:
+    """The evidence as it stands now, and whether it verifies by its own keys."""
+    if site.key is None:
+        raise gate.Closed(409, "this collector has no key to hand out evidence with")
+    try:
+        made = as_it_stands(store, invoice, site.key)
+    except NotHandedOut as error:
+        raise gate.Closed(409, str(error)) from error
+    return made, _verified(made).ok
+
+
+def _verified(bundle: bytes) -> Verification:
+    """What `verify-invoice` says of it, trusting the keys that are in it: whose they are is the reader's to compare."""
+    opened = from_zip(bundle)
+    keys = read_keys(opened.keys) if isinstance(opened, Bundle) else opened
+    if isinstance(keys, Refused):
+        return verify(bundle, Trust(fingerprints=frozenset(), words=frozenset()))
+    operator, gateways = keys
+    trusted = frozenset({operator.sha256, *(each.key.sha256 for each in gateways)})
+    return verify(bundle, Trust(fingerprints=trusted, words=frozenset()))
+
+
+def _again(site: Site, store: Store, invoice: Invoice, place: int) -> dict[str, Any]:
+    """The re-rated copy: the invoice worked out again from the evidence as it stands, and where the two differ."""
+    if site.key is None:
+        return {"ok": False, "sentences": ["this collector has no key to hand out evidence with"], "line": None}
+    try:
+        outcome = summary(_verified(as_it_stands(store, invoice, site.key)))
+    except NotHandedOut as error:
+        return {"ok": False, "sentences": [str(error)], "line": None}
+    sentences = [f"{each['place']}: {each['sentence']}" for each in outcome["findings"]]
+    line = invoice.body["lines"][place - 1] if place else None
+    return {"ok": outcome["verified"], "sentences": sentences, "line": line}
+
+
+def _table(look: Look, account: str) -> Table:
+    owner(look.store, account)
+    moment, base = moment_of(look, account), f"/portal/{account}"
+    return Table(
+        title="Disputes",
+        path=f"{base}/disputes",
+        command="",
+        empty="Nothing is disputed. Open an invoice to say that a line of it is wrong.",
+        columns=_COLUMNS,
+        rows=tuple(
+            row(
+                _COLUMNS,
+                Cell(text=f"Dispute {each.id}", value=each.id, link=f"{base}/disputes/{each.id}"),
+                Cell(text=each.number, value=each.number, link=f"{base}/invoices/{each.number}"),
+                Cell(text=str(each.place) if each.place else "all", value=each.place or None),
+                Cell(text=each.amount, value=each.amount),
+                Cell(text=each.state, value=each.state, mood=_MOODS.get(each.state, Mood.IDLE)),
+                Cell(text=moment.local(each.at_ms // 1_000), value=iso(each.at_ms // 1_000)),
+            )
+            for each in disputes(look.store, account)
+        ),
+    )

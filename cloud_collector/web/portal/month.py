@@ -1,0 +1,255 @@
+"""The month at a glance: cost so far, forecast, budget, commitment, devices that wait or rest, and its days."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Final
+
+from fastapi import APIRouter, Request, Response
+
+from cloud_collector.contracts.catalog import Aggregate, Catalog, Committed, Contract
+from cloud_collector.contracts.money import as_written, plain
+from cloud_collector.contracts.period import Period, local_days
+from cloud_collector.insight.account_cost import AccountCost, account_cost
+from cloud_collector.insight.cost import Cost, DeviceCost
+from cloud_collector.insight.detail import Day, days
+from cloud_collector.invoice.locale import Locale, locale_named
+from cloud_collector.rating.standing import Standing
+from cloud_collector.store.store import Store
+from cloud_collector.store.view import StoreView
+from cloud_collector.usage.span import UsageView
+from cloud_collector.web.portal.frame import (
+    Visiting,
+    as_csv,
+    as_json,
+    catalog_of,
+    looked,
+    moment_of,
+    owner,
+    show,
+)
+from cloud_collector.web.shell import page
+from cloud_collector.web.site import Moment, Site
+from cloud_collector.web.table import Cell, Column, Table, row
+
+CHARTED_DEVICES_MAX: Final = 50
+"""Devices of a contract whose days are added up on the page; beyond it each has a page of its own."""
+NAMED_MAX: Final = 12
+"""Devices that are named in a list on the page; how many more there are is said."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterDays:
+    """One meter's days, added up over a contract's devices."""
+
+    meter: str
+    unit: str
+    days: tuple[Day, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """One contract on the page."""
+
+    cost: Cost
+    title: str
+    day: int
+    of_days: int
+    meters: tuple[MeterDays, ...]
+
+
+def add(router: APIRouter, site: Site) -> None:
+    """The pages are served."""
+    path = "/portal/{account}"
+
+    @router.get(f"{path}.json", include_in_schema=False)
+    def as_data(account: str, viewer: Visiting) -> Response:
+        del viewer
+        with site.look() as look:
+            owner(look.store, account)
+            return as_json(account_cost(look.store, account, look.moment.now_ms, StoreView).to_json())
+
+    @router.get(f"{path}.csv", include_in_schema=False)
+    def as_sheet(account: str, viewer: Visiting) -> Response:
+        del viewer
+        with site.look() as look:
+            owner(look.store, account)
+            found = account_cost(look.store, account, look.moment.now_ms, StoreView, foretold=False)
+            return as_csv(_lines_table(account, found))
+
+    @router.get(f"{path}/live", include_in_schema=False)
+    def live(request: Request, account: str, viewer: Visiting) -> Response:
+        del viewer
+        with site.look() as look:
+            who = owner(look.store, account)
+            found = account_cost(look.store, account, look.moment.now_ms, StoreView, foretold=False)
+            told = {"cost": found, "base": f"/portal/{account}", "say": Say(locale_named(who.locale), look.moment)}
+            return page(request, "portal/live.html", title="", nav=(), moment=moment_of(look, account), told=told)
+
+    @router.get(path, include_in_schema=False)
+    def month(request: Request, account: str, viewer: Visiting) -> Response:
+        with site.look() as look:
+            who, moment = owner(look.store, account), moment_of(look, account)
+            found = account_cost(look.store, account, look.moment.now_ms, StoreView)
+            sections = [section(look.store, each, moment) for each in found.contracts]
+            told = {
+                "cost": found,
+                "sections": sections,
+                "say": Say(locale_named(who.locale), moment),
+                "state_of": state_of,
+            }
+            table = _lines_table(account, found)
+            answer = show(request, look, account, "month.html", title="This month", table=table, told=told)
+        looked(site, request, viewer, account, "cost and usage this month")
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Figures as the account's people read them; machine exports never pass through here."""
+
+    locale: Locale
+    moment: Moment
+
+    def money(self, amount: Decimal, currency: str) -> str:
+        """An amount, digit for digit."""
+        return self.locale.amount(as_written(amount), currency)
+
+    def number(self, value: Decimal | Fraction) -> str:
+        """A quantity."""
+        return self.locale.number(plain(Fraction(value)))
+
+    def percent(self, part: Decimal, whole: Decimal) -> int:
+        """A share in whole per cent."""
+        return int(part * 100 / whole) if whole else 0
+
+    def day(self, seconds: int) -> str:
+        """The local date of an instant."""
+        return self.moment.day(seconds)
+
+    def local(self, seconds: int) -> str:
+        """An instant to the minute."""
+        return self.moment.local(seconds)
+
+    def age(self, known_until: int | None) -> str:
+        """How old what is known is."""
+        if known_until is None:
+            return "no report yet"
+        return f"known until {self.moment.ago(known_until * 1_000)}"
+
+    def committed(self, each: Standing) -> str:
+        """What is committed and how far it is met."""
+        unit = {Committed.AMOUNT: "net", Committed.DEVICES: "devices", Committed.QUANTITY: each.unit}[each.of]
+        return f"{self.number(each.counted)} of {self.number(each.committed)} {unit}"
+
+    def named(self, devices: Sequence[DeviceCost]) -> list[DeviceCost]:
+        """The first of them."""
+        return list(devices[:NAMED_MAX])
+
+
+def section(store: Store, found: Cost, moment: Moment) -> Section:
+    """A contract's part of the page."""
+    catalog = catalog_of(store)
+    assert catalog is not None, "it has a contract"
+    contract = catalog.contracts[found.contract]
+    period = found.draft.period
+    cut = local_days(period.timezone, period.start, period.end)
+    return Section(
+        cost=found,
+        title=contract.plan.title or found.plan,
+        day=sum(1 for start, _ in cut if start <= moment.now),
+        of_days=len(cut),
+        meters=tuple(meter_days(catalog, contract, StoreView(store), period, moment.now)),
+    )
+
+
+def meter_days(catalog: Catalog, contract: Contract, view: UsageView, period: Period, now: int) -> list[MeterDays]:
+    """Each summed meter of the contract by day, over all of its devices; nothing where there are too many."""
+    if len(contract.devices) > CHARTED_DEVICES_MAX:
+        return []
+    by_meter: dict[str, list[list[Day]]] = {}
+    for device in contract.devices:
+        for channel in view.channels(*_split(device.id)):
+            meter = catalog.meters.get(channel.meter)
+            if meter is not None and meter.aggregate is Aggregate.SUM:
+                time = (period.start, period.end)
+                by_meter.setdefault(channel.meter, []).append(
+                    days(view, channel, meter.unit, time, now, period.timezone)
+                )
+    return [
+        MeterDays(meter=name, unit=catalog.meters[name].unit, days=tuple(map(_together, zip(*each, strict=True))))
+        for name, each in sorted(by_meter.items())
+    ]
+
+
+def _split(device: str) -> tuple[str, str]:
+    gateway, _, name = device.rpartition("/")
+    return gateway, name
+
+
+def _together(found: Sequence[Day]) -> Day:
+    known = [each.quantity for each in found if each.quantity is not None]
+    return Day(
+        day=found[0].day,
+        start=found[0].start,
+        end=found[0].end,
+        quantity=sum(known, Decimal(0)) if known else None,
+        estimated=any(each.estimated for each in found),
+        gap_seconds=max(each.gap_seconds for each in found),
+    )
+
+
+def state_of(day: Day, now: int) -> tuple[str, str]:
+    """A day in words, and the class of its mark."""
+    if day.quantity is None:
+        return "nothing known", "gap"
+    if day.end > now:
+        return "so far", "today"
+    if day.gap_seconds:
+        return f"{_hours(day.gap_seconds)} not known", "gap"
+    return ("partly estimated", "estimated") if day.estimated else ("metered", "")
+
+
+def _hours(seconds: int) -> str:
+    return f"{seconds // 3_600} h" if seconds >= 3_600 else f"{max(1, seconds // 60)} min"
+
+
+_LINES: Final = (
+    Column(title="Contract", key="contract"),
+    Column(title="What", key="charge"),
+    Column(title="Kind", key="kind"),
+    Column(title="Device", key="device"),
+    Column(title="Quantity", key="quantity", number=True),
+    Column(title="Unit", key="unit"),
+    Column(title="Amount", key="amount", number=True),
+    Column(title="Currency", key="currency"),
+    Column(title="Why", key="why", wrap=True),
+)
+
+
+def _lines_table(account: str, found: AccountCost) -> Table:
+    """Every line as the invoice would print it now."""
+    return Table(
+        title="Cost so far",
+        path=f"/portal/{account}",
+        command=f"cloud-collector cost {account}",
+        empty="Nothing costs anything yet.",
+        columns=_LINES,
+        rows=tuple(
+            row(
+                _LINES,
+                Cell(text=each.contract, value=each.contract),
+                Cell(text=line.charge, value=line.charge),
+                Cell(text=line.kind.value, value=line.kind.value),
+                Cell(text=line.device or "", value=line.device),
+                Cell(text=plain(line.quantity), value=plain(line.quantity)),
+                Cell(text=line.unit, value=line.unit),
+                Cell(text=as_written(line.amount), value=as_written(line.amount)),
+                Cell(text=each.draft.currency, value=each.draft.currency),
+                Cell(text=line.why, value=line.why),
+            )
+            for each in found.contracts
+            for line in each.draft.lines
+        ),
+    )

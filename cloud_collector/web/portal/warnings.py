@@ -1,0 +1,150 @@
+"""Warnings: what the customer wants to be told of and who is told, and everything that was said so far."""
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import RedirectResponse
+
+from cloud_collector.access.viewer import Deed
+from cloud_collector.contracts.catalog import Contract
+from cloud_collector.contracts.money import as_written
+from cloud_collector.contracts.period import iso
+from cloud_collector.insight.wishes import Wish, WishRefused, keep_wish, read_wish, wish_of, wishes
+from cloud_collector.store.store import Store
+from cloud_collector.web import gate
+from cloud_collector.web.portal.frame import (
+    Visiting,
+    as_csv,
+    as_json,
+    contracts_of,
+    looked,
+    moment_of,
+    owner,
+    show,
+)
+from cloud_collector.web.shell import fields
+from cloud_collector.web.site import Look, Site
+from cloud_collector.web.table import Cell, Column, Mood, Table, row
+
+SHOWN_MAX: Final = 200
+HISTORY_MAX: Final = 20
+_COLUMNS: Final = (
+    Column(title="When", key="at", whole=True),
+    Column(title="Contract", key="contract"),
+    Column(title="What", key="what", whole=True),
+    Column(title="Against", key="against"),
+    Column(title="Kind", key="way"),
+    Column(title="Said", key="said", wrap=True),
+)
+Form = Annotated[dict[str, str], Depends(fields)]
+
+
+def add(router: APIRouter, site: Site) -> None:
+    """The pages are served."""
+    path = "/portal/{account}/warnings"
+
+    @router.get(f"{path}.json", include_in_schema=False)
+    def as_data(account: str, viewer: Visiting) -> Response:
+        del viewer
+        with site.look() as look:
+            table = _table(look, account)
+            asked = [wish_of(look.store, each).to_json() for each in contracts_of(look.store, account)]
+            return as_json({"wishes": asked, "warnings": table.records()})
+
+    @router.get(f"{path}.csv", include_in_schema=False)
+    def as_sheet(account: str, viewer: Visiting) -> Response:
+        del viewer
+        with site.look() as look:
+            return as_csv(_table(look, account))
+
+    @router.get(path, include_in_schema=False)
+    def listed(request: Request, account: str, viewer: Visiting) -> Response:
+        with site.look() as look:
+            told = {
+                "asked": [_filled(look.store, each) for each in contracts_of(look.store, account)],
+                "wrong": "",
+                "may": viewer.may(Deed.WARN),
+            }
+            answer = show(
+                request, look, account, "warnings.html", title="Warnings", table=_table(look, account), told=told
+            )
+        looked(site, request, viewer, account, "warnings")
+        return answer
+
+    @router.post(f"{path}/{{contract}}", include_in_schema=False)
+    def wished(request: Request, account: str, contract: str, viewer: Visiting, form: Form) -> Response:
+        gate.must(viewer, Deed.WARN)
+        with site.writing() as store:
+            _held(store, account, contract)
+            given = {name: form.get(name, "") for name in ("budget", "over", "under", "mail")}
+            try:
+                wish = read_wish(contract, **given)
+            except WishRefused as error:
+                raise gate.Closed(409, str(error)) from error
+            with store.atomic():
+                keep_wish(store, wish, who=viewer.name, now_ms=site.clock.utc_ms())
+                gate.record(request, Deed.WARN, f"warnings of {contract}", account=account, store=store)
+        return RedirectResponse(f"/portal/{account}/warnings", 303)
+
+
+def _held(store: Store, account: str, contract: str) -> Contract:
+    """A contract of this account; raises Closed with 404 for every other (P20)."""
+    owner(store, account)
+    for each in contracts_of(store, account):
+        if each.key == contract:
+            return each
+    raise gate.Closed(404, gate.NOT_THERE)
+
+
+def _filled(store: Store, contract: Contract) -> dict[str, object]:
+    """What stands in a contract's form, and what was asked for before."""
+    wish = wish_of(store, contract)
+    return {
+        "contract": contract.key,
+        "currency": contract.currency or "",
+        "budget": "" if wish.budget is None else as_written(wish.budget),
+        "over": _listed(wish.over),
+        "under": _listed(wish.under),
+        "mail": ", ".join(wish.mail),
+        "history": [_said(each) for each in wishes(store, contract.key, HISTORY_MAX)],
+    }
+
+
+def _said(wish: Wish) -> dict[str, object]:
+    budget = "no budget" if wish.budget is None else f"budget {as_written(wish.budget)}"
+    return {
+        "at": wish.at_ms // 1_000,
+        "who": wish.who,
+        "said": f"{budget}; over {_listed(wish.over) or 'nothing'}; under {_listed(wish.under) or 'nothing'}; "
+        f"{', '.join(wish.mail) or 'nobody else'} told",
+    }
+
+
+def _listed(found: tuple[object, ...]) -> str:
+    return ", ".join(f"{each}" for each in found)
+
+
+def _table(look: Look, account: str) -> Table:
+    owner(look.store, account)
+    moment = moment_of(look, account)
+    return Table(
+        title="Warnings so far",
+        path=f"/portal/{account}/warnings",
+        command=f"cloud-collector warnings list {account}",
+        empty="Nothing had to be said yet.",
+        columns=_COLUMNS,
+        rows=tuple(
+            row(
+                _COLUMNS,
+                Cell(text=moment.local(at // 1_000), value=iso(at // 1_000)),
+                Cell(text=contract, value=contract),
+                Cell(text=what, value=what, mood=Mood.WARN if what == "fired" else Mood.IDLE),
+                Cell(text=f"{against}, {side} {percent} %", value=f"{against} {side} {percent}"),
+                Cell(text="what has happened" if way == "actual" else "what is foretold", value=way),
+                Cell(text=said, value=said),
+            )
+            for contract, against, side, way, percent, what, at, _, _, _, said, _, _ in look.store.rows(
+                "portal_warnings", account, SHOWN_MAX
+            )
+        ),
+    )

@@ -1,0 +1,252 @@
+"""The portal in a real browser: each page in both themes, on a phone and a desktop; other accounts walk past it."""
+
+import json
+import os
+import re
+import zipfile
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Final
+
+import pytest
+from playwright.sync_api import Browser
+
+from cloud_collector.access.tokens import make_token
+from cloud_collector.access.viewer import ALLOWED, Role
+from cloud_collector.billing.archive import MemoryArchive
+from cloud_collector.billing.void import Voiding, void
+from cloud_collector.store.store import Store
+from shared.effects.sqlite import SqliteDatabase
+from tests.chrome import DESKTOP, PHONE, chromium, visit
+from tests.portal_site import FORMULA, MARKUP, NOW, Portal, running
+from tests.routes import every_route
+from tests.unit.billing_samples import RECEIPT_KEY
+
+pytestmark = pytest.mark.system
+SHOTS: Final = Path(os.environ.get("METERSEAL_SHOTS", Path(__file__).parents[2] / "build" / "portal-shots"))
+"""Where pictures of every page are left, so that a person can look at them."""
+PAGES: Final = {
+    "month": "/portal/acme",
+    "devices": "/portal/acme/devices",
+    "device": "/portal/acme/devices/roof-1/sdm630-1",
+    "day": "/portal/acme/days/2026-11-12",
+    "intervals": "/portal/acme/days/2026-11-12/roof-1/sdm630-1/energy",
+    "line": "/portal/acme/lines/roof-1/main/5f2c91aa/43",
+    "invoices": "/portal/acme/invoices",
+    "invoice": "/portal/acme/invoices/INV-1",
+    "check": "/portal/acme/invoices/INV-1/check",
+    "warnings": "/portal/acme/warnings",
+    "dispute-new": "/portal/acme/invoices/INV-1/dispute?line=3&why=The+counter+jumped",
+    "disputes": "/portal/acme/disputes",
+    "dispute": "/portal/acme/disputes/1",
+    "data": "/portal/acme/data",
+}
+WEIGHT_MAX: Final = 150_000
+_LEAVING: Final = ("/evidence.zip", "/verify.html", "/as/pdf")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
+    with running(tmp_path_factory.mktemp("portal")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def disputed(portal: Portal, browser: Browser) -> None:
+    """The customer has opened a dispute and set thresholds, with nothing but the forms."""
+    with visit(browser, headers=portal.headers("acme"), scripts=False) as person:
+        person.open(portal.url(PAGES["dispute-new"]))
+        person.page.fill("#why", f"The counter jumped. {MARKUP}")
+        person.page.click("text=Open a dispute")
+        assert person.page.inner_text("h1") == "Dispute 1: open"
+        person.open(portal.url(PAGES["warnings"]))
+        person.page.fill("input[name=budget]", "400")
+        person.page.fill("input[name=over]", "80, 100")
+        person.page.fill("input[name=mail]", "boss@acme.example")
+        person.page.click("text=Keep")
+        assert person.page.input_value("input[name=over]") == "80, 100"
+        assert "budget 400; over 80, 100" in person.page.inner_html("main")
+
+
+@pytest.mark.usefixtures("disputed")
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+def test_each_page_is_whole_in_both_themes_on_a_phone_and_a_desktop(
+    portal: Portal, browser: Browser, size: dict[str, int], *, dark: bool
+) -> None:
+    """No console error, no serious finding of axe, nothing wider than the screen, light enough for a bad line."""
+    name = f"{'phone' if size is PHONE else 'desktop'}-{'dark' if dark else 'light'}"
+    with visit(browser, headers=portal.headers("acme"), size=size, dark=dark) as person:
+        for page, path in PAGES.items():
+            person.open(portal.url(path))
+            if page == "check":
+                person.page.wait_for_selector("#check[data-verdict=good]", timeout=60_000)
+            person.shot(SHOTS / f"{page}-{name}.png")
+            assert person.errors == [], page
+            assert person.serious() == [], page
+            assert person.weight <= WEIGHT_MAX, (page, person.weights)
+            width = person.page.evaluate("document.documentElement.scrollWidth")
+            assert width <= size["width"], f"{page} is {width} wide"
+
+
+def test_without_scripts_a_page_can_be_read_and_its_numbers_open_down_to_the_signed_line(
+    portal: Portal, browser: Browser
+) -> None:
+    with visit(browser, headers=portal.headers("acme"), scripts=False) as person:
+        person.open(portal.url("/portal"))
+        assert person.page.inner_text("h1") == "This month"
+        assert "170,57" in person.page.inner_text(".figure")
+        person.page.click("text=2026-11-12")
+        person.page.click("text=roof-1/sdm630-1")
+        person.page.click("text=report 45 >> nth=0")
+        assert "signed by the gateway's key" in person.page.inner_text("main")
+        assert "crane-chess-cube-koala-cotton-domino-chess-cliff" in person.page.inner_text("main")
+        assert "MS1|" in person.page.inner_text("pre")
+
+
+def test_the_chart_leaves_out_what_is_not_known(portal: Portal, browser: Browser) -> None:
+    """Of the 8th nothing is known but an hour: it is hatched, no figure is made up, and the table says so."""
+    with visit(browser, headers=portal.headers("acme")) as person:
+        person.open(portal.url(PAGES["month"]))
+        assert person.page.locator(".chart canvas").count() == 1
+        gap = person.page.locator("table.days tbody tr", has_text="2026-11-08")
+        assert gap.get_attribute("data-state") == "gap"
+        assert "23 h not known" in (gap.text_content() or "")
+        person.page.goto(portal.url("/portal/acme/days/2026-11-08/roof-1/sdm630-1/energy"))
+        assert "not known: source down" in person.page.inner_text("main")
+
+
+@pytest.mark.usefixtures("disputed")
+def test_both_sides_see_how_a_dispute_stands_and_the_credit_note_with_its_reason(
+    portal: Portal, browser: Browser
+) -> None:
+    """P16: the invoice stays, and a credit note takes it back."""
+    with visit(browser) as operator:
+        # On the collector's own machine: its operator.
+        operator.open(portal.url(PAGES["dispute"]))
+        assert "the same to the letter" in operator.page.inner_text("main")
+        assert "verified" in operator.page.inner_text("main")
+        operator.page.fill("#more", "You are right: the tariff was wrong.")
+        operator.page.click("text=Uphold")
+        assert operator.page.inner_text("h1") == "Dispute 1: upheld"
+        assert operator.errors == []
+    store = Store(SqliteDatabase(portal.path), migrated=True)
+    voiding = Voiding(number="INV-1", reason="Dispute 1: wrong tariff", by="Anna")
+    void(store, voiding, now_ms=NOW * 1_000, key=RECEIPT_KEY, archive=MemoryArchive())
+    store.close()
+    with visit(browser, headers=portal.headers("acme")) as person:
+        person.open(portal.url(PAGES["dispute"]))
+        told = person.page.inner_text("main")
+        assert person.page.inner_text("h1") == "Dispute 1: credited"
+        assert "INV-CN-1 takes INV-1 back. Its reason: Dispute 1: wrong tariff" in told
+        assert "You are right" in told
+        assert MARKUP in told, "markup stays text"
+        person.open(portal.url("/portal/acme/invoices/INV-CN-1/check"))
+        person.page.wait_for_selector("#check[data-verdict=good]", timeout=60_000)
+        assert "The credit note INV-CN-1" in person.page.inner_text("#check .verdict")
+        assert person.errors == []
+
+
+def test_every_route_of_another_account_is_not_there(portal: Portal, browser: Browser) -> None:
+    """P20: pages, charts, exports, evidence, forms; and one's own pages with another's things in them."""
+    filled = {
+        "number": "INV-1",
+        "gateway": "roof-1",
+        "dispute": "1",
+        "device": "sdm630-1",
+        "meter": "energy",
+        "day": "2026-11-12",
+        "log": "main",
+        "epoch": "5f2c91aa",
+        "seq": "43",
+        "form": "pdf",
+        "contract": "acme-chargers",
+    }
+    secret = re.compile(r"394\.61|170[.,]57|sdm630|Åke|5f2c91aa|acme-chargers")
+    named = {"number", "gateway", "dispute", "device", "log", "epoch", "seq", "contract"}
+    with visit(browser, headers=portal.headers("bolt")) as stranger:
+        walked = 0
+        for route in every_route(portal.app):
+            if not route.path.startswith("/portal/{account}"):
+                continue
+            fields = set(re.findall(r"\{(\w+)\}", route.path))
+            for account in ("acme", "bolt") if fields & named else ("acme",):
+                path = route.path.format(account=account, **{each: filled[each] for each in fields - {"account"}})
+                for method in route.methods & {"GET", "POST"}:
+                    answer = stranger.context.request.fetch(
+                        portal.url(path), method=method, form={} if method == "POST" else None
+                    )
+                    assert answer.status == 404, (method, path, answer.status)
+                    assert secret.search(answer.text().replace(path, "")) is None, path
+                    walked += 1
+        assert walked > 40
+    with visit(browser) as nobody:
+        answer = nobody.context.request.get(
+            portal.url("/portal/acme", host="127.0.0.1"), headers={"X-Forwarded-For": "1.2.3.4"}
+        )
+        assert answer.status in {200, 401}
+        assert "170,57" not in answer.text()
+
+
+def test_markup_and_formulas_in_names_stay_text_in_pages_files_and_paper(portal: Portal, browser: Browser) -> None:
+    with visit(browser, headers=portal.headers("bolt")) as person:
+        dialogs: list[str] = []
+        person.page.on("dialog", lambda dialog: dialogs.append(dialog.message))
+        for path in ("", "/invoices/INV-2", "/invoices/INV-2/paper", "/data"):
+            person.open(portal.url(f"/portal/bolt{path}"))
+            assert person.page.locator("img[src=x]").count() == 0, path
+            assert MARKUP in person.page.inner_text("body"), path
+        assert dialogs == []
+        for path in (".csv", "/invoices.csv", "/export.csv", "/data.csv"):
+            text = person.context.request.get(portal.url(f"/portal/bolt{path}")).text()
+            assert re.search(r"(^|,)\"?[=+@]", text, re.MULTILINE) is None, path
+        paper = person.context.request.get(portal.url("/portal/bolt/invoices/INV-2/as/pdf"))
+        assert paper.ok
+        assert paper.body().startswith(b"%PDF")
+        assert b"/JavaScript" not in paper.body()
+    assert FORMULA.startswith("=")
+
+
+def test_it_is_kept_who_looked_and_everything_can_be_taken_along(portal: Portal, browser: Browser) -> None:
+    with visit(browser) as operator:
+        operator.open(portal.url("/portal/acme/devices"))
+    with visit(browser, headers=portal.headers("acme")) as person:
+        made = person.context.request.get(portal.url("/portal/acme/export.zip"))
+        with zipfile.ZipFile(BytesIO(made.body())) as opened:
+            assert {"everything.json", "readings.csv", "invoices/INV-1.ms", "evidence/INV-1.zip"} <= set(
+                opened.namelist()
+            )
+            everything = json.loads(opened.read("everything.json"))
+            assert everything["invoices"][-1]["total"] == "394.61"
+            assert b"plug-1" not in opened.read("readings.csv"), "another account's device"
+        seen = person.context.request.get(portal.url("/portal/acme/data.json")).json()["seen"]
+        assert ("local", "operator", "devices") in {(each["who"], each["role"], each["what"]) for each in seen}
+        assert "everything with its evidence" in {each["what"] for each in seen if each["deed"] == "export"}
+
+
+def test_a_token_that_may_only_read_takes_nothing_along_and_changes_nothing(portal: Portal, browser: Browser) -> None:
+    store = Store(SqliteDatabase(portal.path), migrated=True)
+    reading = ALLOWED[Role.AUDITOR] - {"export"}
+    token = make_token(
+        store, "reader", scopes=reading, accounts={"acme"}, days=1, by="a test", chance=b"7" * 32, now_ms=NOW * 1_000
+    )
+    store.close()
+    with visit(browser, headers={"Authorization": f"Bearer {token}"}) as person:
+        assert person.context.request.get(portal.url("/portal/acme")).ok
+        for path in (
+            "/export.csv",
+            "/export.json",
+            "/export.zip",
+            "/invoices/INV-1/evidence.zip",
+            "/invoices/INV-1/as/pdf",
+        ):
+            assert person.context.request.get(portal.url(f"/portal/acme{path}")).status == 403, path
+        for path in ("/warnings/acme-chargers", "/deletion", "/invoices/INV-1/dispute", "/disputes/1"):
+            assert person.context.request.post(portal.url(f"/portal/acme{path}"), form={}).status == 403, path
