@@ -27,7 +27,7 @@ help:
 	@echo 'make simulate SEEDS=1000  that many seeds of the simulator; SEED=7 runs one and prints its last events'
 	@echo 'make sabotage             breaks one rule at a time and shows that the simulator notices'
 	@echo 'make power-cuts CUTS=9999 that many power cuts of the real spool code; SEED= changes the moments'
-	@echo 'make kills                real processes and a real broker, killed with SIGKILL, checked to the unit; SEED= changes the moments, MODBUS=1 reads meters over TLS and certificates'
+	@echo 'make kills                real processes and a real broker, killed with SIGKILL, checked to the unit; SEED= changes the moments, MODBUS=1 reads meters over TLS and certificates; STORM=600 kills somebody every few seconds for so long, POSTGRES=1 two collectors and their database as well'
 	@echo 'make fuzz MESSAGES=9999   that many bad inputs among good ones; a million where nothing is said; SEED= begins elsewhere, POSTGRES=1 keeps the store there'
 	@echo 'make billing-kills        billing runs over 1,000 contracts, killed a hundred times and resumed, alone and two at once; SEED= changes the moments'
 	@echo 'make bench                figures of this machine, each beside its floor'
@@ -89,7 +89,8 @@ power-cuts: $(ENVIRONMENT)
 	$(PY) -W ignore -m tests.spool_life --cuts $(CUTS) $(if $(SEED),--seed $(SEED))
 
 kills: $(ENVIRONMENT)
-	$(PY) -m tests.crash.kills $(if $(SEED),--seed $(SEED)) $(if $(MODBUS),--modbus)
+	$(PY) -m tests.crash.$(if $(STORM)$(POSTGRES),storm --seconds $(or $(STORM),600),kills) \
+		$(if $(SEED),--seed $(SEED)) $(if $(MODBUS),--modbus) $(if $(POSTGRES),--postgres)
 
 fuzz: $(ENVIRONMENT)
 	$(PY) -m tests.fuzz --messages $(MESSAGES) --jobs $(JOBS) $(if $(SEED),--seed $(SEED)) $(if $(POSTGRES),--postgres)
@@ -113,6 +114,8 @@ evidence: $(ENVIRONMENT)
 	$(MAKE) kills SEED=2
 	$(MAKE) kills SEED=3
 	$(MAKE) kills SEED=1 MODBUS=1
+	$(MAKE) kills STORM=600
+	$(MAKE) kills STORM=600 POSTGRES=1
 	$(MAKE) billing-kills SEED=1
 	$(MAKE) bench
 	$(MAKE) demo ONCE=1

@@ -77,6 +77,11 @@ class Process:
         assert self._child is not None, "the process was never started"
         return self._child.pid
 
+    @property
+    def code(self) -> int | None:
+        """How the child ended, or None while it runs."""
+        return None if self._child is None else self._child.poll()
+
     def alive(self) -> bool:
         """Whether the child still runs."""
         return self._child is not None and self._child.poll() is None

@@ -63,7 +63,8 @@ class CrashSite:
         """Start the broker, then the collector, then the agents."""
         self.broker.start()
         wait_for_port(self.port)
-        self.collector.start()
+        for collector in self.of("collector"):
+            collector.start()
         for agent in self.agents.values():
             agent.start()
 
@@ -76,6 +77,11 @@ class CrashSite:
         """The processes of a party."""
         return {"agent": list(self.agents.values()), "collector": [self.collector], "broker": [self.broker]}[party]
 
+    @property
+    def processes(self) -> list[Process]:
+        """Everything that runs until it is killed, agents first."""
+        return [process for party in ("agent", "collector", "broker") for process in self.of(party)]
+
     def before(self, moment: str) -> None:
         """Whatever it takes for the moment to come."""
 
@@ -86,7 +92,7 @@ class CrashSite:
 
     def stop(self) -> None:
         """End what still runs, agents first."""
-        for process in (*self.agents.values(), self.collector, self.broker):
+        for process in self.processes:
             if process.alive():
                 process.stop()
 
@@ -94,7 +100,7 @@ class CrashSite:
         """Wait until each gateway's last window but one has arrived without holes; returns the lines held."""
 
         def settled() -> bool:
-            for process in (*self.agents.values(), self.collector, self.broker):
+            for process in self.processes:
                 assert process.alive(), f"{process.name} ended by itself: {process.log.read_text()[-2000:]}"
             return all(self._whole(name, finished[name].last_at) for name in self._gateways)
 
@@ -124,12 +130,15 @@ class CrashSite:
         finally:
             database.close()
 
+    def _where(self) -> str:
+        return f'store_path = "{self.store}"\n'
+
     def _write(self, step: int, count: int) -> None:
         receipt_key, receipt_public = self.folder / "receipt.key", self.folder / "receipt.pub"
         run("cloud-collector", "key", "new", receipt_key)
         receipt_public.write_text(run("cloud-collector", "key", "show", receipt_key, "--pem").stdout)
         broker = f'[broker]\nhost = "127.0.0.1"\nport = {self.port}\ntls = false\n'
-        self.collector_config.write_text(f'store_path = "{self.store}"\nkey_file = "{receipt_key}"\n{broker}')
+        self.collector_config.write_text(f'{self._where()}key_file = "{receipt_key}"\n{broker}')
         for name in self._gateways:
             folder = self.folder / name
             folder.mkdir()

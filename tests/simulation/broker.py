@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import TracebackType
 
 from shared.effects.link import Message, Session, Will
@@ -188,6 +189,7 @@ class Broker:
                 self._route(connection.will.topic, connection.will.payload)
 
 
+@lru_cache(maxsize=4_096)
 def matches(pattern: str, topic: str) -> bool:
     """Whether an MQTT filter, possibly shared, takes a topic."""
     if not pattern.endswith(topic[topic.rindex("/") :]):

@@ -1,6 +1,7 @@
 """The promises as checks, some at every event, some at the end; each names the promise that is broken."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from cloud_collector.fleet.gateways import add_gateway
@@ -110,7 +111,7 @@ class Checkers:
 
     def _watch_spool(self, agent: AgentParty) -> Callable[[SimDatabase, str, Parameters], None]:
         def watch(database: SimDatabase, sql: str, parameters: Parameters) -> None:
-            if sql.lstrip().lower().startswith("delete from line"):
+            if _deletes_line(sql):
                 rows = database.inner.execute("select hash, log, epoch, seq from line where id = ?", parameters)
                 for name, log, epoch, seq in rows:
                     if not self.facts.holds(agent.name, name) and not is_told(database, log, epoch, seq):
@@ -250,6 +251,11 @@ class Checkers:
         if self._judged is None:
             self._judged = Store(SqliteDatabase(self._world.collector.drive.path))
         return self._judged
+
+
+@cache
+def _deletes_line(sql: str) -> bool:
+    return sql.lstrip().lower().startswith("delete from line")
 
 
 def _is_own(line: Line, agent: AgentParty) -> bool:

@@ -5,10 +5,12 @@ stays. A power cut's unsynced sectors are the business of `tests/crash`.
 """
 
 import random
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +20,16 @@ from shared.errors import DatabaseFailed, DatabaseFull
 from tests.simulation.simloop import Power, PowerLost
 
 _COMPANIONS: Final = ("", "-wal", "-shm")
-_READS: Final = ("select", "pragma", "rollback", "with", "explain")
+_READS: Final = frozenset({"select", "pragma", "rollback", "with", "explain"})
+_WORD: Final = re.compile(r"\s*([A-Za-z]+)")
+_HARMLESS: Final = _READS | {"begin", "open"}
+
+
+@cache
+def _opening(sql: str) -> str:
+    """The statement's first word."""
+    found = _WORD.match(sql)
+    return found[1].lower() if found else ""
 
 
 class Drive:
@@ -58,7 +69,7 @@ class Drive:
                 self.fail_in, self.failed = None, power
                 self.on_failed()
                 raise DatabaseFailed("input or output error (injected)")
-        if self.full and not sql.lstrip().lower().startswith((*_READS, "begin", "open")):
+        if self.full and _opening(sql) not in _HARMLESS:
             self.on_full()
             raise DatabaseFull("there is no room left (injected)")
 
@@ -159,7 +170,7 @@ class SimDatabase:
             self.drive._open.remove(self)
 
     def _after(self, sql: str) -> None:
-        if not self.inner._connection.in_transaction and not sql.lstrip().lower().startswith(_READS):
+        if not self.inner._connection.in_transaction and _opening(sql) not in _READS:
             self.drive.commits += 1
             self.drive.on_commit(self)
         if not self._power.step():

@@ -1,6 +1,7 @@
 """What the collector's database holds as committed, read beside it on a connection of the checkers' own."""
 
 import sqlite3
+from collections import defaultdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,10 @@ class CommittedFacts:
         self._connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
         self._read: dict[int, list[tuple[int, int, str]]] = {}
         """What summaries cover, by the line's id."""
+        self._summaries: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+        """Ids of the summaries of each chain, in their positions or aside."""
+        self._looked = 0
+        """Up to which line it was looked for summaries."""
 
     def rows(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """All rows of a query."""
@@ -50,9 +55,8 @@ class CommittedFacts:
 
     def _covers(self, gateway: str, log: str, epoch: str) -> list[tuple[int, int, str]]:
         """First, last and the last one's hash of every range that an accepted summary covers."""
-        sql = f"select line.id, line.raw from {_POSITIONS} and line.kind = 'summary'"
         found: list[tuple[int, int, str]] = []
-        for id_, raw in self.rows(sql, gateway, log, epoch):
+        for id_, raw in self._summaries_of(gateway, log, epoch):
             if id_ not in self._read:
                 line = parse(bytes(raw))
                 report = line if isinstance(line, Refused) else read(line)
@@ -60,6 +64,20 @@ class CommittedFacts:
                 self._read[id_] = [(cover.first, cover.last, cover.end) for cover in ranges]
             found += self._read[id_]
         return found
+
+    def _summaries_of(self, gateway: str, log: str, epoch: str) -> list[tuple[int, bytes]]:
+        """The chain's summaries that hold their positions; each line is looked at once, when it is new."""
+        sql = (
+            "select line.id, line.kind, chain.gateway, chain.log, chain.epoch from line join chain"
+            " on chain.id = line.chain where line.id > ? order by line.id"
+        )
+        for id_, kind, *chain in self.rows(sql, self._looked):
+            self._looked = id_
+            if kind == "summary":
+                self._summaries[chain[0], chain[1], chain[2]].append(id_)
+        ids = self._summaries.get((gateway, log, epoch), ())
+        held = (self.rows("select id, raw from line where id = ? and aside = 0", id_) for id_ in ids)
+        return [(row[0], row[1]) for rows in held for row in rows]
 
     def hash_at(self, gateway: str, log: str, epoch: str, seq: int) -> str | None:
         """The hash of the line at a position."""

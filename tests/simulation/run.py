@@ -18,6 +18,7 @@ from typing import Final
 from unittest.mock import patch
 
 from tests.simulation.faults import BILLED, FOLDED, KINDS, RULES, VERDICTS, toothless
+from tests.simulation.memo import remembered
 from tests.simulation.world import Result, World
 
 SEEDS_FILE: Final = Path(__file__).with_name("seeds.txt")
@@ -37,7 +38,7 @@ def run_seed(seed: int, *, hasty: bool = False) -> Result:
         # Health says nothing that a promise rests on, and at one a minute it would be most of the traffic.
         # And what takes a year on the wall, folding summaries again, is to happen within days.
         often = patch.multiple("edge_agent.folding", FOLD_AGAIN_SHARE=FOLD_AGAIN_SHARE, FOLD_LINES_MAX=FOLD_LINES_MAX)
-        with patch("edge_agent.uplink.HEALTH_SECONDS", HEALTH_SECONDS), often:
+        with patch("edge_agent.uplink.HEALTH_SECONDS", HEALTH_SECONDS), often, remembered():
             return World(seed, hasty=hasty).run()
     except Exception:  # noqa: BLE001 - the runner reports every way in which a seed fails.
         text = traceback.format_exc()

@@ -14,7 +14,7 @@ import selectors
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Final, NoReturn
 
-PRIVATE_NAMES: Final = ("_ready", "_scheduled", "_run_once", "_asyncgen_finalizer_hook")
+PRIVATE_NAMES: Final = ("_ready", "_run_once", "_asyncgen_finalizer_hook")
 """What the loop overrides or touches of this Python's `BaseEventLoop`; a test pins them."""
 
 
@@ -93,12 +93,21 @@ class SimLoop(asyncio.SelectorEventLoop):
         self._random = random.Random(f"loop {seed}")
         self._world = contextvars.Context()
         self._numbers = 0
+        self._timers: list[tuple[float, asyncio.TimerHandle]] = []
+        """A heap; its times stand in front, so that handles are compared where those are equal alone."""
         super().__init__(_NoSelector())
         self.set_task_factory(self._make_task)
         self.set_exception_handler(self._note_error)
 
     def time(self) -> float:
         return self.now
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        heapq.heappush(self._timers, (when, timer))
+        return timer
 
     def later(self, seconds: float, callback: Callable[..., object], *args: object) -> asyncio.TimerHandle:
         """Call in the world's own context, so that no party's end drops it."""
@@ -150,17 +159,15 @@ class SimLoop(asyncio.SelectorEventLoop):
 
     def _run_once(self) -> None:
         ready: Any = self._ready  # type: ignore[attr-defined]
-        scheduled: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
+        timers = self._timers
         if not ready and not self._stopping:  # type: ignore[attr-defined]
-            while scheduled and (scheduled[0].cancelled() or not _powered(scheduled[0])):
-                heapq.heappop(scheduled)._scheduled = False  # type: ignore[attr-defined]
-            if not scheduled:
+            while timers and (timers[0][1].cancelled() or not _powered(timers[0][1])):
+                heapq.heappop(timers)
+            if not timers:
                 raise Deadlock(self._dump())
-            self.now = max(self.now, scheduled[0].when())
-        while scheduled and scheduled[0].when() <= self.now:
-            handle = heapq.heappop(scheduled)
-            handle._scheduled = False  # type: ignore[attr-defined]
-            ready.append(handle)
+            self.now = max(self.now, timers[0][0])
+        while timers and timers[0][0] <= self.now:
+            ready.append(heapq.heappop(timers)[1])
         batch = list(ready)
         ready.clear()
         if len(batch) > 1:  # Any order of runnable callbacks is a legal schedule.
