@@ -7,6 +7,7 @@ commit, the archive and the mark; what was ever seen of an invoice must stay so 
 import random
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from cloud_collector.billing.archive import MemoryArchive
@@ -22,6 +23,7 @@ from tests.simulation.clocks import EPOCH_SECONDS
 from tests.simulation.deeds import Deeds
 from tests.simulation.disk import SimDatabase
 from tests.simulation.facts import CommittedFacts
+from tests.simulation.party import CollectorParty
 from tests.simulation.simloop import Power, PowerLost
 
 if TYPE_CHECKING:
@@ -87,9 +89,10 @@ class Billing:
         """Every invoice's bytes as first seen committed."""
         self._facts: CommittedFacts | None = None
         self._newest = 0
-        world.collector.chores = self._chores
-        if world.mix.on("crash.collector"):
-            world.collector.drive.before = self._maybe_kill
+        for party in world.collectors:
+            party.chores = self._chores
+            if world.mix.on("crash.collector"):
+                party.drive.before = partial(self._maybe_kill, party)
 
     def agree(self) -> None:
         """Apply the catalog to the fresh store."""
@@ -146,9 +149,9 @@ class Billing:
 
         return (bill,)
 
-    def _maybe_kill(self, database: SimDatabase, sql: str, parameters: Parameters) -> None:  # noqa: ARG002
+    def _maybe_kill(self, party: CollectorParty, _database: SimDatabase, sql: str, _parameters: Parameters) -> None:
         if sql.startswith("insert into invoice (") and self._draw.random() < KILL_SHARE:
-            self._world.collector.crash(
+            party.crash(
                 "billing.killed",
                 pause=self._draw.uniform(2, 1_800),
                 fuse=self._draw.choice(self._draw.choice((ISSUING_STEPS, HANDING_OVER_STEPS))),

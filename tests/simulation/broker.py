@@ -145,8 +145,11 @@ class Broker:
     def _route(self, topic: str, payload: bytes) -> None:
         if not self.up:
             return
+        turn = self._turn(topic)
         for name in sorted(self.inboxes):
             inbox = self.inboxes[name]
+            if turn is not None and name not in turn and any(map(is_shared, inbox.filters)):
+                continue
             if topic not in inbox.filters and not any(matches(pattern, topic) for pattern in inbox.filters):
                 continue
             if len(inbox.queue) >= self.nasty.queue_max:
@@ -154,6 +157,17 @@ class Broker:
                 continue
             inbox.queue.append(Message(topic, payload))
             self.pump(inbox)
+
+    def _turn(self, topic: str) -> frozenset[str] | None:
+        """Who of those that share the topic gets this message, connected or not; None where nobody shares it."""
+        if not any(is_shared(pattern) for inbox in self.inboxes.values() for pattern in inbox.filters):
+            return None
+        sharing = [
+            name
+            for name in sorted(self.inboxes)
+            if any(is_shared(pattern) and matches(pattern, topic) for pattern in self.inboxes[name].filters)
+        ]
+        return frozenset(self.draw.sample(sharing, min(1, len(sharing))))
 
     def pump(self, inbox: Inbox) -> None:
         """Send what waits to whoever is connected, each message by its own way."""
@@ -187,6 +201,11 @@ class Broker:
             if not farewell and connection.will is not None:
                 self.retained[connection.will.topic] = connection.will.payload
                 self._route(connection.will.topic, connection.will.payload)
+
+
+def is_shared(pattern: str) -> bool:
+    """Whether those who have this filter take turns."""
+    return pattern.startswith("$share/")
 
 
 @lru_cache(maxsize=4_096)

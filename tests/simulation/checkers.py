@@ -80,7 +80,7 @@ class Checkers:
         limit = PAYLOAD_DEFLATED_BYTES_MAX if payload[:1] == b"x" else PAYLOAD_BYTES_MAX
         if len(payload) > limit:
             self._problem(f"P9: {client} published {len(payload)} bytes on {topic}")
-        if client == "collector" and topic in self._receipts:
+        if client.startswith("collector") and topic in self._receipts:
             self._receipt(self._receipts[topic], payload)
 
     def _receipt(self, gateway: str, payload: bytes) -> None:

@@ -5,6 +5,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
+from tests.simulation.several import COVERED
+
 KINDS: Final = (
     "broker.loss",
     "broker.mute",
@@ -171,6 +173,6 @@ class Coverage:
 
 def toothless(runs: list[Counter[str]]) -> list[str]:
     """Faults and verdicts that occurred in too few of the runs."""
-    names = [*KINDS, *(f"verdict.{name}" for name in VERDICTS), *BILLED, *RULES, *FOLDED]
+    names = [*KINDS, *(f"verdict.{name}" for name in VERDICTS), *BILLED, *RULES, *FOLDED, *COVERED]
     least = SHARE_MIN * len(runs)
     return [f"{name} in {n} of {len(runs)}" for name in names if (n := sum(1 for run in runs if run[name])) < least]

@@ -16,6 +16,7 @@ from shared.key import SigningKey
 from tests.simulation.clocks import true_utc_ms
 from tests.simulation.malice import Rogue
 from tests.simulation.party import AgentParty
+from tests.simulation.several import TurnStore
 from tests.simulation.simloop import PowerLost
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class KeyFaults:
         """What an operator's command does beside the running collector."""
         database = SqliteDatabase(self._world.collector.drive.path)
         try:
-            work(Store(database))
+            work(Store(database) if self._world.second is None else TurnStore(database))
         except (InvalidRecord, DatabaseError) as error:
             self._world.note("refused", str(error)[:100])
         finally:

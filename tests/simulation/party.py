@@ -23,6 +23,7 @@ from tests.simulation.clocks import Machine, SimClock
 from tests.simulation.disk import Drive, SimDatabase, SpoolDisk
 from tests.simulation.ledger import Life
 from tests.simulation.meters import SimSource, Site
+from tests.simulation.several import Election, SharedStore
 from tests.simulation.simloop import Power, PowerLost, SimLoop
 
 TICK_SECONDS: Final = 300.0
@@ -106,6 +107,10 @@ class Party:
                 self.power.fuse = fuse
             else:
                 self.power.lose()
+
+    def rest(self, seconds: float) -> None:
+        """After its next end it starts again so much later."""
+        self._pause = seconds
 
     def _failing(self, kind: str) -> None:
         power = self.power
@@ -308,10 +313,20 @@ class AgentParty(Party):
 
 
 class CollectorParty(Party):
-    """The collector with its store."""
+    """A collector with its store."""
 
-    def __init__(self, stage: Stage, machine: Machine, settings: CollectorSettings, key: SigningKey) -> None:
-        super().__init__(stage, "collector", machine)
+    def __init__(
+        self,
+        stage: Stage,
+        machine: Machine,
+        settings: CollectorSettings,
+        key: SigningKey,
+        name: str = "collector",
+    ) -> None:
+        super().__init__(stage, name, machine)
+        self.number = 1
+        self.share: Election | None = None
+        """Who does what is due, where another collector is on the same store."""
         self.settings = settings
         self.key = key
         self.next_key = SigningKey(self.draw.randbytes(32))
@@ -322,7 +337,7 @@ class CollectorParty(Party):
         """What a process does with each tick beside its own."""
 
     async def _run(self, power: Power) -> None:
-        store = Store(self.drive.connect(power, exclusive=False))
+        store = self._store(power)
         self.collector = Collector(
             self.settings,
             key=self.key,
@@ -330,13 +345,21 @@ class CollectorParty(Party):
             clock=SimClock(self.machine, power),
             link=self.stage.broker.link(self.name, power),
             workers=InlineWorkers(),
-            random=random.Random(f"collector {self.starts} {self.stage.seed}"),
+            random=random.Random(f"{self.name} {self.starts} {self.stage.seed}"),
             chores=self.chores(power),
+            # No other process has it, whenever it runs.
+            holder=self.number + 2 * self.starts,
             find_key={self.next_key.public.id: self.next_key}.get,
         )
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.collector.run())
-            tasks.create_task(self._tick(self.collector, SimClock(self.machine, power)))
+            running = tasks.create_task(self.collector.run())
+            ticking = tasks.create_task(self._tick(self.collector, SimClock(self.machine, power)))
+            if self.share is not None:
+                running.add_done_callback(lambda _: ticking.cancel())
+
+    def _store(self, power: Power) -> Store:
+        database = self.drive.connect(power, exclusive=False)
+        return Store(database) if self.share is None else SharedStore(database, power, self.share, self.stage.note)
 
     async def _tick(self, collector: Collector, clock: SimClock) -> None:
         """What APScheduler does in the real process."""

@@ -19,6 +19,7 @@ from unittest.mock import patch
 
 from tests.simulation.faults import BILLED, FOLDED, KINDS, RULES, VERDICTS, toothless
 from tests.simulation.memo import remembered
+from tests.simulation.several import COVERED
 from tests.simulation.world import Result, World
 
 SEEDS_FILE: Final = Path(__file__).with_name("seeds.txt")
@@ -77,7 +78,7 @@ def run_seeds(seeds: Sequence[int], jobs: int) -> Iterator[Result]:
 def coverage_table(runs: Sequence[Counter[str]]) -> str:
     """In how many seeds each fault and verdict occurred, and how often in all."""
     rows = [f"{'fault or verdict':28} {'seeds':>7} {'share':>7} {'times':>9}"]
-    for name in (*KINDS, *(f"verdict.{name}" for name in VERDICTS), *BILLED, *RULES, *FOLDED):
+    for name in (*KINDS, *(f"verdict.{name}" for name in VERDICTS), *BILLED, *RULES, *FOLDED, *COVERED):
         hit = sum(1 for run in runs if run[name])
         rows.append(f"{name:28} {hit:7} {hit / max(1, len(runs)):7.0%} {sum(run[name] for run in runs):9}")
     return "\n".join(rows)

@@ -279,6 +279,13 @@ def _next_cut(span: Span, instant: int) -> int:
     return instant + (span.start - instant) % span.step
 
 
+@contextlib.contextmanager
+def turns_untaken() -> Iterator[None]:
+    """P5, P6: a collector goes by what it remembers of a gateway, whoever has worked on it since."""
+    with patch("cloud_collector.intake.intake.take_turns", lambda *_: []):
+        yield
+
+
 SABOTAGES: Final[dict[str, Callable[[], contextlib.AbstractContextManager[None]]]] = {
     "forget-on-puback": forget_on_puback,
     "receipt-before-commit": receipt_before_commit,
@@ -296,6 +303,7 @@ SABOTAGES: Final[dict[str, Callable[[], contextlib.AbstractContextManager[None]]
     "revoked-key-opens-an-epoch": revoked_key_opens_an_epoch,
     "replaced-key-goes-on": replaced_key_goes_on,
     "clone-accepted": clone_accepted,
+    "turns-untaken": turns_untaken,
     **BILLING_SABOTAGES,
 }
 

@@ -30,7 +30,7 @@ def test_this_python_has_the_private_names_that_the_loop_stands_on(loop: SimLoop
         assert hasattr(asyncio.SelectorEventLoop, name) or hasattr(loop, name), name
     handle = loop.call_later(1, print)
     assert hasattr(handle, "_context")
-    assert hasattr(handle, "_scheduled")
+    assert hasattr(handle, "_cancelled")
     assert hasattr(handle, "_run")
 
 

@@ -25,6 +25,7 @@ from tests.simulation.keys import KeyFaults
 from tests.simulation.malice import Rogue
 from tests.simulation.meters import Meter, Style, make_site
 from tests.simulation.party import AgentParty, CollectorParty, Imaged, Stage
+from tests.simulation.several import Second, has_two
 from tests.simulation.simloop import SimLoop
 
 DAY: Final = 86_400.0
@@ -67,12 +68,17 @@ class World:
         self.broker = Broker(self.loop, random.Random(f"broker {seed}"), self._nastiness(), self.note)
         self.stage = Stage(seed, self.loop, self.broker, self.folder, self.note, self.problem)
         operator = SigningKey(random.Random(f"operator {seed}").randbytes(32))
-        self.collector = CollectorParty(
-            self.stage,
-            Machine(self.loop),
-            CollectorSettings(tick_seconds=600, holes_seconds=120, rates_max={"W.h": 2_000}),
-            operator,
+        two = has_two(seed)
+        known = CollectorSettings(
+            tick_seconds=600, holes_seconds=120, rates_max={"W.h": 2_000}, shared_subscription=two
         )
+        self.collector = CollectorParty(self.stage, Machine(self.loop), known, operator)
+        self.second = (
+            Second(self, lambda name, machine: CollectorParty(self.stage, machine, known, operator, name))
+            if two
+            else None
+        )
+        self.collectors = [self.collector] if self.second is None else [self.collector, self.second.party]
         self.agents = [self._agent(f"gw-{number}", operator) for number in range(self.draw.choice((3, 3, 4)))]
         self.hostile = Rogue("mallory", seed, self.loop, self._send_rogue)
         self.stranger = Rogue("gw-x", seed, self.loop, self._send_rogue)
@@ -85,7 +91,7 @@ class World:
         try:
             return self._run()
         finally:
-            for party in (self.collector, *self.agents):
+            for party in (*self.collectors, *self.agents):
                 if party.power is not None and party.power.on:
                     party.power.on = False
                     party.drive.release()
@@ -115,6 +121,8 @@ class World:
             if self.mix.on(kind):
                 self.note(kind)
         self.collector.boot()
+        if self.second is not None:
+            self.second.begin(TROUBLE_SECONDS)
         for agent in self.agents:
             self.loop.later(self.draw.uniform(0, 300), agent.boot)
         for when, kind, number in schedule(self.mix, self.seed, TROUBLE_SECONDS):
@@ -124,7 +132,8 @@ class World:
         self.loop.later(TROUBLE_SECONDS, self._calm)
         self.loop.later(TROUBLE_SECONDS + QUIET_SECONDS, self._quiet)
         self.loop.run_until_complete(self._until(TROUBLE_SECONDS + CALM_SECONDS))
-        self.collector.take_verdicts()
+        for collector in self.collectors:
+            collector.take_verdicts()
         if not (self.hasty and self.problems):
             self.checkers.judge()
         if not (self.hasty and self.problems):
@@ -132,7 +141,8 @@ class World:
         self.billing.close()
         self.problems += [f"the loop caught {error}" for error in self.loop.errors]
         self._count_rollovers()
-        for name, count in sorted(self.collector.verdicts.items()):
+        verdicts = sum((collector.verdicts for collector in self.collectors), Counter[str]())
+        for name, count in sorted(verdicts.items()):
             self.coverage.note(f"verdict.{name}", count)
             self.trace.update(f"{name} {count}".encode())
         return Result(
@@ -209,8 +219,9 @@ class World:
         """The last fault is over: everything is switched on, reachable and on time."""
         self.note("calm")
         self.broker.calm()
-        self.collector.drive.full, self.collector.drive.before = False, lambda *_: None
-        for party in (self.collector, *self.agents):
+        for collector in self.collectors:
+            collector.drive.before = lambda *_: None
+        for party in (*self.collectors, *self.agents):
             party.drive.full, party.drive.fail_in = False, None
             if party.power is not None:
                 party.power.fuse = None
@@ -235,24 +246,25 @@ class World:
         if self.loop.now >= TROUBLE_SECONDS:
             return
         agent = draw.choice(self.agents)
+        collector = self.collector if self.second is None else draw.choice(self.collectors)
         match kind.split("."):
             case ["broker", "crash"]:
                 self._crash_broker(draw)
             case ["partition", who]:
-                name = agent.name if who == "agent" else "collector"
+                name = agent.name if who == "agent" else collector.name
                 self.note(kind, name)
                 self.broker.partition(name)
                 self.loop.later(draw.expovariate(1 / 3_600) + 60, self.broker.heal, name)
             case ["crash", who]:
-                party = agent if who == "agent" else self.collector
+                party = agent if who == "agent" else collector
                 party.crash(kind, pause=draw.uniform(2, 1_800), fuse=draw.choice((1, 0, draw.randrange(1, 60))))
             case ["power_cut", _]:
                 self._cut_power(agent, draw)
             case ["disk", "io_error", who]:
-                party = agent if who == "agent" else self.collector
+                party = agent if who == "agent" else collector
                 party.drive.fail_in = draw.randrange(1, 40)
             case ["disk", "full", who]:
-                party = agent if who == "agent" else self.collector
+                party = agent if who == "agent" else collector
                 party.drive.full = True
                 self.loop.later(draw.uniform(300, 7_200), self._make_room, party)
             case ["spool", _]:
