@@ -25,16 +25,27 @@ class CommittedFacts:
         self._summaries: dict[tuple[str, str, str], list[int]] = defaultdict(list)
         """Ids of the summaries of each chain, in their positions or aside."""
         self._looked = 0
+        self._chains: dict[tuple[str, str, str], int] = {}
         """Up to which line it was looked for summaries."""
 
     def rows(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """All rows of a query."""
         return self._connection.execute(sql, parameters).fetchall()
 
+    def _chain(self, gateway: str, log: str, epoch: str) -> int:
+        """The number of a chain, which it keeps; 0 where nothing of it is committed."""
+        name = (gateway, log, epoch)
+        if name not in self._chains:
+            rows = self.rows("select id from chain where gateway = ? and log = ? and epoch = ?", *name)
+            if not rows:
+                return 0
+            self._chains[name] = rows[0][0]
+        return self._chains[name]
+
     def count_through(self, gateway: str, log: str, epoch: str, through: int) -> int:
         """How many positions from 1 to `through` are held."""
-        sql = f"select count(*) from {_POSITIONS} and line.seq between 1 and ?"
-        return int(self.rows(sql, gateway, log, epoch, through)[0][0])
+        sql = "select count(*) from line where chain = ? and aside = 0 and seq between 1 and ?"
+        return int(self.rows(sql, self._chain(gateway, log, epoch), through)[0][0])
 
     def told_through(self, gateway: str, log: str, epoch: str, through: int) -> int:
         """How many positions from 1 to `through` are held, or told of by a summary or as forgotten."""
@@ -50,8 +61,9 @@ class CommittedFacts:
     def head_at(self, gateway: str, log: str, epoch: str, through: int) -> str | None:
         """The hash of the line at a position, as it is held or as a summary that ends with it says."""
         held = self.hash_at(gateway, log, epoch, through)
-        ends = (end for _, last, end in self._covers(gateway, log, epoch) if last == through)
-        return held or next(ends, None)
+        if held is not None:
+            return held
+        return next((end for _, last, end in self._covers(gateway, log, epoch) if last == through), None)
 
     def _covers(self, gateway: str, log: str, epoch: str) -> list[tuple[int, int, str]]:
         """First, last and the last one's hash of every range that an accepted summary covers."""
@@ -81,7 +93,8 @@ class CommittedFacts:
 
     def hash_at(self, gateway: str, log: str, epoch: str, seq: int) -> str | None:
         """The hash of the line at a position."""
-        found = self.rows(f"select line.hash from {_POSITIONS} and line.seq = ?", gateway, log, epoch, seq)
+        sql = "select hash from line where chain = ? and aside = 0 and seq = ?"
+        found = self.rows(sql, self._chain(gateway, log, epoch), seq)
         return str(found[0][0]) if found else None
 
     def throughs(self, gateway: str) -> dict[tuple[str, str], int]:
