@@ -8,6 +8,10 @@ BATCH_BYTES_MAX: Final = 256 * 1024
 """Payload in one transaction, as it travelled: about as many lines of a backlog as BATCH_MESSAGES_MAX are live."""
 QUEUE_MESSAGES_MAX: Final = 512
 """Messages received and not yet committed; beyond it the collector stops receiving, and the broker waits."""
+GATEWAY_WAITING_MAX: Final = 384
+"""Messages of one gateway among them, where there are others: a dozen of the windows that an agent ever sends."""
+SHARES_MIN: Final = 4
+"""Into so many shares a batch is parted at least, where several gateways send."""
 ASIDE_LINES_MAX: Final = 1_024
 """Lines kept aside for each chain; what comes beyond is refused."""
 UNMATCHED_ROWS_MAX: Final = 1_000

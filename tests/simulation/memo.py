@@ -27,7 +27,7 @@ def remembered() -> Iterator[None]:
         _reports(),
         patch("edge_agent.uplink.pack", _packer()),
         # Before Python 3.12 a protocol is taken apart with every `isinstance`.
-        patch.object(typing, "_get_protocol_attrs", cache(typing._get_protocol_attrs)),
+        patch.dict(vars(typing), {"_get_protocol_attrs": cache(vars(typing)["_get_protocol_attrs"])}),
     ):
         yield
 
@@ -57,7 +57,7 @@ def _signatures() -> Iterator[None]:
 def _reports() -> Iterator[None]:
     bodies: dict[bytes, Body | Refused] = {}
     read: dict[int, Report | InvalidRecord] = {}
-    read_body, make = shared.report.read_body, shared.report._read
+    read_body, make = vars(shared.report)["read_body"], shared.report._read
 
     def body_of(line: Line) -> Body | Refused:
         found = bodies.get(line.raw)
