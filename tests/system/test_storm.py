@@ -14,7 +14,7 @@ from tests.requirements import require
 pytestmark = pytest.mark.system
 
 
-@pytest.mark.parametrize(("postgres", "seconds"), [(False, 20.0), (True, 30.0)], ids=["sqlite", "postgres"])
+@pytest.mark.parametrize(("postgres", "seconds"), [(False, 18.0), (True, 26.0)], ids=["sqlite", "postgres"])
 def test_whoever_is_killed_every_unit_is_accounted_for_once(
     tmp_path: Path,
     seconds: float,
