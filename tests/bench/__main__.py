@@ -12,12 +12,17 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElaps
 from tests.bench.agent import agent
 from tests.bench.beside import beside
 from tests.bench.billing import billing
+from tests.bench.connected import connected
 from tests.bench.documents import documents
 from tests.bench.figure import Figure, Say, as_json, show
 from tests.bench.fresh import fresh
 from tests.bench.intake import intake
+from tests.bench.large import large
 from tests.bench.offline import offline
+from tests.bench.receipts import receipts
+from tests.bench.several import several
 from tests.bench.site import OTHER_CORE
+from tests.bench.steady import steady
 from tests.bench.wire import wire
 from tests.processes import ROOT
 from tests.requirements import COMPONENTS
@@ -37,6 +42,11 @@ def rooms(*, quick: bool) -> dict[str, Room]:
             "offline": partial(offline, days=1),
             "billing": partial(billing, contracts=3, grown=1, previewed=3),
             "documents": partial(documents, invoices=3),
+            "receipts": partial(receipts, gateways=5, lines=200, seconds=1),
+            "several": partial(several, lines=120, rounds=1, gateways=10),
+            "connected": partial(connected, gateways=60, lines=2, seconds=1.0),
+            "steady": partial(steady, gateways=5, rate=20, seconds=3.0),
+            "large": partial(large, lines=200, rounds=1, gateways=10, seconds=1.0),
         }
     return {
         "intake": partial(intake, lines=6_000, rounds=3, gateways=500),
@@ -47,6 +57,11 @@ def rooms(*, quick: bool) -> dict[str, Room]:
         "offline": partial(offline, days=30),
         "billing": partial(billing, contracts=400, grown=10, previewed=10_000),
         "documents": partial(documents, invoices=100),
+        "receipts": partial(receipts, gateways=100, lines=4_000, seconds=30),
+        "several": partial(several, lines=6_000, rounds=3, gateways=500),
+        "connected": partial(connected, gateways=2_000, lines=5, seconds=10.0),
+        "steady": partial(steady, gateways=50, rate=200, seconds=float(os.environ.get("STEADY_SECONDS", "60"))),
+        "large": partial(large, lines=4_000, rounds=3, gateways=500, seconds=120.0),
     }
 
 
@@ -74,6 +89,8 @@ def main(arguments: Sequence[str]) -> int:
         told = " and ".join(sorted(WITHOUT_BROKER))
         print(f"Mosquitto is absent (Debian: sudo apt install mosquitto): only {told} are measured", file=sys.stderr)
         chosen = {name: room for name, room in chosen.items() if name in WITHOUT_BROKER}
+    if not COMPONENTS["postgres"]() and chosen.pop("several", None) is not None:
+        print("PostgreSQL is absent: two collectors on one are not measured", file=sys.stderr)
     with progress:
         task = progress.add_task("")
         for name, room in chosen.items():

@@ -24,26 +24,32 @@ ROOMS = {
     ),
     "offline": ("spool", "units that the account is off", "drained in"),
     "billing": ("issued invoices a second of a core",),
+    "receipts": ("published → receipt, p99",),
+    "several": ("two ÷ one, CPU a line",),
+    "connected": ("connected at once",),
+    "steady": ("memory grown",),
+    "large": ("large ÷ empty, by CPU",),
     "documents": ("PDF/A-3 with EN 16931 a second of a core",),
 }
 
 
 def test_a_quick_bench_prints_every_row() -> None:
     require("mosquitto")
+    require("postgres")
     done = subprocess.run(
         [sys.executable, "-m", "tests.bench", "--quick", "--json"],
         capture_output=True,
         text=True,
         cwd=ROOT,
         check=False,
-        timeout=180,
+        timeout=400,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     figures = {(row["room"], row["name"]): row for row in json.loads(done.stdout)}
     for room, names in ROOMS.items():
         for name in names:
             row = figures[room, name]
-            assert row["value"] >= 0
+            assert row["value"] >= 0 or name == "memory grown"
             assert row["met"] in (True, False), row
     assert figures["agent", "resident memory"]["value"] > 5
     assert figures["intake", "live: lines"]["value"] > 0
