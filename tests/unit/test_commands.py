@@ -1,5 +1,6 @@
 """P10: a gateway does what a pinned key asks, once, and answers it as often as it is asked."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -217,6 +218,29 @@ def test_the_receipt_key_is_replaced_for_good_by_what_it_or_the_recovery_key_has
             tell(pair, command(pair, RotateKey(), 9, key=COLLECTOR_KEY))
             await pair.exchange(10)
             assert agent.status()["key"] == pair.keys_used()[0], "the old key asks in vain"
+
+    run(story())
+
+
+def test_a_replaced_receipt_key_stays_replaced_though_the_spool_forgets_the_command(tmp_path: Path) -> None:
+    """P22: an old image of the spool knows nothing of the command, and its signer is trusted no more."""
+
+    async def story() -> None:
+        pair = Pair(tmp_path)
+        pair.found[NEXT.public.id] = NEXT
+        async with pair.running() as agent:
+            await pair.exchange(400)
+        shutil.copy(tmp_path / "spool.db", tmp_path / "image")
+        async with pair.running() as agent:
+            await pair.exchange(10)
+            by = COLLECTOR_KEY
+            give_sealed(pair.store, GATEWAY, lambda e, n: trust_order(GATEWAY, e, n, NEXT), by, pair.now_ms())
+            await pair.exchange(10, answers=False)
+        (tmp_path / "image").replace(tmp_path / "spool.db")
+        async with pair.running() as agent:
+            await pair.exchange(900)
+            assert pair.states() == ["done"]
+            assert agent.status()["backlog_lines"] <= 1, "receipts of the new key are heard"
 
     run(story())
 

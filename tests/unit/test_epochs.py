@@ -1,9 +1,12 @@
 """Epochs: their order, what is carried from one to the next, clones, boots without a clock, exchanged meters."""
 
+import copy
+
 import pytest
 
 from cloud_collector.fleet.epochs import Epoch, Standing, order
 from cloud_collector.intake.replay import audit
+from cloud_collector.intake.verdict import Aside
 from cloud_collector.store.account import ChannelAccount, account, quarantine
 from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
@@ -194,6 +197,28 @@ def test_a_clones_lines_are_quarantined_and_alarmed() -> None:
     found = only(collector)
     assert (found.counted, found.quarantined) == (31, 50)
     assert collector.store.rows("gateways_parked") == [("gw-1",)]
+    assert audit(collector.store, Store(SqliteDatabase(":memory:")), collector.settings) is None
+
+
+def test_a_summary_of_another_life_is_set_aside_though_its_position_is_free() -> None:
+    """P5, P1: an old image of a spool folds what it has sealed anew, where this life's summary covers positions."""
+    gateway = PaperGateway()
+    gateway.birth((*PUMP, 0, 0))
+    gateway.usage((*PUMP, 0, [1]))
+    image = copy.deepcopy(gateway)
+    for register in range(1, 7):
+        gateway.usage((*PUMP, register, [1]))
+    gateway.summary([6, 7, 8])
+    for register in range(1, 5):
+        image.usage((*PUMP, register, [0, 1]))
+    forked = image.summary([4, 5])
+    assert forked is not None
+    collector = paper_collector(gateway)
+    collector.take(gateway.topic, [*gateway.lines[:5], gateway.lines[8]])
+    (verdict,) = collector.take(gateway.topic, [forked]).verdicts
+    assert isinstance(verdict, Aside)
+    assert verdict.reason == "it covers other lines than those held"
+    assert (only(collector).counted, only(collector).quarantined) == (7, 0)
     assert audit(collector.store, Store(SqliteDatabase(":memory:")), collector.settings) is None
 
 

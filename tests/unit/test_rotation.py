@@ -8,6 +8,7 @@ import pytest
 
 from cloud_collector.fleet.decisions import adopt_epoch, revoke_key
 from cloud_collector.fleet.epochs import Adopted, Epoch, Standing, order
+from cloud_collector.fleet.gateways import add_gateway
 from cloud_collector.intake.replay import audit, rebuild, rejudge
 from cloud_collector.intake.verdict import Accepted, Duplicate, RefusedLine, Unmatched, Verdict
 from cloud_collector.store.account import account
@@ -194,6 +195,24 @@ def test_a_rotation_by_a_revoked_key_introduces_nobody() -> None:
     revoke_key(collector.store, "gw-1", PaperGateway().key.public.id, {"main": ("aaaaaaaa", 3)}, NOW_MS)
     assert taken(collector, gateway, [gateway.usage((*PUMP, 6, [1]))]) == [RefusedLine]
     assert counted(collector) == (2, 4)
+    same_as_facts(collector)
+
+
+def test_what_a_revoked_key_has_said_is_bridged_by_what_valid_keys_say_beside_it() -> None:
+    """P10, P1: as if nobody held it; its own figures count nothing."""
+    gateway = PaperGateway()
+    gateway.birth((*PUMP, 0, 0))
+    gateway.usage((*PUMP, 0, [4]))
+    gateway.usage((*PUMP, 4, [9]))
+    gateway.usage((*PUMP, 13, [9]))
+    other = gateway.key = SigningKey(b"n" * 32)
+    gateway.usage((*PUMP, 22, [1]))
+    collector = knows_first_key(gateway)
+    add_gateway(collector.store, "gw-1", other.public, NOW_MS)
+    collector.take(gateway.topic, gateway.lines)
+    revoke_key(collector.store, "gw-1", PaperGateway().key.public.id, {"main": ("aaaaaaaa", 2)}, NOW_MS)
+    rejudge(collector.store, collector.settings)
+    assert counted(collector) == (4 + 18 + 1, 18)
     same_as_facts(collector)
 
 

@@ -163,6 +163,35 @@ def test_an_image_from_before_a_rotation_goes_on_in_a_new_epoch(tmp_path: Path) 
     run(story())
 
 
+def test_a_rotation_whose_positions_another_life_has_taken_is_announced_again(tmp_path: Path) -> None:
+    """P8: the lines that announce the key are set aside, so the old key announces it once more in a new epoch."""
+
+    async def story() -> None:
+        pair = Pair(tmp_path, "main", "flat-2")
+        async with pair.running() as agent:
+            await pair.exchange(700)
+        shutil.copy(tmp_path / "spool.db", tmp_path / "image")
+        async with pair.running() as agent:
+            await pair.exchange(3_000)
+            epoch = agent.status()["epoch"]
+        (tmp_path / "image").replace(tmp_path / "spool.db")
+        async with pair.running() as agent:
+            # Before any receipt tells it that its positions are taken.
+            key = await agent.rotate_key()
+            await pair.exchange(3_000)
+            assert agent.status()["epoch"] != epoch
+            assert agent.status()["key"] == key
+            assert not agent.status()["rotating"]
+            assert agent.status()["backlog_lines"] <= 1
+            assert set(pair.keys_used()) == {KEY.public.id, key}
+        assert FileKeyring(pair.key_file, pair.settings.spool_path).load().old is None
+        async with pair.running() as agent:
+            await pair.exchange(700)
+            assert (agent.status()["key"], agent.status()["backlog_lines"] <= 1) == (key, True)
+
+    run(story())
+
+
 def test_a_revoked_gateway_that_is_given_a_new_key_goes_on_in_a_new_epoch_past_its_old_backlog(tmp_path: Path) -> None:
     """P8: lines that nobody will ever take stand in nobody's way."""
 
