@@ -9,7 +9,7 @@ from shared.effects.database import Database
 from shared.errors import Refused
 from shared.key import PublicKey
 from shared.line import parse
-from shared.report import Rotate, read
+from shared.report import Report, Rotate, read
 
 
 class Handover:
@@ -72,7 +72,7 @@ class Handover:
         return int(self._database.execute(self._sql["behind_count"])[0][0])
 
 
-def held_line(raw: bytes) -> tuple[SealedLine, object]:
+def held_line(raw: bytes) -> tuple[SealedLine, Report]:
     """A line that this gateway has sealed, and what it says."""
     line = parse(bytes(raw))
     report = line if isinstance(line, Refused) else read(line)

@@ -9,12 +9,14 @@ from typing import Final
 
 from edge_agent import tables
 from edge_agent.disk import Disk
+from edge_agent.handover import held_line
 from edge_agent.receipts import Chain, successor
 from edge_agent.salvage import Salvaged, salvage
-from edge_agent.sealed import SealedLine
+from edge_agent.sealed import Place, SealedLine
 from shared.effects.database import Database
 from shared.errors import DatabaseCorrupt, DatabaseError
 from shared.key import PublicKey
+from shared.report import Rotate
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -49,7 +51,9 @@ def recover(disk: Disk, *, gateway: str, keys: Sequence[PublicKey], random: Rand
         found = files[-1] if moved_aside and files else Salvaged()
         latest = {chain.log: chain for chain in _ends(found.lines).values() if chain.epoch == found.epoch}
         heirs = [replace(successor(chain), epoch=epoch) for chain in latest.values()]
-        tables.create(database, gateway=gateway, epoch=epoch, chains=[*ends.values(), *heirs], lines=lines)
+        behind = _behind(lines, keys[0].id)
+        chains = [*ends.values(), *heirs]
+        tables.create(database, gateway=gateway, epoch=epoch, chains=chains, lines=lines, behind=behind)
     return database, origin
 
 
@@ -101,6 +105,17 @@ def _salvaged_from(opener: Callable[[], Database], gateway: str, keys: Sequence[
         return salvage(database, gateway=gateway, keys=keys)
     finally:
         database.close()
+
+
+def _behind(lines: Sequence[SealedLine], key: str) -> list[Place]:
+    """Where lines stand whose key no other has replaced: people gave the gateway this one, and nobody may take them."""
+    reports = [(line.place, held_line(line.raw)[1]) for line in lines]
+    rotations = [(said.header.key, said.next) for _, said in reports if isinstance(said, Rotate)]
+    introduced = [(old, PublicKey.from_text(new).id) for old, new in rotations]
+    lineage = {key}
+    while found := {old for old, new in introduced if new in lineage} - lineage:
+        lineage |= found
+    return [place for place, said in reports if said.header.key not in lineage]
 
 
 def _ends(lines: Sequence[SealedLine]) -> dict[tuple[str, str], Chain]:

@@ -195,6 +195,9 @@ select 1 from line where log = ? and epoch = ? and seq = ? and hash = ? and asid
 -- name: put_behind
 update line set rested = 2 where receipted_at is null and epoch <> ?
 
+-- name: put_line_behind
+update line set rested = 2 where log = ? and epoch = ? and seq = ?
+
 -- name: create_line_behind
 create index if not exists line_behind on line (id) where rested = 2
 

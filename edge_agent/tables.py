@@ -3,14 +3,14 @@
 import json
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from edge_agent import kept
 from edge_agent.limits import SPOOL_CHECK_LINES
 from edge_agent.receipts import Chain
-from edge_agent.sealed import SealedLine
+from edge_agent.sealed import Place, SealedLine
 from edge_agent.statements import statements
 from shared.effects.database import Database, Row
 from shared.errors import DatabaseCorrupt, DatabaseFailed
@@ -54,9 +54,18 @@ def created(database: Database) -> bool:
 
 
 def create(
-    database: Database, *, gateway: str, epoch: str, chains: Iterable[Chain], lines: Iterable[SealedLine]
+    database: Database,
+    *,
+    gateway: str,
+    epoch: str,
+    chains: Iterable[Chain],
+    lines: Iterable[SealedLine],
+    behind: Sequence[Place] = (),
 ) -> None:
-    """Create a spool with what was salvaged, all in one transaction: a cut before its end leaves an empty file."""
+    """Create a spool with what was salvaged, all in one transaction: a cut before its end leaves an empty file.
+
+    `behind`: where lines stand that are sent only where nothing else needs their place.
+    """
     sql = statements()
     with database.atomic():
         for name in _CREATES:
@@ -64,6 +73,9 @@ def create(
         database.execute(sql["set_identity"], summed(gateway, epoch))
         database.executemany(sql["put_chain"], [chain_row(chain) for chain in chains])
         database.executemany(sql["put_salvaged_line"], [line_row(line) for line in lines])
+        if behind:
+            database.execute(sql["create_line_behind"])
+            database.executemany(sql["put_line_behind"], [(place.log, place.epoch, place.seq) for place in behind])
 
 
 def check(database: Database) -> None:

@@ -139,5 +139,21 @@ def _translated(error: sqlite3.Error, path: Path | str) -> DatabaseError:
             return DatabaseCorrupt(f"{path} is damaged: {error}")
         case sqlite3.SQLITE_CONSTRAINT:
             return DatabaseFailed(f"{path} refuses a row: {error}")
+        case sqlite3.SQLITE_ERROR | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN if _is_unlike_sqlite(path):
+            # A few flipped bytes at the file's head make another version's of it, as SQLite understands them.
+            return DatabaseCorrupt(f"{path} is damaged: {error}")
         case _:
             return DatabaseFailed(f"{path}: {error}")
+
+
+def _is_unlike_sqlite(path: Path | str) -> bool:
+    """Whether the file's head says what no SQLite 3 writes. Source: sqlite.org/fileformat.html, section 1.3."""
+    try:
+        with Path(path).open("rb") as file:
+            head = file.read(100)
+    except OSError:
+        return False
+    if len(head) < 100:
+        return False
+    schema, encoding = int.from_bytes(head[44:48]), int.from_bytes(head[56:60])
+    return head[18] not in (1, 2) or head[19] not in (1, 2) or schema > 4 or encoding > 3
