@@ -142,6 +142,9 @@ def _carry(store: Store, basis: _Basis, channel: int, chain: int, log: tuple[str
         if began is None or last is None:
             continue
         basis.add(*log, epoch, last[0], last[0])
+        use = store.row("last_true_use", channel, id_)
+        if use is not None:
+            basis.add(*log, epoch, use[0], use[0])
         basis.carried.add((*log, epoch))
         if store.row("first_mark", channel, id_) is not None:
             return

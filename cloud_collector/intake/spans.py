@@ -294,7 +294,8 @@ def _carry(store: Store, chains: list[int], known: Known, rates_max: Mapping[str
             end = EpochEnd(raw=None, serial=None, at=tail[2])
         else:
             raw = raw_at_end(mark_raw=last[0], mark_register=last[2], top=tail[1])
-            surely = surely_before(tail[2], tail[3], tail[4])
+            use = store.row("last_true_use", known.id, chain)
+            surely = tail[2] if use is None else surely_before(*use[1:])
             sure = surely if last[3] is None else (store.row("last_sure_mark", known.id, chain) or (None,))[0]
             end = EpochEnd(raw=raw, serial=last[1], at=tail[2], sure=sure)
     if unsure is not None:

@@ -80,7 +80,7 @@ class Channel:
 
     def _walk(self, epoch: EpochRows) -> "_Walk | None":
         first: PlacedRow | None = None
-        last: PlacedRow | None = None
+        used: PlacedRow | None = None
         end: Tail | None = None
         for low, high in epoch.counted:
             # What lies between two stretches is not held: each is settled alone.
@@ -88,9 +88,10 @@ class Channel:
             for placed in epoch.rows:
                 if low <= placed.seq <= high:
                     tail = self._settle(epoch, tail, placed)
-                    first, last = first or placed, placed
+                    first = first or placed
+                    used = placed if placed.row.kind > RowKind.EXCHANGE else used
             end = tail or end
-        return None if end is None or first is None or last is None else _Walk(first=first, last=last, tail=end)
+        return None if end is None or first is None else _Walk(first=first, used=used, tail=end)
 
     def _settle(self, epoch: EpochRows, before: Tail | None, placed: PlacedRow) -> Tail:
         hole = before is not None and _has_hole(epoch.holes, before.seq, placed.seq)
@@ -172,7 +173,8 @@ class _Walk:
     """The first and the last that an epoch says of the channel."""
 
     first: PlacedRow
-    last: PlacedRow
+    used: PlacedRow | None
+    """The last row that may have moved the register."""
     tail: Tail
 
 
@@ -196,7 +198,8 @@ def _end(walk: _Walk, marks: Sequence[PlacedRow]) -> EpochEnd:
     mark = marks[-1].row
     raw = raw_at_end(mark_raw=mark.raw, mark_register=mark.register, top=tail.top)
     sure = [each.row.start for each in marks if each.row.estimated is None]
-    surely = surely_before(tail.until, walk.last.row.kind, walk.last.row.step)
+    use = None if walk.used is None else walk.used.row
+    surely = tail.until if use is None else surely_before(use.until, use.kind, use.step)
     at = surely if mark.estimated is None else sure[-1] if sure else None
     return EpochEnd(raw=raw, serial=mark.serial, at=tail.until, sure=at)
 

@@ -73,7 +73,10 @@ class Uncarried:
 
 
 def surely_before(end: int | None, kind: RowKind | int, step: int) -> int | None:
-    """A moment that the meter's last reading does not lie before: a summary's last hour may reach beyond the epoch."""
+    """A moment that the meter's last reading does not lie before, from the last row that moved the register.
+
+    A birth states what was read last, however long ago; a summary's last hour may reach beyond the epoch.
+    """
     return end if end is None or kind != RowKind.USAGE else end - step
 
 

@@ -138,7 +138,10 @@ where channel = ? and chain = ? and kind <= 2 and raw is not null and cloned = 0
 order by seq desc limit 1;
 
 -- name: last_true_node
-select seq, top, until, kind, step from span where channel = ? and chain = ? and kind <= 4 and cloned = 0 order by seq desc limit 1;
+select seq, top, until from span where channel = ? and chain = ? and kind <= 4 and cloned = 0 order by seq desc limit 1;
+
+-- name: last_true_use
+select seq, until, kind, step from span where channel = ? and chain = ? and kind in (3, 4) and cloned = 0 order by seq desc limit 1;
 
 -- name: first_node
 select seq, register, start, line from span where channel = ? and chain = ? and kind <= 4 order by seq limit 1;
