@@ -367,11 +367,14 @@ class Spool:
         return folded
 
     def _fold(self, *, receipted: bool = False) -> bool:
-        after = self._room.fold(self._epoch, self._chains, self._key, receipted=receipted)
-        if after is not None:
-            self._chains[after.log, after.epoch] = after
-            self._waiting_count = self._counted()
-        return after is not None
+        former = {epoch for _, epoch in self._chains} - {self._epoch} if receipted else set()
+        for epoch in (self._epoch, *sorted(former)):
+            after = self._room.fold(epoch, self._chains, self._key, receipted=receipted)
+            if after is not None:
+                self._chains[after.log, after.epoch] = after
+                self._waiting_count = self._counted()
+                return True
+        return False
 
     @property
     def _keep_after(self) -> int:
