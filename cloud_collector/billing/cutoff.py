@@ -58,6 +58,7 @@ def cutoff(
     received: list[LogCutoff] = []
     moved: list[tuple[str, str, str, int, int]] = []
     boots: set[tuple[str, str, str, int]] = set()
+    strangers: list[tuple[str, str, str, int]] = []
     for gateway, log in sorted({name[:2] for name in basis.lowest}):
         for chain, epoch, through, top, gone in store.rows("received_chains", gateway, log):
             low = basis.lowest.get((gateway, log, epoch))
@@ -65,6 +66,7 @@ def cutoff(
                 continue
             holes = _holes(store, chain, 0 if gone else through)
             received.append(LogCutoff(gateway=gateway, log=log, epoch=epoch, last=top, holes=holes))
+            strangers += [(gateway, log, epoch, seq) for (seq,) in store.rows("received_disowned", chain)]
             late = store.rows("received_moved", chain, top, low, chain, top)
             moved += [(gateway, log, epoch, seq, received_at) for seq, received_at in late]
             laid = store.rows("received_boots", gateway, log, chain, top)
@@ -78,6 +80,7 @@ def cutoff(
         silent=dict(silent),
         moved=tuple(sorted({*moved, *_moved_summaries(store, basis, skew_seconds)})),
         boots=tuple(sorted(boots)),
+        strangers=tuple(sorted(strangers)),
         skew_seconds=skew_seconds,
         rates_max=dict(rates_max),
     )

@@ -200,7 +200,7 @@ def _walk(store: Store, name: tuple[str, str], channel: int, chain: int, seqs: l
         page = store.rows("nodes_from", channel, chain, seq, LATE_WALK_ROWS)
         for found in page:
             node = Node(found[0], found[1], found[2], found[3], found[4], found[5], found[6])
-            settled = _settle(store, name, (channel, chain), before, node)
+            settled = _settle(store, name, chain, before, node)
             changed = _write(store, (channel, chain), settled, found)
             if not changed and node.seq > last:
                 return
@@ -211,12 +211,10 @@ def _walk(store: Store, name: tuple[str, str], channel: int, chain: int, seqs: l
         seq = page[-1][0] + 1
 
 
-def _settle(store: Store, name: tuple[str, str], key: tuple[int, int], before: Tail | None, node: Node) -> Settled:
+def _settle(store: Store, name: tuple[str, str], chain: int, before: Tail | None, node: Node) -> Settled:
     hole = unreadable = False
-    channel, chain = key
     if before is not None and node.register > before.top:
         held = store.rows("lines_held_between", chain, before.seq, node.seq)[0][0]
-        held -= store.rows("disowned_between", channel, chain, before.seq, node.seq)[0][0]
         hole = held < node.seq - before.seq - 1
         unreadable = bool(store.rows("bad_rows_between", chain, before.seq, node.seq, *name)[0][0])
     return settle(before, node, hole=hole, unreadable=unreadable)

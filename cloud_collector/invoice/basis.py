@@ -43,6 +43,8 @@ class Cutoff:
     """(gateway, log, epoch, seq, received at in milliseconds) of lines whose clock ran ahead of their receipt (P13)."""
     boots: tuple[tuple[str, str, str, int], ...] = ()
     """(gateway, log, boot, shift in seconds) of boots that never learned the time and were laid end to end."""
+    strangers: tuple[tuple[str, str, str, int], ...] = ()
+    """(gateway, log, epoch, seq) of held lines whose key is not valid there: among the holes, yet no summary's."""
     skew_seconds: int = SKEW_SECONDS
     """How far a line's clock may run ahead."""
     rates_max: Mapping[str, int] = field(default_factory=dict)

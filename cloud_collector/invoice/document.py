@@ -211,6 +211,7 @@ def _cutoff(cutoff: Cutoff) -> Body:
         ],
         "moved": [list(row) for row in cutoff.moved],
         "boots": [list(row) for row in cutoff.boots],
+        **({"strangers": [list(row) for row in cutoff.strangers]} if cutoff.strangers else {}),
         "skew_seconds": cutoff.skew_seconds,
         "rates_max": dict(sorted(cutoff.rates_max.items())),
     }

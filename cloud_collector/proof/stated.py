@@ -114,6 +114,7 @@ def _cutoff(body: Body) -> Cutoff:
         silent=_silent(body),
         moved=tuple((_text(a), _text(b), _text(c), _integer(d), _integer(e)) for a, b, c, d, e in stated["moved"]),
         boots=tuple((_text(a), _text(b), _text(c), _integer(d)) for a, b, c, d in stated["boots"]),
+        strangers=tuple((_text(a), _text(b), _text(c), _integer(d)) for a, b, c, d in stated.get("strangers", ())),
         skew_seconds=_integer(stated["skew_seconds"]),
         rates_max={_text(unit): _integer(rate) for unit, rate in stated["rates_max"].items()},
     )

@@ -5,7 +5,7 @@ which lines had been received, whose clock ran ahead, and how boots that never l
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from cloud_collector.invoice.basis import Cutoff
@@ -15,7 +15,7 @@ from cloud_collector.proof.evidence import Needed
 from cloud_collector.usage.derive import OWN_TIME, Derived, Placement, Row, RowKind, rows_of
 from cloud_collector.usage.ledger import Ledger
 from cloud_collector.usage.span import ChannelName, NamedGap, Span
-from cloud_collector.usage.unfold import Folded, Told, folded_of, placed_start, unfold
+from cloud_collector.usage.unfold import Folded, Told, absent, folded_of, placed_start, unfold
 from shared.limits import TIME_SECONDS_MAX
 from shared.report import ClockLine, Report, Summary
 
@@ -108,7 +108,8 @@ def _channels(
                     folded[told[:2]][report.header.epoch].append(each)
     for channel, by_epoch in folded.items():
         for epoch, some in by_epoch.items():
-            _unfold((*name, epoch), rows[channel][epoch], some, (*channel, *units[channel]), wanted)
+            strangers = {seq for *log, seq in cutoff.strangers if tuple(log) == (*name, epoch)}
+            _unfold((*name, epoch), rows[channel][epoch], some, (*channel, *units[channel]), wanted, strangers)
     for (device, meter), epochs in sorted(rows.items()):
         unit, exponent = units.get((device, meter), ("", 0))
         found = Channel(
@@ -127,12 +128,19 @@ def _unfold(
     folded: Sequence[Folded],
     channel: tuple[str, str, str, int],
     wanted: Needed,
+    strangers: Collection[int],
 ) -> None:
     """The rows that summaries say of positions which had not been received stand among the others."""
     received = wanted.received.get(name)
     holes = () if received is None else received.holes
     lacking = {
-        each.seq: [(max(a, c), min(b, d)) for a, b in each.ranges for c, d in holes if c <= b and d >= a]
+        each.seq: [
+            free
+            for a, b in each.ranges
+            for c, d in holes
+            if c <= b and d >= a
+            for free in absent([(max(a, c), min(b, d))], sorted(strangers))
+        ]
         for each in folded
     }
     told = [Told(at.seq, at.row.register, at.row.register_end, at.row.start, at.row.until) for at in rows]

@@ -67,7 +67,9 @@ select id, hash, prev, aside from line where chain = ? and seq = ? and aside > 0
 select max(seq) from line where chain = ? and aside = 0;
 
 -- name: lines_held_between
-select count(*) from line where chain = ? and seq > ? and seq < ? and aside = 0;
+-- Of keys that are valid there.
+select count(*) from line where chain = ? and seq > ? and seq < ? and aside = 0
+and not exists (select 1 from disowned d where d.line = line.id);
 
 -- name: line_holes
 select seq, after from (

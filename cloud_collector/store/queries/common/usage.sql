@@ -112,9 +112,6 @@ join span s on s.channel = c.id and s.chain = h.id and s.kind <= 4 and s.seq = (
 select seq, top, until, reach from span
 where channel = ? and chain = ? and seq < ? and kind <= 4 and cloned <> 2 order by seq desc limit 1;
 
--- name: disowned_between
-select count(*) from span where channel = ? and chain = ? and seq > ? and seq < ? and kind <= 4 and cloned = 2;
-
 -- name: nodes_from
 select s.seq, s.kind, s.start, s.until, s.register, s.register_end, s.cloned, s.line, s.reason, s.withheld, s.ragged, s.top,
     s.reach, b.start, b.step, b.register, b.register_end
