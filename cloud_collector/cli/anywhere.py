@@ -4,6 +4,8 @@ from typing import Any, Final
 
 from typer.core import TyperGroup
 
+from cloud_collector.cli.deeds import notice
+
 GLOBAL: Final = ("--config", "--set", "--log-level")
 TRIES: Final = "simulate-tariff"
 """After this command `--set` is of the catalog that is tried out, not of the configuration."""
@@ -53,5 +55,6 @@ def _finish(group: Any) -> None:
         if hasattr(command, "commands"):
             _finish(command)
         else:
+            notice(command)
             _, _, does = (command.help or "").partition("\n\n")
             command.short_help = does.replace("\n", " ").partition(". ")[0].rstrip(".")

@@ -8,6 +8,7 @@ import typer
 from cloud_collector.cli import (
     alarms,
     approving,
+    audit_log,
     backup,
     billing,
     catalog,
@@ -121,6 +122,7 @@ app.add_typer(invoices.app, name="invoices")
 app.add_typer(backup.app, name="backup")
 app.add_typer(store.app, name="store")
 app.add_typer(checkpoint.app, name="checkpoint")
+app.add_typer(audit_log.app, name="audit-log")
 app.add_typer(person.app, name="person")
 app.add_typer(token.app, name="token")
 

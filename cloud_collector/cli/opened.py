@@ -18,6 +18,7 @@ from typing import Annotated, Final, ParamSpec, TypeVar
 import typer
 
 from cloud_collector.billing.archive import FolderArchive
+from cloud_collector.cli.deeds import logged
 from cloud_collector.cli.dump import dump_schema
 from cloud_collector.config import Config, ConfigInvalid, load
 from cloud_collector.settings import CollectorSettings
@@ -91,7 +92,9 @@ def opened(known: CollectorSettings, *, make: bool = False) -> Iterator[Store]:
         known.store_path.parent.mkdir(parents=True, exist_ok=True)
     database = open_database(known)
     try:
-        yield Store(database, before=lambda schema: _before_upgrade(known, database, schema))
+        store = Store(database, before=lambda schema: _before_upgrade(known, database, schema))
+        with logged(store):
+            yield store
     finally:
         database.close()
 

@@ -10,11 +10,11 @@ from cloud_collector.access.people import NoSuchPerson, PersonRefused, email_of,
 from cloud_collector.access.people import remove_person as remove_from
 from cloud_collector.access.secret import SECRET_BYTES
 from cloud_collector.access.sessions import offer_link
-from cloud_collector.access.viewer import Deed, Role
-from cloud_collector.cli.access import NOT_FOUND, REFUSED, Accounts, known_accounts, note, whoever
+from cloud_collector.access.viewer import Role
+from cloud_collector.cli.access import NOT_FOUND, REFUSED, Accounts, known_accounts
+from cloud_collector.cli.deeds import whoever
 from cloud_collector.cli.gateway import show_rows
 from cloud_collector.cli.opened import Json, StoreOption, ending, opened, say, settings
-from cloud_collector.store.store import Store
 from cloud_collector.web.door import Door
 from cloud_collector.web.sign_in import link_of
 from shared.effects.chance import system_chance
@@ -89,7 +89,6 @@ def remove(email: Email, store: StoreOption = None) -> None:
     now_ms = SystemClock().utc_ms()
     with opened(settings(store=store)) as held:
         found = _done(lambda: remove_from(held, email, now_ms=now_ms))
-        _noted(held, found.accounts, f"removed {found.email}, {found.role}", now_ms)
     say(f"{found.email} is removed, and signed out everywhere")
 
 
@@ -116,7 +115,6 @@ def link(email: Email, store: StoreOption = None) -> None:
             now_ms=now_ms,
             lasts_ms=known.sign_in.link_minutes * 60_000,
         )
-        note(held, Deed.ADMIT, f"made a sign-in link for {name}", now_ms=now_ms)
     print(link_of(door, secret))
     say(f"it signs {name} in, once, within {known.sign_in.link_minutes} minutes: hand it over as you would a key")
 
@@ -133,14 +131,8 @@ def _put(email: str, word: str, account: list[str] | None, store: str | None, *,
         made = _done(
             lambda: put_person(held, email, role=what, accounts=accounts, by=whoever().name, now_ms=now_ms, new=new)
         )
-        _noted(held, made.accounts, f"{'added' if new else 'changed'} {made.email}, {made.role}", now_ms)
     sees = "every account" if made.accounts is None else ", ".join(sorted(made.accounts))
     say(f"{made.email} is {made.role} and sees {sees}")
-
-
-def _noted(store: Store, accounts: frozenset[str] | None, told: str, now_ms: int) -> None:
-    for each in sorted(accounts) if accounts else [""]:
-        note(store, Deed.ADMIT, told, account=each, now_ms=now_ms)
 
 
 def _done(deed: Callable[[], T]) -> T:

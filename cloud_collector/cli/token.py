@@ -8,7 +8,8 @@ import typer
 from cloud_collector.access.secret import SECRET_BYTES
 from cloud_collector.access.tokens import TokenRefused, make_token, revoke_token, tokens
 from cloud_collector.access.viewer import Deed
-from cloud_collector.cli.access import NOT_FOUND, REFUSED, Accounts, known_accounts, note, whoever
+from cloud_collector.cli.access import NOT_FOUND, REFUSED, Accounts, known_accounts
+from cloud_collector.cli.deeds import whoever
 from cloud_collector.cli.gateway import show_rows
 from cloud_collector.cli.opened import Json, StoreOption, ending, opened, say, settings
 from shared.effects.chance import system_chance
@@ -52,9 +53,6 @@ def create(
         except TokenRefused as error:
             say(str(error))
             raise typer.Exit(REFUSED) from None
-        told = f"made the token {name} for {', '.join(sorted(scopes))}, {days} days"
-        for each in sorted(accounts) if accounts else [""]:
-            note(held, Deed.ADMIT, told, account=each, now_ms=now_ms)
         (made,) = [each for each in tokens(held) if each.name == name]
     if json_:
         print(json.dumps({"token": secret, **made.to_json(now_ms)}, indent=2))
@@ -106,8 +104,6 @@ def revoke(name: Name, store: StoreOption = None) -> None:
         except TokenRefused as error:
             say(str(error))
             raise typer.Exit(NOT_FOUND) from None
-        if done:
-            note(held, Deed.ADMIT, f"revoked the token {name}", now_ms=now_ms)
     say(f"{name} is revoked" if done else f"{name} was revoked before")
 
 
