@@ -19,6 +19,7 @@ from cloud_collector.upkeep.checkpoints import make
 from cloud_collector.web.office import Office
 from cloud_collector.web.site import Site
 from cloud_collector.web.subscriptions import subscriptions
+from shared.effects.clock import Clock
 from shared.effects.memory import SimpleClock
 from shared.effects.sqlite import SqliteDatabase
 from tests.unit.billing_samples import (
@@ -35,6 +36,8 @@ from tests.unit.billing_samples import (
 
 DAY: Final = 86_400
 NOW: Final = NOVEMBER + 5 * DAY
+DAYS: Final = 35
+"""That are reported, from the first of October on: the last one is still to come."""
 TWO_CUSTOMERS: Final = (
     CATALOG
     + """
@@ -70,7 +73,7 @@ def filled(path: Path) -> MemoryArchive:
     archive = MemoryArchive()
     store = new_store(path, TWO_CUSTOMERS)
     for name in ("roof-1", "roof-2"):
-        receive(store, october(Gateway(name=name), days=36).lines, at=NOW, gateway=name)
+        receive(store, october(Gateway(name=name), days=DAYS).lines, at=NOW, gateway=name)
     run = begin(store, by="Anna", at=NOW, as_of=NOW, contracts=None)
     end(store, run, bill_due(store, NOW * 1_000, store_biller(archive)), at=NOW + 1)
     store.run("webhook_add", "acme-bot", "https://bot.example/hooks", "acme", NOW * 1_000)
@@ -92,7 +95,7 @@ def filled(path: Path) -> MemoryArchive:
     return archive
 
 
-def site_of(path: Path, archive: MemoryArchive, *, now: int = NOW, clock: SimpleClock | None = None) -> Site:
+def site_of(path: Path, archive: MemoryArchive, *, now: int = NOW, clock: Clock | None = None) -> Site:
     """What the web is made from, over that store."""
 
     @contextmanager
@@ -116,4 +119,4 @@ def site_of(path: Path, archive: MemoryArchive, *, now: int = NOW, clock: Simple
     )
 
 
-__all__ = ["DAY", "NOVEMBER", "NOW", "OCTOBER", "filled", "site_of"]
+__all__ = ["DAY", "DAYS", "NOVEMBER", "NOW", "OCTOBER", "filled", "site_of"]

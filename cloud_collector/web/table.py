@@ -89,7 +89,7 @@ class Table:
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\r\n")
         writer.writerow([column.key for column in self.columns])
-        writer.writerows([[_inert(cell.value) for cell in row] for row in self.rows])
+        writer.writerows([[inert(cell.value) for cell in row] for row in self.rows])
         return out.getvalue()
 
 
@@ -106,5 +106,6 @@ def row(columns: Sequence[Column], *cells: Cell) -> tuple[Cell, ...]:
     return tuple(styled)
 
 
-def _inert(value: str | int | None) -> str | int | None:
+def inert(value: str | int | None) -> str | int | None:
+    """What no spreadsheet runs as a formula."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

@@ -1,6 +1,8 @@
 """The HTTP interface: everything that pages show, in pages that inserts do not move, and problems for the rest."""
 
 import asyncio
+import csv
+import io
 import json
 import shutil
 from collections.abc import Mapping
@@ -12,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI, Request
+from pyarrow import parquet as pq
 
 from cloud_collector.access.viewer import LOCAL_OPERATOR, Means, Role, Viewer, everything
 from cloud_collector.billing.archive import MemoryArchive
@@ -360,6 +363,48 @@ def test_a_run_says_how_far_it_is_and_what_was_drafted(desk: Program, site: Site
     told = desk.get(f"/billing/runs/{begun}")
     assert told["progress"] == {"left": 0, "done": {"issued": 2}, "failed": None}
     assert told["run"]["issued"] == 2
+
+
+def test_files_say_what_pages_say(desk: Program) -> None:
+    path = "/accounts/acme/usage.{}?step=day&start=2026-10-01T00:00:00Z&end=2026-11-01T00:00:00Z"
+    answer = desk.ask("GET", path.format("csv"))
+    assert answer.headers["content-disposition"] == 'attachment; filename="acme-usage.csv"'
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    items = [
+        each
+        for device in ("sdm630-1", "sdm630-2")
+        for each in desk.every(f"/devices/roof-1/{device}/usage?{path.partition('?')[2]}", 200)
+    ]
+    told = [{name: "" if value is None else value for name, value in each.items()} for each in items]
+    assert rows == [each | {"estimated": str(each["estimated"]).lower()} for each in told]
+    table = pq.read_table(io.BytesIO(desk.ask("GET", path.format("parquet")).content)).to_pylist()
+    assert [each["quantity"] for each in table] == [Decimal(each["quantity"]) for each in items]
+    assert [each["start"].isoformat().replace("+00:00", "Z") for each in table] == [each["start"] for each in items]
+
+
+def test_a_file_longer_than_a_batch_is_whole(desk: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = "/accounts/acme/usage.{}?step=interval&start=2026-10-01T00:00:00Z&end=2026-10-05T00:00:00Z"
+    whole = desk.ask("GET", path.format("csv")).text
+    monkeypatch.setattr("cloud_collector.web.api.exports.BATCH_ROWS", 7)
+    assert desk.ask("GET", path.format("csv")).text == whole
+    table = pq.read_table(io.BytesIO(desk.ask("GET", path.format("parquet")).content))
+    assert table.num_rows == len(whole.splitlines()) - 1 > 700
+
+
+def test_every_line_that_was_billed_is_in_one_file(desk: Program) -> None:
+    rows = list(csv.DictReader(io.StringIO(desk.ask("GET", "/accounts/acme/lines.csv").text)))
+    assert {row["number"] for row in rows} == {"INV-1"}
+    assert sum(Decimal(row["amount"]) for row in rows) == Decimal(rows[0]["net"])
+    table = pq.read_table(io.BytesIO(desk.ask("GET", "/accounts/acme/lines.parquet").content)).to_pylist()
+    assert [str(row["charge"]) for row in table] == [row["charge"] for row in rows]
+
+
+def test_no_file_holds_what_is_anothers(site: Site) -> None:
+    """P20: and what another has is not there."""
+    acme = Program(site, ACME)
+    for what in ("usage", "lines"):
+        assert acme.get(f"/accounts/beta/{what}.csv", 404)["detail"] == "there is nothing here"
+        assert "roof-2" not in acme.ask("GET", f"/accounts/acme/{what}.csv").text
 
 
 def test_a_body_has_a_bound(desk: Program) -> None:

@@ -11,13 +11,14 @@ from cloud_collector.contracts.catalog import Account as Agreed
 from cloud_collector.web.api.cost import cost_of
 from cloud_collector.web.api.cursor import Part, page, told
 from cloud_collector.web.api.route import ApiRoute
-from cloud_collector.web.api.sight import Here, Reading, Sight, seen
+from cloud_collector.web.api.sight import Here, Sight, seen
+from cloud_collector.web.gate import Asking
 
 router = APIRouter(route_class=ApiRoute, tags=["accounts"])
 
 
 @router.get("/accounts", response_model=Page[Account])
-def accounts(site: Here, viewer: Reading, part: Part) -> Any:
+def accounts(site: Here, viewer: Asking, part: Part) -> Any:
     """Every account in sight, by name."""
     with seen(site, viewer) as sight:
         after = part.after(("",)) or ("",)
@@ -26,14 +27,14 @@ def accounts(site: Here, viewer: Reading, part: Part) -> Any:
 
 
 @router.get("/accounts/{account}", response_model=Account)
-def account(site: Here, viewer: Reading, account: str) -> Any:
+def account(site: Here, viewer: Asking, account: str) -> Any:
     """One account, with the names of its contracts."""
     with seen(site, viewer) as sight:
         return _account(sight, sight.account(account))
 
 
 @router.get("/accounts/{account}/cost", response_model=Page[Cost])
-def account_cost(site: Here, viewer: Reading, account: str, part: Part) -> Any:
+def account_cost(site: Here, viewer: Asking, account: str, part: Part) -> Any:
     """What each contract of the account costs in its running period; those that do not run are left out."""
     with seen(site, viewer) as sight:
         sight.account(account)

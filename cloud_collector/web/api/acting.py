@@ -24,8 +24,8 @@ from cloud_collector.web.api.billing import RunNumber, detail_of
 from cloud_collector.web.api.once import Once
 from cloud_collector.web.api.problem import Refusal, documented
 from cloud_collector.web.api.route import ApiRoute
-from cloud_collector.web.api.sight import Here, Whole, seen
-from cloud_collector.web.gate import must, record
+from cloud_collector.web.api.sight import Here, seen
+from cloud_collector.web.gate import Operating, must, record
 from cloud_collector.web.site import Site
 from shared.errors import DatabaseError, MetersealError
 
@@ -76,7 +76,7 @@ class Underway:
 
 
 @router.post("/billing/drafts", response_model=Drafted)
-def draft(request: Request, site: Here, viewer: Whole, which: Which) -> Any:
+def draft(request: Request, site: Here, viewer: Operating, which: Which) -> Any:
     """Draft every document that is due, for somebody to approve; `run` is null where nothing is due."""
     must(viewer, Deed.BILL)
     with site.writing() as store:
@@ -92,7 +92,7 @@ def draft(request: Request, site: Here, viewer: Whole, which: Which) -> Any:
 
 
 @router.post("/billing/runs/{run}/approve", response_model=Approved)
-def approve(request: Request, site: Here, viewer: Whole, run: RunNumber, which: Approving) -> Any:
+def approve(request: Request, site: Here, viewer: Operating, run: RunNumber, which: Approving) -> Any:
     """Approve drafts of a run. A document is issued only while it says what was approved. 409: another must do it."""
     must(viewer, Deed.APPROVE)
     rule = Approval.NONE if site.office is None else site.office.approval
@@ -117,7 +117,7 @@ def approve(request: Request, site: Here, viewer: Whole, run: RunNumber, which: 
 
 
 @router.post("/billing/runs", response_model=RunDetail, status_code=202)
-def start(request: Request, site: Here, viewer: Whole, which: Which, later: BackgroundTasks) -> Any:
+def start(request: Request, site: Here, viewer: Operating, which: Which, later: BackgroundTasks) -> Any:
     """Issue what is due, and approved where that is asked for; `GET /billing/runs/{run}` says how far it is.
 
     409: one is under way here already, or billing waits for a person after a restore.

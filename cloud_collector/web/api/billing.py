@@ -21,7 +21,8 @@ from cloud_collector.web.api.invoices import BEYOND
 from cloud_collector.web.api.problem import absent
 from cloud_collector.web.api.route import ApiRoute
 from cloud_collector.web.api.shape import shaped
-from cloud_collector.web.api.sight import Here, Surveying, instant, seen
+from cloud_collector.web.api.sight import Here, instant, seen
+from cloud_collector.web.gate import Operating
 from cloud_collector.web.site import Site
 from shared.effects.database import Row
 
@@ -30,7 +31,7 @@ RunNumber = Annotated[int, Path(ge=1, lt=BEYOND)]
 
 
 @router.get("/billing/preview", response_model=Page[Outcome])
-def preview(site: Here, viewer: Surveying, part: Part) -> Any:
+def preview(site: Here, viewer: Operating, part: Part) -> Any:
     """What a run would do now with each contract, by name: its draft, and how it differs from the last period."""
     after = part.after(("", 0)) or ("", -1)
     with seen(site, viewer) as sight:
@@ -42,7 +43,7 @@ def preview(site: Here, viewer: Surveying, part: Part) -> Any:
 
 
 @router.get("/billing/runs", response_model=Page[Run])
-def runs(site: Here, viewer: Surveying, part: Part) -> Any:
+def runs(site: Here, viewer: Operating, part: Part) -> Any:
     """Every run that somebody began, the newest first."""
     with seen(site, viewer) as sight:
         after = part.after((0,)) or (BEYOND,)
@@ -51,7 +52,7 @@ def runs(site: Here, viewer: Surveying, part: Part) -> Any:
 
 
 @router.get("/billing/runs/{run}", response_model=RunDetail)
-def run(request: Request, site: Here, viewer: Surveying, run: RunNumber) -> Any:
+def run(request: Request, site: Here, viewer: Operating, run: RunNumber) -> Any:
     """One run with its drafts, and how far it is where this collector carries it out."""
     with seen(site, viewer) as sight:
         found = detail_of(sight.store, run)
@@ -60,7 +61,7 @@ def run(request: Request, site: Here, viewer: Surveying, run: RunNumber) -> Any:
 
 
 @router.get("/billing/parked", response_model=list[Parked])
-def parked(site: Here, viewer: Surveying) -> Any:
+def parked(site: Here, viewer: Operating) -> Any:
     """The contracts that cannot be billed, each with its reason."""
     with seen(site, viewer) as sight:
         return [

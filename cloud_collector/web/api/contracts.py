@@ -12,14 +12,15 @@ from cloud_collector.contracts.terms import terms_of
 from cloud_collector.insight.device_life import Chapter, chapters
 from cloud_collector.web.api.cursor import Part, page, told
 from cloud_collector.web.api.route import ApiRoute
-from cloud_collector.web.api.sight import Here, Reading, Sight, instant, seen
+from cloud_collector.web.api.sight import Here, Sight, instant, seen
+from cloud_collector.web.gate import Asking
 
 router = APIRouter(route_class=ApiRoute, tags=["contracts"])
 OfAccount = Annotated[str | None, Query(description="Of this account alone.", max_length=64)]
 
 
 @router.get("/contracts", response_model=Page[Contract])
-def contracts(site: Here, viewer: Reading, part: Part, account: OfAccount = None) -> Any:
+def contracts(site: Here, viewer: Asking, part: Part, account: OfAccount = None) -> Any:
     """Every contract in sight, by name."""
     with seen(site, viewer) as sight:
         after = part.after(("",)) or ("",)
@@ -32,14 +33,14 @@ def contracts(site: Here, viewer: Reading, part: Part, account: OfAccount = None
 
 
 @router.get("/contracts/{contract}", response_model=Contract)
-def contract(site: Here, viewer: Reading, contract: str) -> Any:
+def contract(site: Here, viewer: Asking, contract: str) -> Any:
     """One contract, as the newest catalog has it."""
     with seen(site, viewer) as sight:
         return _contract(sight, sight.contract(contract))
 
 
 @router.get("/contracts/{contract}/periods", response_model=Page[Closed])
-def periods(site: Here, viewer: Reading, contract: str, part: Part) -> Any:
+def periods(site: Here, viewer: Asking, contract: str, part: Part) -> Any:
     """The billing periods that were closed, the newest first."""
     with seen(site, viewer) as sight:
         sight.contract(contract)
@@ -58,7 +59,7 @@ def periods(site: Here, viewer: Reading, contract: str, part: Part) -> Any:
 
 
 @router.get("/contracts/{contract}/devices", response_model=Page[Standing])
-def devices_of_contract(site: Here, viewer: Reading, contract: str, part: Part) -> Any:
+def devices_of_contract(site: Here, viewer: Asking, contract: str, part: Part) -> Any:
     """Each device of the contract with its state now: since when, by which rule, or what it waits for."""
     with seen(site, viewer) as sight:
         sight.contract(contract)

@@ -12,7 +12,8 @@ from cloud_collector.usage.quantity import UnlikeUnits
 from cloud_collector.web.api.problem import Refusal, documented
 from cloud_collector.web.api.route import ApiRoute
 from cloud_collector.web.api.shape import shaped
-from cloud_collector.web.api.sight import Here, Reading, Sight, instant, seen
+from cloud_collector.web.api.sight import Here, Sight, instant, seen
+from cloud_collector.web.gate import Asking
 
 router = APIRouter(route_class=ApiRoute, tags=["cost"])
 
@@ -20,7 +21,7 @@ router = APIRouter(route_class=ApiRoute, tags=["cost"])
 @router.get("/contracts/{contract}/cost", response_model=Cost, responses=documented(409))
 def contract_cost(
     site: Here,
-    viewer: Reading,
+    viewer: Asking,
     contract: str,
     as_of: Annotated[
         datetime | None,

@@ -15,7 +15,8 @@ from cloud_collector.insight.timeline import timeline
 from cloud_collector.web.api.contracts import standing_of
 from cloud_collector.web.api.cursor import Part, page, told
 from cloud_collector.web.api.route import ApiRoute
-from cloud_collector.web.api.sight import Here, Reading, Sight, instant, seen, until
+from cloud_collector.web.api.sight import Here, Sight, instant, seen, until
+from cloud_collector.web.gate import Asking
 
 router = APIRouter(route_class=ApiRoute, tags=["devices"])
 OfGateway = Annotated[str, Path(description="The gateway's id.", examples=["roof-1"])]
@@ -25,7 +26,7 @@ OfDevice = Annotated[str, Path(description="The device's name there.", examples=
 @router.get("/devices", response_model=Page[Held])
 def devices(
     site: Here,
-    viewer: Reading,
+    viewer: Asking,
     part: Part,
     account: Annotated[str | None, Query(max_length=64, description="Of this account alone.")] = None,
     contract: Annotated[str | None, Query(max_length=64, description="Of this contract alone.")] = None,
@@ -47,7 +48,7 @@ def devices(
 
 
 @router.get("/devices/{gateway}/{device}", response_model=list[Standing])
-def device(site: Here, viewer: Reading, gateway: OfGateway, device: OfDevice) -> Any:
+def device(site: Here, viewer: Asking, gateway: OfGateway, device: OfDevice) -> Any:
     """Where the device stands, in each of its times under a contract that is in sight, the earliest first."""
     with seen(site, viewer) as sight:
         name = f"{gateway}/{device}"
@@ -57,7 +58,7 @@ def device(site: Here, viewer: Reading, gateway: OfGateway, device: OfDevice) ->
 
 
 @router.get("/devices/{gateway}/{device}/timeline", response_model=Page[Event])
-def device_timeline(site: Here, viewer: Reading, gateway: OfGateway, device: OfDevice, part: Part) -> Any:
+def device_timeline(site: Here, viewer: Asking, gateway: OfGateway, device: OfDevice, part: Part) -> Any:
     """Everything that happened to the device while it was in sight, and what is expected, in order of time."""
     with seen(site, viewer) as sight:
         name = f"{gateway}/{device}"
@@ -78,7 +79,7 @@ def device_timeline(site: Here, viewer: Reading, gateway: OfGateway, device: OfD
 
 
 @router.get("/devices/{gateway}/{device}/channels", response_model=list[Channel])
-def channels(site: Here, viewer: Reading, gateway: OfGateway, device: OfDevice) -> Any:
+def channels(site: Here, viewer: Asking, gateway: OfGateway, device: OfDevice) -> Any:
     """The meters of the device that have ever reported."""
     with seen(site, viewer) as sight:
         name = f"{gateway}/{device}"

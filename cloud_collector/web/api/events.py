@@ -9,7 +9,8 @@ from fastapi.responses import StreamingResponse
 from cloud_collector.access.viewer import Viewer
 from cloud_collector.web.api.problem import Refusal
 from cloud_collector.web.api.pulse import Pulse, TooMany
-from cloud_collector.web.api.sight import Here, Reading, seen
+from cloud_collector.web.api.sight import Here, seen
+from cloud_collector.web.gate import Asking
 from cloud_collector.web.site import Site
 
 router = APIRouter(tags=["events"])
@@ -38,14 +39,14 @@ ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
 
 
 @router.get("/events", response_class=StreamingResponse, responses=ANSWERS)
-async def events(request: Request, site: Here, viewer: Reading, last: LastId = None) -> StreamingResponse:
+async def events(request: Request, site: Here, viewer: Asking, last: LastId = None) -> StreamingResponse:
     """What happens in sight, within a second: `cost`, `warning`, `gateway`, `alarm`; `reset` where some were missed."""
     return await _answer(request, site, viewer, None, last)
 
 
 @router.get("/accounts/{account}/events", response_class=StreamingResponse, responses=ANSWERS)
 async def account_events(
-    request: Request, site: Here, viewer: Reading, account: str, last: LastId = None
+    request: Request, site: Here, viewer: Asking, account: str, last: LastId = None
 ) -> StreamingResponse:
     """What happens to one account, within a second."""
     return await _answer(request, site, viewer, account, last)

@@ -24,7 +24,8 @@ from cloud_collector.web.api.cursor import Part, page, told
 from cloud_collector.web.api.invoices import BEYOND
 from cloud_collector.web.api.problem import absent
 from cloud_collector.web.api.route import ApiRoute
-from cloud_collector.web.api.sight import Here, Surveying, instant, moment, seen
+from cloud_collector.web.api.sight import Here, instant, moment, seen
+from cloud_collector.web.gate import Operating
 from shared.effects.database import Row
 from shared.key import PublicKey
 
@@ -32,7 +33,7 @@ router = APIRouter(route_class=ApiRoute, tags=["gateways"])
 
 
 @router.get("/gateways", response_model=Page[GatewayState])
-def gateways(site: Here, viewer: Surveying, part: Part) -> Any:
+def gateways(site: Here, viewer: Operating, part: Part) -> Any:
     """Every gateway by name: how it stands, when it was last heard, how many lines are held of it."""
     with seen(site, viewer) as sight:
         after = part.after(("",)) or ("",)
@@ -42,7 +43,7 @@ def gateways(site: Here, viewer: Surveying, part: Part) -> Any:
 
 
 @router.get("/gateways/{gateway}", response_model=GatewayDetail)
-def gateway(site: Here, viewer: Surveying, gateway: str) -> Any:
+def gateway(site: Here, viewer: Operating, gateway: str) -> Any:
     """One gateway with its keys, chains, holes, and what its chains contradict."""
     with seen(site, viewer) as sight:
         store = sight.store
@@ -67,7 +68,7 @@ def gateway(site: Here, viewer: Surveying, gateway: str) -> Any:
 
 
 @router.get("/gateways/{gateway}/holes", response_model=list[Hole])
-def holes(site: Here, viewer: Surveying, gateway: str) -> Any:
+def holes(site: Here, viewer: Operating, gateway: str) -> Any:
     """The ranges of lines of the gateway that are missing, the lowest of each log first."""
     with seen(site, viewer) as sight:
         if sight.store.row("gateway_one", gateway) is None:
@@ -76,7 +77,7 @@ def holes(site: Here, viewer: Surveying, gateway: str) -> Any:
 
 
 @router.get("/unmatched", response_model=Page[Unmatched], tags=["operations"])
-def unmatched(site: Here, viewer: Surveying, part: Part) -> Any:
+def unmatched(site: Here, viewer: Operating, part: Part) -> Any:
     """What arrived and belongs to nobody that is known, with the reason and the nearest name."""
     with seen(site, viewer) as sight:
         after = part.after((0,)) or (BEYOND,)
@@ -87,7 +88,7 @@ def unmatched(site: Here, viewer: Surveying, part: Part) -> Any:
 @router.get("/alarms", response_model=Page[Alarm], tags=["operations"])
 def alarms(
     site: Here,
-    viewer: Surveying,
+    viewer: Operating,
     part: Part,
     *,
     open: Annotated[bool, Query(description="Only what is wrong now.")] = True,  # noqa: A002  its name in the URL

@@ -24,9 +24,9 @@ from cloud_collector.web.api.cursor import Asked, Part, page, told
 from cloud_collector.web.api.problem import Refusal, absent, documented
 from cloud_collector.web.api.route import ApiRoute
 from cloud_collector.web.api.shape import shaped
-from cloud_collector.web.api.sight import Here, Reading, Sight, instant, seen
+from cloud_collector.web.api.sight import Here, Sight, instant, seen
 from cloud_collector.web.console.invoices import invoice_body
-from cloud_collector.web.gate import must, record
+from cloud_collector.web.gate import Asking, must, record
 from shared.effects.database import Row
 
 router = APIRouter(route_class=ApiRoute, tags=["invoices"])
@@ -48,7 +48,7 @@ OfContract = Annotated[str | None, Query(max_length=64, description="Of this con
 @router.get("/invoices", response_model=Page[Invoice])
 def invoices(
     site: Here,
-    viewer: Reading,
+    viewer: Asking,
     part: Part,
     account: OfAccount = None,
     contract: OfContract = None,
@@ -60,23 +60,21 @@ def invoices(
 
 
 @router.get("/credit-notes", response_model=Page[Invoice])
-def credit_notes(
-    site: Here, viewer: Reading, part: Part, account: OfAccount = None, contract: OfContract = None
-) -> Any:
+def credit_notes(site: Here, viewer: Asking, part: Part, account: OfAccount = None, contract: OfContract = None) -> Any:
     """Every credit note in sight, the newest first; `open` is what of it has not been used yet."""
     with seen(site, viewer) as sight:
         return _listed(sight, part, account, contract or "", InvoiceKind.CREDIT_NOTE.value)
 
 
 @router.get("/invoices/{number}", response_model=Invoice)
-def invoice(site: Here, viewer: Reading, number: str) -> Any:
+def invoice(site: Here, viewer: Asking, number: str) -> Any:
     """One issued document: what it comes to, and what of it is open."""
     with seen(site, viewer) as sight:
         return _invoice(sight, row_of(sight, number))
 
 
 @router.get("/invoices/{number}/lines", response_model=Page[InvoiceLine])
-def lines(site: Here, viewer: Reading, number: str, part: Part) -> Any:
+def lines(site: Here, viewer: Asking, number: str, part: Part) -> Any:
     """Its lines as they were sealed, in order, with the registers that each rests on."""
     with seen(site, viewer) as sight:
         row_of(sight, number)
@@ -104,7 +102,7 @@ def lines(site: Here, viewer: Reading, number: str, part: Part) -> Any:
         }
     },
 )
-def document(request: Request, site: Here, viewer: Reading, number: str, form: Form) -> Response:
+def document(request: Request, site: Here, viewer: Asking, number: str, form: Form) -> Response:
     """The document in a form: the sealed body, a page, a PDF, an electronic invoice, or the bundle of its evidence.
 
     409: it has none, or its evidence would show what is another account's. 503: this collector cannot make it.

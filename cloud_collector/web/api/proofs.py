@@ -12,7 +12,8 @@ from cloud_collector.web.api.cursor import Part, page, told
 from cloud_collector.web.api.invoices import BEYOND, row_of
 from cloud_collector.web.api.problem import Refusal, absent, documented
 from cloud_collector.web.api.route import ApiRoute
-from cloud_collector.web.api.sight import Here, Reading, Surveying, instant, moment, seen
+from cloud_collector.web.api.sight import Here, instant, moment, seen
+from cloud_collector.web.gate import Asking, Operating
 from shared.effects.database import Row
 from shared.merkle import text_of
 
@@ -21,7 +22,7 @@ Id = Annotated[int, Path(ge=1, lt=BEYOND)]
 
 
 @router.get("/checkpoints", response_model=Page[Checkpoint], tags=["proofs"])
-def checkpoints(site: Here, viewer: Reading, part: Part) -> Any:
+def checkpoints(site: Here, viewer: Asking, part: Part) -> Any:
     """Every checkpoint, the newest first: a customer keeps them, and nothing can be taken out unseen."""
     with seen(site, viewer) as sight:
         after = part.after((0,)) or (BEYOND,)
@@ -32,7 +33,7 @@ def checkpoints(site: Here, viewer: Reading, part: Part) -> Any:
 
 
 @router.get("/checkpoints/{checkpoint}", response_model=Checkpoint, tags=["proofs"])
-def checkpoint(site: Here, viewer: Reading, checkpoint: Id) -> Any:
+def checkpoint(site: Here, viewer: Asking, checkpoint: Id) -> Any:
     """One checkpoint with its sealed line."""
     with seen(site, viewer) as sight:
         return _checkpoint(_row(sight.store, checkpoint))
@@ -41,7 +42,7 @@ def checkpoint(site: Here, viewer: Reading, checkpoint: Id) -> Any:
 @router.get("/checkpoints/{checkpoint}/inclusion", response_model=Inclusion, tags=["proofs"])
 def inclusion(
     site: Here,
-    viewer: Reading,
+    viewer: Asking,
     checkpoint: Id,
     number: Annotated[str, Query(min_length=1, max_length=128, description="Of which document.", examples=["INV-7"])],
 ) -> Any:
@@ -68,7 +69,7 @@ def inclusion(
 )
 def consistency(
     site: Here,
-    viewer: Reading,
+    viewer: Asking,
     checkpoint: Id,
     older: Annotated[int, Query(ge=1, lt=BEYOND, description="The id of the checkpoint before.")],
 ) -> Any:
@@ -87,7 +88,7 @@ def consistency(
 
 
 @router.get("/catalog/revisions", response_model=Page[Revision], tags=["catalog"])
-def revisions(site: Here, viewer: Surveying, part: Part) -> Any:
+def revisions(site: Here, viewer: Operating, part: Part) -> Any:
     """Every revision of the catalog that was applied, the newest first."""
     with seen(site, viewer) as sight:
         after = part.after((0,)) or (BEYOND,)
@@ -96,7 +97,7 @@ def revisions(site: Here, viewer: Surveying, part: Part) -> Any:
 
 
 @router.get("/catalog/revisions/{revision}", response_model=RevisionText, tags=["catalog"])
-def revision(site: Here, viewer: Surveying, revision: Id) -> Any:
+def revision(site: Here, viewer: Operating, revision: Id) -> Any:
     """One revision with its text, byte for byte as it was applied."""
     with seen(site, viewer) as sight:
         row = sight.store.row("api_revision", revision)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from cloud_collector.access.viewer import Deed, Viewer
+from cloud_collector.access.viewer import Viewer
 from cloud_collector.activity.holding import Holding, holdings
 from cloud_collector.activity.lifecycle import FOREVER
 from cloud_collector.billing.revisions import NoCatalog, revisions
@@ -18,7 +18,6 @@ from cloud_collector.contracts.revision import Revision
 from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
 from cloud_collector.web.api.problem import absent
-from cloud_collector.web.gate import Asking, Closed, Operating, must
 from cloud_collector.web.site import Site
 
 
@@ -90,37 +89,6 @@ def site_of(request: Request) -> Site:
 
 
 Here = Annotated[Site, Depends(site_of)]
-
-
-def reader(found: Asking) -> Viewer:
-    """Whoever may read; raises Closed with 403."""
-    must(found, Deed.READ)
-    return found
-
-
-Reading = Annotated[Viewer, Depends(reader)]
-"""For a route's signature: anybody who may read."""
-
-
-def whole(found: Operating) -> Viewer:
-    """Whoever sees every account; raises Closed with 403: what is of all of them is not for one who sees some (P20)."""
-    if found.accounts is not None:
-        raise Closed(403, f"{found.name} sees some accounts only, and this is of all of them")
-    return found
-
-
-Whole = Annotated[Viewer, Depends(whole)]
-"""For a route's signature: the operator's people and tokens that see every account."""
-
-
-def surveyor(found: Whole) -> Viewer:
-    """Whoever may read what is of all accounts; raises Closed with 403."""
-    must(found, Deed.READ)
-    return found
-
-
-Surveying = Annotated[Viewer, Depends(surveyor)]
-"""For a route's signature: whoever may read what is of all accounts."""
 
 
 @contextmanager

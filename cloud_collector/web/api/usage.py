@@ -17,7 +17,8 @@ from cloud_collector.web.api.cursor import Asked, asked, page, told
 from cloud_collector.web.api.devices import OfDevice, OfGateway
 from cloud_collector.web.api.problem import Refusal
 from cloud_collector.web.api.route import ApiRoute
-from cloud_collector.web.api.sight import Here, Reading, Sight, instant, seen
+from cloud_collector.web.api.sight import Here, Sight, instant, seen
+from cloud_collector.web.gate import Asking
 
 router = APIRouter(route_class=ApiRoute, tags=["usage"])
 DAYS_DEFAULT: Final = 1
@@ -60,7 +61,7 @@ Want = Annotated[Wanted, Depends(wanted)]
 @router.get("/devices/{gateway}/{device}/usage", response_model=Page[Told])
 def device_usage(
     site: Here,
-    viewer: Reading,
+    viewer: Asking,
     gateway: OfGateway,
     device: OfDevice,
     want: Want,
@@ -81,9 +82,17 @@ def device_usage(
 
 
 def stretches(
-    sight: Sight, device: str, want: Wanted, *, after: tuple[str, int] = ("", -(2**62))
+    sight: Sight,
+    device: str,
+    want: Wanted,
+    *,
+    after: tuple[str, int] = ("", -(2**62)),
+    account: str | None = None,
 ) -> Iterator[tuple[ChannelName, Stretch]]:
-    """A device's usage by meter and time, in the times at which it is in sight (P20); `after` is meter and start."""
+    """A device's usage by meter and time, in the times at which it is in sight (P20); `after` is meter and start.
+
+    With an account, in its time alone.
+    """
     view, (start, end) = sight.view, want.within(sight.now)
     gateway, _, name = device.rpartition("/")
     for channel in sorted(view.channels(gateway, name)):
@@ -91,6 +100,8 @@ def stretches(
             continue
         begins = max(start, after[1]) if channel.meter == after[0] else start
         for held in sight.held(device):
+            if account not in (None, held.account):
+                continue
             low, high = max(begins, held.start), min(end, held.end)
             if low >= high:
                 continue

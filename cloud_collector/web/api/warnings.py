@@ -12,7 +12,8 @@ from cloud_collector.web.api.invoices import BEYOND, newest_of
 from cloud_collector.web.api.problem import absent
 from cloud_collector.web.api.route import ApiRoute
 from cloud_collector.web.api.shape import shaped
-from cloud_collector.web.api.sight import Here, Reading, seen
+from cloud_collector.web.api.sight import Here, seen
+from cloud_collector.web.gate import Asking
 
 router = APIRouter(route_class=ApiRoute, tags=["warnings"])
 
@@ -20,7 +21,7 @@ router = APIRouter(route_class=ApiRoute, tags=["warnings"])
 @router.get("/warnings", response_model=Page[Warned])
 def warnings(
     site: Here,
-    viewer: Reading,
+    viewer: Asking,
     part: Part,
     account: Annotated[str | None, Query(max_length=64, description="Of this account alone.")] = None,
     contract: Annotated[str | None, Query(max_length=64, description="Of this contract alone.")] = None,
@@ -33,7 +34,7 @@ def warnings(
 
 
 @router.get("/contracts/{contract}/warnings", response_model=list[Warned], tags=["contracts"])
-def standing(site: Here, viewer: Reading, contract: str) -> Any:
+def standing(site: Here, viewer: Asking, contract: str) -> Any:
     """The warnings of the contract that stand now: fired, and not withdrawn."""
     with seen(site, viewer) as sight:
         sight.contract(contract)
@@ -41,7 +42,7 @@ def standing(site: Here, viewer: Reading, contract: str) -> Any:
 
 
 @router.get("/warnings/{warning}", response_model=Warned)
-def warning(site: Here, viewer: Reading, warning: Annotated[int, Path(ge=1, lt=BEYOND)]) -> Any:
+def warning(site: Here, viewer: Asking, warning: Annotated[int, Path(ge=1, lt=BEYOND)]) -> Any:
     """One of them."""
     with seen(site, viewer) as sight:
         row = sight.store.row("warning_one", warning)

@@ -12,7 +12,7 @@ from cloud_collector.web.api.invoices import BEYOND, newest_of
 from cloud_collector.web.api.once import Once
 from cloud_collector.web.api.problem import absent, documented
 from cloud_collector.web.api.route import ApiRoute
-from cloud_collector.web.api.sight import Here, Reading, Sight, moment, seen
+from cloud_collector.web.api.sight import Here, Sight, moment, seen
 from cloud_collector.web.gate import Asking, must, record
 from shared.effects.database import Row
 
@@ -21,7 +21,7 @@ Id = Annotated[int, Path(ge=1, lt=BEYOND)]
 
 
 @router.get("/webhooks", response_model=Page[Webhook])
-def webhooks(site: Here, viewer: Reading, part: Part) -> Any:
+def webhooks(site: Here, viewer: Asking, part: Part) -> Any:
     """Every webhook in sight, by name; one that is for every account is the operator's."""
     with seen(site, viewer) as sight:
         after = part.after(("",)) or ("",)
@@ -30,7 +30,7 @@ def webhooks(site: Here, viewer: Reading, part: Part) -> Any:
 
 
 @router.get("/webhooks/{webhook}", response_model=Webhook)
-def webhook(site: Here, viewer: Reading, webhook: str) -> Any:
+def webhook(site: Here, viewer: Asking, webhook: str) -> Any:
     """One webhook."""
     with seen(site, viewer) as sight:
         row = sight.store.row("webhook_one", webhook)
@@ -40,7 +40,7 @@ def webhook(site: Here, viewer: Reading, webhook: str) -> Any:
 
 
 @router.get("/deliveries", response_model=Page[Delivery])
-def deliveries(site: Here, viewer: Reading, part: Part) -> Any:
+def deliveries(site: Here, viewer: Asking, part: Part) -> Any:
     """Every warning on its way to someone, by webhook and by e-mail, the newest first."""
     with seen(site, viewer) as sight:
         after = part.after((0,)) or (BEYOND,)
@@ -49,7 +49,7 @@ def deliveries(site: Here, viewer: Reading, part: Part) -> Any:
 
 
 @router.get("/deliveries/{delivery}", response_model=Delivery)
-def delivery(site: Here, viewer: Reading, delivery: Id) -> Any:
+def delivery(site: Here, viewer: Asking, delivery: Id) -> Any:
     """One delivery, and what came of the last try."""
     with seen(site, viewer) as sight:
         return _delivery(_row(sight, delivery))

@@ -106,3 +106,6 @@ delete from answered_once where viewer = ? and key = ? and status is null;
 
 -- name: once_forget
 delete from answered_once where at < ?;
+
+-- name: api_sealed_of
+select id, line from invoice where account = ? and id > ? order by id limit ?;
