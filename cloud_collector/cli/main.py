@@ -16,6 +16,7 @@ from cloud_collector.cli import (
     checkpoint,
     command,
     config,
+    config_init,
     correct,
     device,
     enrolment,
@@ -39,6 +40,7 @@ from cloud_collector.cli import (
 from cloud_collector.cli.anywhere import EXITS, Anywhere
 from cloud_collector.cli.audit import audit
 from cloud_collector.cli.cost import cost
+from cloud_collector.cli.doctor import doctor
 from cloud_collector.cli.opened import use_config
 from cloud_collector.cli.run import run
 from cloud_collector.cli.simulate_tariff import simulate_tariff
@@ -81,12 +83,14 @@ def configure(
 app.command("run")(run)
 app.command("rebuild")(operate.rebuild)
 app.command("audit")(audit)
+app.command("doctor")(doctor)
 app.command("alarms")(alarms.alarms)
 app.command("quote")(quote.quote)
 app.command("cost")(cost)
 app.command("warnings")(warnings)
 app.add_typer(webhook.app, name="webhook")
 app.command("simulate-tariff")(simulate_tariff)
+config.app.command("init")(config_init.init)
 app.add_typer(config.app, name="config")
 invoice.app.command("send")(sending.send)
 invoice.app.command("void")(correct.void)

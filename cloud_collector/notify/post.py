@@ -64,6 +64,16 @@ def smtp(settings: MailSettings, password: str | None) -> Post:
     return post
 
 
+def reached(settings: MailSettings) -> str:
+    """Why no session that may send can be had; nothing where it can. Nothing is sent."""
+    try:
+        file = settings.password_file
+        _connected(settings, None if file is None else file.read_text(encoding="utf-8").strip()).close()
+    except OSError as error:
+        return _said(error)
+    return ""
+
+
 def _connected(settings: MailSettings, password: str | None) -> smtplib.SMTP:
     """A session that may send."""
     trust = ssl.create_default_context(cafile=None if settings.ca_file is None else str(settings.ca_file))
