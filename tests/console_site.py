@@ -28,6 +28,7 @@ from cloud_collector.web.subscriptions import subscriptions
 from demo.story import Story, tell
 from shared.effects.memory import SimpleClock
 from shared.effects.sqlite import SqliteDatabase
+from shared.topic import Leaf, topic_of
 from tests.unit.billing_samples import RECEIPT_KEY, Gateway, receive
 
 NOW: Final = 1_795_255_200
@@ -99,7 +100,7 @@ def _knock(store: Store) -> None:
     stranger = Gateway(name="quay-77")
     stranger.birth(NOW - DAY)
     intake = Intake(store, CollectorSettings(), RECEIPT_KEY)
-    topics = ["ms/1/quay-77/report", f"ms/1/{MARKUP}/report"]
+    topics = [topic_of("quay-77", Leaf.REPORT), f"metering/v1/{MARKUP}/report"]
     intake.commit(intake.open([(topic, stranger.lines[0]) for topic in topics], intake.keys_for(topics)), NOW * 1_000)
 
 

@@ -114,10 +114,10 @@ def _screen(look: Look, ask: Ask) -> Screen:
 
 
 _SAYS: Final = {
-    Word.SUSPEND: "Suspend: its subscription costs what the plan says of suspended ones",
-    Word.RESUME: "Resume: it is active again",
-    Word.END: "End: nothing of it is billed from then on, finally",
-    Word.ACTIVATE: "Activate: it is billed from then on, used or not",
+    Word.SUSPEND: "suspend: as the plan prices suspended ones",
+    Word.RESUME: "resume: it is active again",
+    Word.END: "end: nothing of it is billed any more",
+    Word.ACTIVATE: "activate: it is billed, used or not",
 }
 
 

@@ -19,6 +19,10 @@ const draw = (holder, curve) => {
   const metered = curve.bars.map((bar) => (bar.amount === null || (bar.gap_seconds && Number(bar.amount) === 0) ? null : Number(bar.amount)));
   const times = curve.bars.map((bar) => Date.parse(bar.start) / 1000);
   const estimated = curve.bars.map((bar, at) => (bar.estimated || bar.gap_seconds ? metered[at] : null));
+  const said = (options) => new Intl.DateTimeFormat("en-GB", { timeZone: holder.dataset.zone, ...options });
+  const day = said({ day: "numeric", month: "short" });
+  const hour = said({ hour: "2-digit", minute: "2-digit" });
+  const told = (at) => (hour.format(at * 1e3) === "00:00" ? day.format(at * 1e3) : hour.format(at * 1e3));
   const axis = { stroke: ink["--soft"], grid: { stroke: ink["--line"] }, ticks: { stroke: ink["--line"] } };
   const steps = uPlot.paths.bars({ size: [0.8, 60] });
   new uPlot(
@@ -27,9 +31,9 @@ const draw = (holder, curve) => {
       height: 240,
       tzDate: (at) => uPlot.tzDate(new Date(at * 1e3), holder.dataset.zone),
       scales: { y: { range: (_, low, high) => [Math.min(0, low), high || 1] } },
-      axes: [axis, { ...axis, size: 70 }],
+      axes: [{ ...axis, values: (_, splits) => splits.map(told) }, { ...axis, size: 70 }],
       series: [
-        {},
+        { label: "from", value: (_, at) => (at === null ? "" : `${day.format(at * 1e3)} ${hour.format(at * 1e3)}`) },
         { label: `${curve.meter}, ${curve.unit}`, stroke: ink["--accent"], fill: ink["--accent"], paths: steps, points: { show: false } },
         { label: "partly estimated", stroke: ink["--warn"], fill: ink["--warn"], paths: steps, points: { show: false } },
       ],
