@@ -1,0 +1,214 @@
+"""The operator's pages in a real browser, with the demo's data: both themes, phone and desk, and what one does there.
+
+Pictures of every page go to `$METERSEAL_SHOTS`, where that is set.
+"""
+
+import os
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from cloud_collector.access.tokens import make_token
+from cloud_collector.access.viewer import Deed
+from cloud_collector.web.console.screen import NAV
+from tests.chrome import PHONE, Visit, chromium, visit
+from tests.console_site import DAY, HOLES, MARKUP, NOW, Console, running
+
+pytestmark = pytest.mark.system
+WEIGHT_MAX = 150_000
+GARAGE = "/contracts/harbour-garage"
+PAGES = (
+    *(path for _, path in NAV),
+    f"/gateways/{HOLES}",
+    "/gateways?state=holes",
+    "/gateways?q=nobody",
+    "/devices/ridge-site/crane-1",
+    "/devices/ridge-site/crane-1/usage?by=hour&days=7",
+    "/devices/elm-street-5/water-flat-2",
+    f"/devices/{HOLES}/sdm630-1",
+    "/accounts/harbour",
+    "/accounts/markup",
+    GARAGE,
+    f"{GARAGE}?set=plans.charger.charges.Charging+point.price%3D9.90",
+    "/billing/preview",
+    "/invoices/DEMO-7",
+    "/alarms?all=1",
+)
+COLOURED = (f"/gateways/{HOLES}", f"/devices/{HOLES}/sdm630-1", GARAGE, "/unmatched", "/invoices")
+"""Pages with most of what the style sheet has: states, drawings, forms, notes."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
+    with running(tmp_path_factory.mktemp("console") / "story") as found:
+        yield found
+
+
+def shoot(person: Visit, path: str, look: str) -> None:
+    if "METERSEAL_SHOTS" in os.environ:
+        name = "".join(each if each.isalnum() else "-" for each in path.strip("/")) or "overview"
+        person.shot(Path(os.environ["METERSEAL_SHOTS"]) / f"{name}-{look}.png")
+
+
+def wide(page: Page) -> bool:
+    """Whether one has to push the page sideways."""
+    found: bool = page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+    return found
+
+
+def walk(console: Console, person: Visit, paths: Sequence[str], look: str, *, judged: Collection[str]) -> None:
+    """Every page is there, light, as wide as the screen, with one heading, and nothing that a name has made."""
+    for path in paths:
+        person.weights.clear()
+        person.page.goto(console.url(path), wait_until="load")
+        page = person.page
+        assert not wide(page), path
+        assert page.locator("h1").count() == 1, path
+        assert page.locator("img").count() == 0, f"{path}: a name became markup"
+        if path in judged:
+            assert person.serious() == [], path
+        shoot(person, path, look)
+        assert person.errors == [], path
+        assert person.weight <= WEIGHT_MAX, f"{path}: {person.weight}"
+
+
+def test_every_page_on_a_desk_in_the_light(console: Console, browser: Browser) -> None:
+    with visit(browser) as person:
+        walk(console, person, PAGES, "light-1280", judged=PAGES)
+
+
+def test_every_page_on_a_phone_in_the_dark(console: Console, browser: Browser) -> None:
+    with visit(browser, dark=True, size=PHONE) as person:
+        walk(console, person, PAGES, "dark-390", judged=COLOURED)
+
+
+def test_the_other_theme_of_either_size(console: Console, browser: Browser) -> None:
+    with visit(browser, dark=True) as person:
+        walk(console, person, COLOURED, "dark-1280", judged=COLOURED[:2])
+    with visit(browser, size=PHONE) as person:
+        walk(console, person, COLOURED, "light-390", judged=())
+
+
+def test_names_that_are_markup_stay_text(console: Console, browser: Browser) -> None:
+    with visit(browser) as person:
+        page = person.open(console.url("/accounts/markup"))
+        assert page.inner_text("h1") == MARKUP
+        assert MARKUP in person.open(console.url("/unmatched")).inner_text("main")
+        assert page.evaluate("document.querySelector('main img')") is None
+
+
+def test_light_and_dark_are_chosen_and_kept_without_a_script(console: Console, browser: Browser) -> None:
+    paper = "getComputedStyle(document.body).backgroundColor"
+    with visit(browser, scripts=True) as person:
+        page = person.open(console.url("/gateways"))
+        light = page.evaluate(paper)
+        page.get_by_role("button", name="Dark").click()
+        assert page.evaluate(paper) != light
+        assert person.open(console.url("/accounts")).evaluate(paper) != light
+        page.get_by_role("button", name="Auto").click()
+        assert page.evaluate(paper) == light
+
+
+def test_the_fleet_is_searched_while_one_types_and_the_address_keeps_it(console: Console, browser: Browser) -> None:
+    with visit(browser) as person:
+        page = person.open(console.url("/gateways"))
+        page.get_by_label("Gateway's name contains").press_sequentially("quay")
+        page.wait_for_url("**/gateways?q=quay")
+        page.wait_for_function("document.querySelectorAll('#rows tbody tr').length === 1")
+        assert page.inner_text("#rows tbody tr td a") == HOLES
+
+
+def test_everything_can_be_read_and_done_without_a_script(console: Console, browser: Browser) -> None:
+    with visit(browser, scripts=False, size=PHONE) as person:
+        page = person.open(console.url("/"))
+        page.locator("summary", has_text="Menu").click()
+        page.get_by_role("link", name="Fleet").click()
+        page.get_by_role("link", name=HOLES).click()
+        page.get_by_role("button", name="Ask for 4 missing lines again").click()
+        assert f"{HOLES} is asked for 4 lines again" in page.inner_text("[role=status]")
+        assert "resend" in page.inner_text("section[aria-labelledby=commands]")
+        page.reload()
+        assert page.locator("[role=status]").count() == 0, "said once"
+        page.goto(console.url("/audit"))
+        assert f"gateway resend {HOLES}: 4 lines" in page.inner_text("main")
+
+
+def test_a_gap_is_drawn_as_a_gap_and_never_as_zero(console: Console, browser: Browser) -> None:
+    """P3: what nobody metered is said so."""
+    with visit(browser) as person:
+        page = person.open(console.url(f"/devices/{HOLES}/sdm630-1"))
+        kinds = page.evaluate("[...document.querySelectorAll('.bars rect')].map((each) => each.className.baseVal)")
+        assert "estimated" in kinds, "days whose lines are missing are bridged by registers"
+        assert "gap" in kinds, "days before the first reading are not known"
+        page = person.open(console.url(f"/devices/{HOLES}/sdm630-1/usage"))
+        page.wait_for_selector(".u-wrap canvas")
+        assert not page.is_visible(".figure"), "the server's drawing made room for the one that zooms"
+
+
+def test_a_change_of_a_plan_shows_what_it_would_have_cost_before_anything_is_written(
+    console: Console, browser: Browser
+) -> None:
+    with visit(browser) as person:
+        page = person.open(console.url(GARAGE))
+        page.get_by_label("One change a line").fill("plans.charger.charges.Charging point.price=9.90")
+        page.get_by_role("button", name="What would it have cost?").click()
+        page.wait_for_selector("#preview .bad-note")
+        assert "changes nothing" in page.inner_text("#preview"), "a key with a space wants its quotes"
+        page.get_by_label("One change a line").fill('plans.charger.charges."Charging point".price=9.90')
+        page.get_by_role("button", name="What would it have cost?").click()
+        page.wait_for_selector("#preview table")
+        assert "+" in page.inner_text("#preview tbody tr >> nth=0")
+        assert person.errors == []
+
+
+def test_a_run_is_previewed_drafted_approved_by_another_and_issued(console: Console, browser: Browser) -> None:
+    """P19: nobody approves what he drafted himself; and what was approved is what is issued."""
+    console.clock._utc_ms = (NOW + 13 * DAY) * 1_000
+    with console.site.writing() as store:
+        token = make_token(
+            store,
+            "bert",
+            scopes={Deed.READ, Deed.APPROVE, Deed.BILL},
+            accounts=None,
+            days=90,
+            by="a test",
+            chance=bytes(range(32)),
+            now_ms=NOW * 1_000,
+        )
+    with visit(browser) as person:
+        page = person.open(console.url("/billing"))
+        page.wait_for_selector("#preview table")
+        shoot(person, "/billing-due", "light-1280")
+        page.get_by_role("button", name="Draft what is due").click()
+        assert "holds the drafts" in page.inner_text("[role=status]")
+        page.get_by_role("button", name="Approve what is ticked").click()
+        assert "another person must approve it" in page.inner_text("[role=status]")
+        shoot(person, "/billing-drafts", "light-1280")
+        assert person.serious() == []
+        assert person.errors == []
+    with visit(browser, headers={"Authorization": f"Bearer {token}"}, size=PHONE) as person:
+        page = person.open(console.url("/billing"))
+        assert page.inner_text(".who") == "bert"
+        page.get_by_role("button", name="Approve what is ticked").click()
+        assert "approved; a run issues them" in page.inner_text("[role=status]")
+        page.once("dialog", lambda dialog: dialog.accept())
+        page.get_by_role("button", name="Issue what is approved").click()
+        page.wait_for_function("document.querySelector('#progress').innerText.includes('has ended')")
+        assert "issued" in page.inner_text("#progress")
+        shoot(person, "/billing-issued", "light-390")
+        assert person.errors == []
+        runs = page.inner_text("section[aria-labelledby=runs]")
+        assert "bert" in runs
+        page = person.open(console.url("/invoices"))
+        page.locator("#rows tbody tr a").first.click()
+        page.get_by_label("Why (it is printed").fill("Wrong <b>tariff</b>")
+        page.get_by_role("button", name="Take it back").click()
+        assert "drafts taking" in page.inner_text("[role=status]"), "corrections are approved too"
