@@ -1,7 +1,7 @@
 """Pages: how long the server takes for the operator's lists, with a large fleet in the store.
 
 The rows are written straight into the store, one line a gateway as intake leaves it, and a catalog has every
-device; the pages are asked for as a browser asks, without a network. The slowest of the lists is what counts, in the median.
+device; the pages are asked for as a browser asks, without a network. What counts is the slowest list, in the median.
 """
 
 import asyncio
