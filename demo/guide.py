@@ -19,8 +19,9 @@ def guide(story: Story, lie: Tampered, forged: str) -> Iterator[str]:
     yield f"  {web}/portal   the customers' side: what it costs so far, and every number down to its signed line"
     yield ""
     yield "[bold]Try[/]"
-    yield f"  Which bill is a lie?  {forged}: somebody took {lie.was - lie.now:,} Wh off {lie.device} on {lie.day}."
-    yield f"      Open it and press “Check this bill”, or: {command} audit"
+    minutes = (lie.was - lie.now) // 60
+    yield f"  Which bill is a lie?  {forged}: somebody took {minutes} minutes off {lie.device} on {lie.day}."
+    yield f"      {web}/portal/ridge/invoices/{forged}/check, or: {command} audit"
     yield "  Who is warned?        Harbour Housing: a new neighbour charges every night, and the budget is 400 EUR."
     yield f"      {command} warnings harbour --standing"
     yield "  What was exchanged?   The water meter of flat 2; not a litre was lost, and the register went on."

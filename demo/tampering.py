@@ -1,4 +1,4 @@
-"""Somebody with access to the database takes four kilowatt-hours off a night that has been billed (P11)."""
+"""Somebody with access to the database takes half an hour off an afternoon that has been billed (P11)."""
 
 import json
 import sqlite3
@@ -8,12 +8,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from demo.people import GARAGE, Calendar, instant
-from demo.readings import DAY, ZONE
+from demo.people import SITE, Calendar, instant
+from demo.readings import DAY, HOUR, ZONE
 
-DEVICE: Final = "charger-1"
-LEAST: Final = 6_000
-TAKEN: Final = 4_000
+DEVICE: Final = "excavator-1"
+LEAST: Final = 2_160
+TAKEN: Final = 1_800
+AFTERNOON: Final = 12 * HOUR
+"""UTC; in the window after it nobody works, so that all that is wrong is in one line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +33,7 @@ class Tampered:
 
 
 def tamper(store: Path, calendar: Calendar) -> Tampered:
-    """One stored line of last month says less than its gateway has signed."""
+    """One stored line of the month before last says less than its gateway has signed."""
     with closing(sqlite3.connect(store, timeout=30)) as database, database:
         for id_, raw in database.execute("select id, raw from line where kind = 'usage' order by id").fetchall():
             text = bytes(raw).decode("ascii")
@@ -41,13 +43,13 @@ def tamper(store: Path, calendar: Calendar) -> Tampered:
                 changed, told = _changed(text, body, index)
                 _write(database, id_, changed.encode("ascii"))
                 return told
-    raise LookupError(f"{DEVICE} of {GARAGE} was not charged at in the midst of last month")
+    raise LookupError(f"{DEVICE} of {SITE} never worked for {LEAST} s of an afternoon's hour")
 
 
 def _place(body: dict[str, Any], calendar: Calendar) -> int | None:
     """The interval of this line that is worth a lie."""
-    begins = instant(calendar.last) + 10 * DAY
-    if body["gateway"] != GARAGE or not begins <= body["start"] < instant(calendar.this) - 5 * DAY:
+    first, end = instant(calendar.before) + 9 * DAY, instant(calendar.last) - 5 * DAY
+    if body["gateway"] != SITE or not first <= body["start"] < end or body["start"] % DAY != AFTERNOON:
         return None
     deltas = _row(body)[5]
     return next((index for index, amount in enumerate(deltas) if amount >= LEAST), None)

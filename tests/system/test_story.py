@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +154,10 @@ def test_a_lie_in_one_line_is_found_and_named(story: Story, tmp_path: Path) -> N
     (interval,) = damage.intervals
     assert (interval.received, interval.stored) == (lie.was, lie.now)
     (fault,) = damage.invoices
-    assert fault.number == issued(story.site, "harbour-garage", "2026-09-30")["number"]
+    assert fault.number == issued(story.site, "ridge-machines", "2026-08-31")["number"]
+    assert fault.said is not None
+    assert fault.now is not None
+    assert Decimal(fault.said) - Decimal(fault.now) == 12, "half an hour at 24.00"
 
 
 def test_the_same_seed_and_moment_tell_the_same_to_the_byte(story: Story, store: Store, tmp_path: Path) -> None:

@@ -198,6 +198,9 @@ function reportFinding(body, all, place, why) {
   const money = told(bears, body.currency, placesOf(body.total));
   const which = `Report ${place.seq} of ${place.gateway}${day === "" ? "" : ` of ${day}`} ${why}.`;
   let means = `No line of this invoice counts it, so it changes ${rounded({ n: 0n, d: 1n }, placesOf(body.total))} ${body.currency}.`;
+  // Lines by time of day name no counters: what rests on a report there, only rating says.
+  const timed = body.lines.some((each) => each.kind === "usage" && each.reads.length === 0 && /[1-9]/.test(each.quantity));
+  if (bears.line === null && timed) means = "Lines by time of day may rest on it; verify-invoice computes what it changes.";
   if (bears.line !== null) {
     const line = `Line ${bears.line}, ${bears.charge}`;
     if (bears.changes) means = `${line}: it departs from the counters before and after it by ${money.units}, which is ${money.amount}.`;
