@@ -367,14 +367,13 @@ class Spool:
         return folded
 
     def _fold(self, *, receipted: bool = False) -> bool:
-        former = {epoch for _, epoch in self._chains} - {self._epoch} if receipted else set()
-        for epoch in (self._epoch, *sorted(former)):
-            after = self._room.fold(epoch, self._chains, self._key, receipted=receipted)
-            if after is not None:
-                self._chains[after.log, after.epoch] = after
-                self._waiting_count = self._counted()
-                return True
-        return False
+        former = sorted({epoch for _, epoch in self._chains} - {self._epoch}) if receipted else ()
+        folds = (self._room.fold(each, self._chains, self._key, receipted=receipted) for each in (self._epoch, *former))
+        after = next((chain for chain in folds if chain is not None), None)
+        if after is not None:
+            self._chains[after.log, after.epoch] = after
+            self._waiting_count = self._counted()
+        return after is not None
 
     @property
     def _keep_after(self) -> int:
