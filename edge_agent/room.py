@@ -82,10 +82,16 @@ class Room:
         return True
 
     def fold(
-        self, epoch: str, chains: Mapping[tuple[str, str], Chain], key: SigningKey, *, receipted: bool = False
+        self,
+        epochs: Iterable[str],
+        chains: Mapping[tuple[str, str], Chain],
+        key: SigningKey,
+        *,
+        receipted: bool = False,
     ) -> Chain | None:
         """Fold some of the oldest lines; the chain that goes on from their summary, None where nothing is gained."""
-        folded = self._folding.next(epoch, chains, key, receipted=receipted)
+        folds = (self._folding.next(epoch, chains, key, receipted=receipted) for epoch in epochs)
+        folded = next((found for found in folds if found is not None), None)
         if folded is None:
             self._patience = FOLD_PATIENCE_SEALS
             return None

@@ -367,9 +367,8 @@ class Spool:
         return folded
 
     def _fold(self, *, receipted: bool = False) -> bool:
-        former = sorted({epoch for _, epoch in self._chains} - {self._epoch}) if receipted else ()
-        folds = (self._room.fold(each, self._chains, self._key, receipted=receipted) for each in (self._epoch, *former))
-        after = next((chain for chain in folds if chain is not None), None)
+        epochs = [self._epoch, *sorted({name for _, name in self._chains} - {self._epoch} if receipted else ())]
+        after = self._room.fold(epochs, self._chains, self._key, receipted=receipted)
         if after is not None:
             self._chains[after.log, after.epoch] = after
             self._waiting_count = self._counted()

@@ -19,8 +19,6 @@ from tests.bench.fresh import fresh
 from tests.bench.intake import intake
 from tests.bench.large import large
 from tests.bench.offline import offline
-from tests.bench.receipts import receipts
-from tests.bench.several import several
 from tests.bench.pages import pages
 from tests.bench.receipts import receipts
 from tests.bench.several import several
@@ -51,11 +49,6 @@ def rooms(*, quick: bool) -> dict[str, Room]:
             "steady": partial(steady, gateways=5, rate=20, seconds=3.0),
             "large": partial(large, lines=200, rounds=1, gateways=10, seconds=1.0),
             "pages": partial(pages, gateways=100),
-            "receipts": partial(receipts, gateways=5, lines=200, seconds=1),
-            "several": partial(several, lines=120, rounds=1, gateways=10),
-            "connected": partial(connected, gateways=60, lines=2, seconds=1.0),
-            "steady": partial(steady, gateways=5, rate=20, seconds=3.0),
-            "large": partial(large, lines=200, rounds=1, gateways=10, seconds=1.0),
         }
     return {
         "intake": partial(intake, lines=6_000, rounds=3, gateways=500),
@@ -72,11 +65,6 @@ def rooms(*, quick: bool) -> dict[str, Room]:
         "steady": partial(steady, gateways=50, rate=200, seconds=float(os.environ.get("STEADY_SECONDS", "60"))),
         "large": partial(large, lines=4_000, rounds=3, gateways=500, seconds=120.0),
         "pages": partial(pages, gateways=10_000),
-        "receipts": partial(receipts, gateways=100, lines=4_000, seconds=30),
-        "several": partial(several, lines=6_000, rounds=3, gateways=500),
-        "connected": partial(connected, gateways=2_000, lines=5, seconds=10.0),
-        "steady": partial(steady, gateways=50, rate=200, seconds=float(os.environ.get("STEADY_SECONDS", "60"))),
-        "large": partial(large, lines=4_000, rounds=3, gateways=500, seconds=120.0),
     }
 
 
