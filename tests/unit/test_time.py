@@ -117,7 +117,7 @@ def dark_reboots(*, fold: bool) -> tuple[Wired, PaperCollector, int]:
     value = lived(bench, 60, value=value)
     bench.wait(1_800)
     if fold:
-        while (after := bench.spool._room.fold(bench.spool.epoch, bench.spool._chains, KEY)) is not None:
+        while (after := bench.spool._room.fold([bench.spool.epoch], bench.spool._chains, KEY)) is not None:
             bench.spool._chains[after.log, after.epoch] = after
     return bench, drain(bench.spool), value
 
