@@ -30,7 +30,7 @@ DEEDS: Final[Mapping[Deed, str]] = {
         invoice paid, invoice send, credit pay-out, backup confirm""",
     Deed.COMMAND: """gateway command, gateway resend, device suspend, device resume, device end, device activate""",
     Deed.CONFIGURE: """catalog apply, rebuild, webhook add, webhook stop, webhook replay, checkpoint make,
-        backup create, backup restore, backup reimport, store copy""",
+        backup create, backup restore, backup reimport, store copy, config init""",
     Deed.ENROL: """gateway add, gateway adopt, gateway invite, gateway accept, gateway revoke, unmatched accept,
         unmatched block, unmatched unblock, key rotate-receipt, key recover, pki init, pki renew, pki crl""",
     Deed.EXPORT: "invoice export, invoices export, catalog export",
@@ -39,7 +39,7 @@ DEEDS: Final[Mapping[Deed, str]] = {
 }
 """Commands that are logged, by what they do."""
 UNLOGGED: Final = """
-    run, audit, alarms, quote, webhook list, webhook log, webhook listen, config check, config show, credit list,
+    run, audit, alarms, quote, doctor, webhook list, webhook log, webhook listen, config check, config show, credit list,
     gateway list, gateway show, gateway holes, unmatched list, unmatched blocked, key new, key show, catalog check,
     catalog list, catalog diff, catalog show, billing list, billing parked, billing too-late, billing runs,
     billing drafts, invoice list, backup list, backup verify, checkpoint list, checkpoint prove, checkpoint verify,

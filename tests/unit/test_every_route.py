@@ -125,7 +125,8 @@ def kind_of(route: Route) -> Kind:
 
 async def asked(app: FastAPI, method: str, route: Route, whose: int, headers: Mapping[str, str]) -> Answer:
     """One request, as ASGI has it; of a stream of events no more than that it begins."""
-    path = re.sub(r"{(\w+)(:path)?}", lambda found: sample(found[1], whose), route.path)
+    path = route.path.removesuffix("{form}") + "csv" if route.path.endswith(".{form}") else route.path
+    path = re.sub(r"{(\w+)(:path)?}", lambda found: sample(found[1], whose), path)
     content = b"" if method in SAFE else json.dumps(BODIES.get(route.path, {})).encode()
     told = {"host": "meter.example", "content-type": "application/json", "content-length": str(len(content)), **headers}
     if not route.path.startswith("/api/") and method not in SAFE:
