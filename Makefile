@@ -19,11 +19,12 @@ ENVIRONMENT := .make/environment-$(INGREDIENTS)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help env demo test lint types layers unit simulation system absent simulate sabotage kills fuzz power-cuts bench evidence deb deb-check format clean
+.PHONY: help env demo test lint types layers unit simulation system deep absent simulate sabotage kills fuzz power-cuts bench evidence deb deb-check format clean
 
 help:
 	@echo 'make demo                 a whole site on this machine, live in the browser; ONCE=1 ends after the invoices, SEED= changes the data'
 	@echo 'make test                 lint, types, layers, unit, property, simulation and system tests'
+	@echo 'make deep                 the tests that take too long for every change: leaks of the broker, a week offline, a quick bench'
 	@echo 'make simulate SEEDS=1000  that many seeds of the simulator; SEED=7 runs one and prints its last events'
 	@echo 'make sabotage             breaks one rule at a time and shows that the simulator notices'
 	@echo 'make power-cuts CUTS=9999 that many power cuts of the real spool code; SEED= changes the moments'
@@ -66,13 +67,16 @@ layers: $(ENVIRONMENT)
 	$(BIN)/lint-imports --no-logo
 
 unit: $(ENVIRONMENT)
-	$(PY) -m pytest -n $(JOBS) tests/unit tests/property
+	$(PY) -m pytest -n $(JOBS) -m 'not deep' tests/unit tests/property
 
 simulation: $(ENVIRONMENT)
 	$(PY) -m pytest tests/simulation
 
 system: $(ENVIRONMENT)
-	$(PY) -m pytest -n $(JOBS) --dist loadfile tests/system
+	$(PY) -m pytest -n $(JOBS) --dist loadfile -m 'not deep' tests/system
+
+deep: $(ENVIRONMENT)
+	$(PY) -m pytest -n $(JOBS) --dist loadfile -m deep tests
 
 # What was skipped is said once more, last, where nobody overlooks it.
 absent: $(ENVIRONMENT)
@@ -104,6 +108,7 @@ bench: $(ENVIRONMENT)
 
 evidence: $(ENVIRONMENT)
 	$(MAKE) test
+	$(MAKE) deep
 	HYPOTHESIS_PROFILE=search $(PY) -m pytest -n $(JOBS) tests/property
 	$(MAKE) simulate SEEDS=1000
 	$(MAKE) sabotage

@@ -39,7 +39,8 @@ DEEDS: Final[Mapping[Deed, str]] = {
 }
 """Commands that are logged, by what they do."""
 UNLOGGED: Final = """
-    run, audit, alarms, quote, doctor, webhook list, webhook log, webhook listen, config check, config show, credit list,
+    run, audit, alarms, doctor, quote,
+    webhook list, webhook log, webhook listen, config check, config show, credit list,
     gateway list, gateway show, gateway holes, unmatched list, unmatched blocked, key new, key show, catalog check,
     catalog list, catalog diff, catalog show, billing list, billing parked, billing too-late, billing runs,
     billing drafts, invoice list, backup list, backup verify, checkpoint list, checkpoint prove, checkpoint verify,

@@ -19,11 +19,12 @@ from shared.effects.clock import Clock
 HEALTH: Final = frozenset({"/healthz", "/readyz"})
 """Asked by whoever keeps the process alive: never turned away."""
 ALONE: Final = {
-    "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-Permitted-Cross-Domain-Policies": "none",
 }
 """No other site's page holds a window of this one, or shows its answers."""
+TRUSTED: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+"""Hosts of which browsers trust plain HTTP; of others they complain about headers that ask for more."""
 YEAR_SECONDS: Final = 31_536_000
 
 
@@ -50,6 +51,8 @@ class Shield:
                 told = MutableHeaders(scope=message)
                 for name, value in (*self.headers.items(), *ALONE.items()):
                     told.setdefault(name, value)
+                if self.https or request.url.hostname in TRUSTED:
+                    told.setdefault("Cross-Origin-Opener-Policy", "same-origin")
                 if self.https:
                     told.setdefault("Strict-Transport-Security", f"max-age={YEAR_SECONDS}")
             await send(message)

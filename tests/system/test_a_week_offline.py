@@ -11,7 +11,7 @@ from tests.crash.site import CrashSite, accounted
 from tests.processes import wait_for_port, wait_until
 from tests.requirements import require
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.deep]
 
 STEP, COUNT, METERS = 60, 15, 20
 WEEK_LINES: Final = 7 * 24 * 4

@@ -9,7 +9,7 @@ import pytest
 from tests.processes import ROOT
 from tests.requirements import require
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.deep]
 ROOMS = {
     "intake": ("live: lines", "live ÷ line floor", "live ÷ channel floor", "backlog ÷ live"),
     "fresh": ("published → cost visible, p99", "published → cost on the event stream, p99"),

@@ -25,7 +25,7 @@ from tests.enrolled_site import Site
 from tests.processes import ROOT, Process, free_port, wait_for_port, wait_until
 from tests.requirements import require
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.deep]
 
 V: Final = "meterseal/v1"
 USERS: Final = ("_collector", "_collector-2", "house-1", "house-2", "+", "#", "house-1/report")

@@ -16,7 +16,7 @@ from tests.enrolled_site import Site
 from tests.processes import free_port, wait_until
 from tests.requirements import require
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.deep]
 
 ORDER: Final = [
     "clock", "store", "checkpoints", "time zones", "alarms", "disk", "invoices", "backup disk", "receipt key",

@@ -196,12 +196,12 @@ def test_a_run_is_previewed_drafted_approved_by_another_and_issued(console: Cons
         assert person.errors == []
     with visit(browser, headers={"Authorization": f"Bearer {token}"}, size=PHONE) as person:
         page = person.open(console.url("/billing"))
-        assert page.inner_text(".who") == "bert"
+        assert page.inner_text(".who") == "token bert"
         page.get_by_role("button", name="Approve what is ticked").click()
         assert "approved; a run issues them" in page.inner_text("[role=status]")
         page.once("dialog", lambda dialog: dialog.accept())
         page.get_by_role("button", name="Issue what is approved").click()
-        page.wait_for_function("document.querySelector('#progress').innerText.includes('has ended')")
+        page.locator("#progress", has_text="has ended").wait_for()
         assert "issued" in page.inner_text("#progress")
         shoot(person, "/billing-issued", "light-390")
         assert person.errors == []

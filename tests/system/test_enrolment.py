@@ -91,7 +91,7 @@ def test_from_an_invitation_to_accepted_lines(site: Site) -> None:
     assert (gateway.folder / "state" / "gateway.key").read_bytes() == key
     gateway.process()
     wait_until(lambda: site.told("unmatched", "list") != [], 20, "its lines are unmatched")
-    assert "its key awaits `gateway accept`" in site.told("unmatched", "list")[0]["reason"]
+    assert "its key awaits acceptance" in site.told("unmatched", "list")[0]["reason"]
     assert {row["gateway"] for row in site.told("gateway", "list")} == {"house-7"}
     others = SigningKey(bytes(32)).public.words
     assert site.cloud("gateway", "accept", "house-7", others, check=False).exit_code == 4

@@ -51,11 +51,11 @@ def test_every_answer_bears_the_headers_whatever_it_is(site: Site, path: str) ->
     assert "unsafe" not in policy
     assert policy.startswith("default-src 'none'")
     assert plain.headers["X-Content-Type-Options"] == "nosniff"
-    assert plain.headers["Cross-Origin-Opener-Policy"] == "same-origin"
     assert plain.headers["Cross-Origin-Resource-Policy"] == "same-origin"
     assert "Strict-Transport-Security" not in plain.headers
     secure = ask(create_app(replace(site, door=Door(url=THERE))), "GET", path, client=FAR, at=THERE)
     assert secure.headers["Strict-Transport-Security"] == "max-age=31536000"
+    assert secure.headers["Cross-Origin-Opener-Policy"] == "same-origin"
 
 
 def test_an_address_that_asks_too_often_waits_and_its_neighbours_do_not(site: Site) -> None:
