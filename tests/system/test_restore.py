@@ -121,7 +121,7 @@ def test_after_a_lost_disk_the_totals_are_exact_and_no_number_is_used_twice(tmp_
     assert sorted(documents) == [f"INV-{number}" for number in range(1, 7)]
     assert {number: documents[number] for number in issued} == issued, "P16: what was handed out stays as it was"
     assert billed(documents) == three_days(site, first), "what is billed is what the meters counted"
-    assert "everything in the store follows from them" in site.collector_says("audit")
+    assert "everything in the store follows from the lines" in site.collector_says("audit")
     site.collector_says("invoice", "export", "INV-3", "--bundle", tmp_path / "INV-3.zip")
     assert verify_invoice([str(tmp_path / "INV-3.zip"), *trusted(tmp_path)]) == 0
 
