@@ -1,5 +1,6 @@
 """Two customers of one operator, billed for October: a site whose portal runs on a real port."""
 
+import asyncio
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -52,6 +53,14 @@ plan = "charger"
 start = 2026-10-01
 devices = ["dock-1/plug-1"]
 """
+
+
+class StandingClock(SimpleClock):
+    """It is always the same moment, but who sleeps wakes: what looks again and again does so."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after this many real seconds."""
+        await asyncio.sleep(seconds)
 
 
 class Quiet:
@@ -151,7 +160,7 @@ def running(folder: Path, catalog: str = CATALOG + OTHERS) -> Iterator[Portal]:
     """Within, the portal answers on a port of this machine."""
     path = folder / "collector.db"
     tokens = fill(path, catalog)
-    clock = SimpleClock(utc_ms=NOW * 1_000)
+    clock = StandingClock(utc_ms=NOW * 1_000)
     site = site_of(path, clock)
     app = create_app(site)
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", lifespan="off"))

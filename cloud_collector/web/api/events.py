@@ -41,7 +41,7 @@ ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
 @router.get("/events", response_class=StreamingResponse, responses=ANSWERS)
 async def events(request: Request, site: Here, viewer: Asking, last: LastId = None) -> StreamingResponse:
     """What happens in sight, within a second: `cost`, `warning`, `gateway`, `alarm`; `reset` where some were missed."""
-    return await _answer(request, site, viewer, None, last)
+    return await stream_of(request, site, viewer, None, last)
 
 
 @router.get("/accounts/{account}/events", response_class=StreamingResponse, responses=ANSWERS)
@@ -49,12 +49,13 @@ async def account_events(
     request: Request, site: Here, viewer: Asking, account: str, last: LastId = None
 ) -> StreamingResponse:
     """What happens to one account, within a second."""
-    return await _answer(request, site, viewer, account, last)
+    return await stream_of(request, site, viewer, account, last)
 
 
-async def _answer(
+async def stream_of(
     request: Request, site: Site, viewer: Viewer, account: str | None, last: str | None
 ) -> StreamingResponse:
+    """What this viewer hears, of one account or of all in sight; raises Refusal."""
     pulse: Pulse = request.app.state.pulse
     contracts = await run_in_threadpool(_contracts, site, viewer, account)
     try:

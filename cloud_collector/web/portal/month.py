@@ -29,7 +29,6 @@ from cloud_collector.web.portal.frame import (
     owner,
     show,
 )
-from cloud_collector.web.shell import page
 from cloud_collector.web.site import Moment, Site
 from cloud_collector.web.table import Cell, Column, Table, row
 
@@ -77,15 +76,6 @@ def add(router: APIRouter, site: Site) -> None:
             owner(look.store, account)
             found = account_cost(look.store, account, look.moment.now_ms, StoreView, foretold=False)
             return as_csv(_lines_table(account, found))
-
-    @router.get(f"{path}/live", include_in_schema=False)
-    def live(request: Request, account: str, viewer: Visiting) -> Response:
-        del viewer
-        with site.look() as look:
-            who = owner(look.store, account)
-            found = account_cost(look.store, account, look.moment.now_ms, StoreView, foretold=False)
-            told = {"cost": found, "base": f"/portal/{account}", "say": Say(locale_named(who.locale), look.moment)}
-            return page(request, "portal/live.html", title="", nav=(), moment=moment_of(look, account), told=told)
 
     @router.get(path, include_in_schema=False)
     def month(request: Request, account: str, viewer: Visiting) -> Response:
