@@ -70,7 +70,7 @@ unit: $(ENVIRONMENT)
 	$(PY) -m pytest -n $(JOBS) -m 'not deep' tests/unit tests/property
 
 simulation: $(ENVIRONMENT)
-	$(PY) -m pytest tests/simulation
+	$(PY) -m pytest -m 'not deep' tests/simulation
 
 system: $(ENVIRONMENT)
 	$(PY) -m pytest -n $(JOBS) --dist loadfile -m 'not deep' tests/system

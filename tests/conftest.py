@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests import adapters
 from tests.engines import ON_BOTH, SQLITE_ALONE, run_on
 from tests.requirements import MARK, require
 
@@ -15,6 +16,7 @@ from tests.requirements import MARK, require
 settings.register_profile("fixed", derandomize=True, deadline=None)
 settings.register_profile("search", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
+adapters.share()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

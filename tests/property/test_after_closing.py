@@ -9,6 +9,7 @@ from cloud_collector.billing.run import Biller
 from cloud_collector.contracts.node import CatalogError
 from cloud_collector.contracts.read import load_catalog
 from cloud_collector.store.store import Store
+from tests.examples import examples
 from tests.property.test_billing_worlds import DAY, HEAD, MONTHS, SPAN_DAYS, bill, booked, catalogs, reports
 from tests.unit.billing_samples import OCTOBER, new_store, receive, store_biller
 
@@ -20,7 +21,7 @@ def issued(store: Store, biller: Biller) -> dict[str, bytes | None]:
 
 
 @given(catalogs, st.integers(0, 2**32))
-@settings(max_examples=8, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@settings(max_examples=examples(8), deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 def test_what_comes_between_two_runs_may_come_in_any_order_and_twice(parts: dict[str, str], seed: int) -> None:
     text = HEAD.format(**parts)
     try:

@@ -5,6 +5,7 @@ from decimal import Decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.quoting import catalog_text, quoted
 
 METERS = """
@@ -118,7 +119,7 @@ changes = st.lists(
     period=st.sampled_from(["2026-10", "2026-12"]),
     cut=st.integers(0, 8),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_any_catalog_adds_up(plan: str, amended: bool, facts: list[str], states: str, period: str, cut: int) -> None:  # noqa: FBT001
     other = '[contracts.d]\naccount = "acme"\nplan = "p"\nstart = 2026-01-01\nend = 2027-06-01\ndevices = ["gw/x"]\n'
     text = catalog_text(

@@ -17,6 +17,7 @@ from cloud_collector.proof.verify import verify
 from cloud_collector.store.store import Store
 from shared.line import parse, read_body
 from shared.report import Birth, Cause, Channel, Usage, UsageRow
+from tests.examples import examples
 from tests.unit.billing_samples import (
     GATEWAY_KEY,
     OCTOBER,
@@ -261,7 +262,7 @@ def live(text: str, revised: str, random: Random) -> None:
 
 
 @given(catalogs, st.sampled_from(REVISIONS), st.integers(0, 2**32))
-@settings(max_examples=30, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@settings(max_examples=examples(30), deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 def test_any_agreement_is_billed_to_the_cent_whenever_reports_come(
     parts: dict[str, str], revision: tuple[str, str], seed: int
 ) -> None:

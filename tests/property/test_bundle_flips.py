@@ -15,6 +15,7 @@ from cloud_collector.proof.container import pack, unpack
 from cloud_collector.proof.trust import Trust
 from cloud_collector.proof.verify import verify
 from shared.errors import Refused
+from tests.examples import examples
 from tests.unit.billing_samples import (
     GATEWAY_KEY,
     NOVEMBER,
@@ -39,7 +40,7 @@ def bundle() -> bytes:
     return made
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.data())
 def test_a_flipped_byte_of_the_file_is_found(data: st.DataObject) -> None:
     raw = bytearray(bundle())
@@ -47,7 +48,7 @@ def test_a_flipped_byte_of_the_file_is_found(data: st.DataObject) -> None:
     assert not verify(bytes(raw), TRUST).ok
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.data())
 def test_a_flipped_byte_of_a_file_is_found_although_the_zip_is_repaired(data: st.DataObject) -> None:
     files = unpack(bundle())
@@ -58,7 +59,7 @@ def test_a_flipped_byte_of_a_file_is_found_although_the_zip_is_repaired(data: st
     assert not verify(pack(files | {name: bytes(content)}), TRUST).ok
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.data())
 def test_a_cut_or_an_insertion_is_found_although_the_zip_is_repaired(data: st.DataObject) -> None:
     files = unpack(bundle())
@@ -73,7 +74,7 @@ def test_a_cut_or_an_insertion_is_found_although_the_zip_is_repaired(data: st.Da
         assert not verify(pack(files | {name: changed}), TRUST).ok
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.binary(max_size=400))
 def test_whatever_bytes_come_they_are_answered_and_never_raise(raw: bytes) -> None:
     """P8."""

@@ -7,6 +7,7 @@ from cloud_collector.billing.export import as_bundle, invoice
 from cloud_collector.billing.run import bill_due
 from cloud_collector.proof.verify import verify
 from cloud_collector.store.account import account, quarantine
+from tests.examples import examples
 from tests.property.test_bundle_worlds import DAY, DECEMBER, TRUST, _World
 from tests.unit.billing_samples import NOVEMBER, OCTOBER, RECEIPT_KEY, new_store, receive, store_biller
 
@@ -14,7 +15,7 @@ DAYS = 63
 EVENTS = "day day day idle gap relative told silent reborn fold fold refold".split()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     st.lists(st.sampled_from(EVENTS), min_size=DAYS, max_size=DAYS),
     st.lists(st.integers(1, 12), min_size=DAYS, max_size=DAYS),

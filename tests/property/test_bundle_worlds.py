@@ -8,6 +8,7 @@ from cloud_collector.billing.run import bill_due
 from cloud_collector.proof.trust import Trust
 from cloud_collector.proof.verify import verify
 from shared.report import Clock
+from tests.examples import examples
 from tests.unit.billing_samples import (
     COUNT,
     GATEWAY_KEY,
@@ -82,7 +83,7 @@ class _World:
                 pass
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     st.lists(st.sampled_from(EVENTS), min_size=DAYS, max_size=DAYS),
     st.lists(st.integers(0, DAYS), max_size=6),

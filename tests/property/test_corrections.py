@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from cloud_collector.billing.accounts import NotPossible, State, standing
 from cloud_collector.billing.run import bill_due
+from tests.examples import examples
 from tests.unit.test_rebill import LATER, again, billed, booked, take_back
 
 
@@ -20,7 +21,7 @@ def _undisturbed() -> dict[tuple[str, ...], Decimal]:
 
 
 @given(st.lists(st.sampled_from(["void", "rebill", "run"]), max_size=6), st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_whatever_is_taken_back_and_billed_again_the_sums_come_out_the_same(
     steps: list[str], data: st.DataObject
 ) -> None:

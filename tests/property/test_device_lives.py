@@ -19,6 +19,7 @@ from cloud_collector.proof.trust import Trust
 from cloud_collector.proof.verify import verify
 from cloud_collector.store.store import Store
 from shared.effects.sqlite import SqliteDatabase
+from tests.examples import examples
 from tests.unit.billing_samples import GATEWAY_KEY, NOVEMBER, OCTOBER, RECEIPT_KEY, Gateway, new_store, october, receive
 from tests.unit.billing_samples import store_biller as biller_of
 from tests.unit.test_billing import body
@@ -58,7 +59,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.mark.parametrize("due", ["arrears", "advance"])
 @given(deeds=DEEDS)
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(12), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_said_late_is_billed_like_what_was_known_from_the_start(
     filled: dict[str, Path], due: str, deeds: list[Said]
 ) -> None:

@@ -12,6 +12,7 @@ from cloud_collector.billing.datev import _postings
 from cloud_collector.billing.journal import as_beancount
 from cloud_collector.invoice.einvoice import cii, ubl
 from cloud_collector.invoice.vat import NotExpressible
+from tests.examples import examples
 from tests.paper import Body, regular, summed
 from tests.unit.test_einvoice import SCHEMATRON, Rules
 
@@ -62,7 +63,7 @@ def invoices(draw: st.DrawFn) -> Body:
     return made | {"kind": "credit_note" if Decimal(made["total"]) < 0 else "regular"}
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(invoices())
 def test_any_invoice_breaks_no_rule_or_is_refused(body: Body) -> None:
     """P17, P19."""

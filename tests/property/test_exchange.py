@@ -14,6 +14,7 @@ from edge_agent.reading import ChannelName
 from edge_agent.sealed import Author, report_of
 from edge_agent.swap import Swap
 from shared.report import seal_report
+from tests.examples import examples
 from tests.metering_site import MIDNIGHT_MS, Bench, spec
 from tests.sealing import CONFIG, PaperGateway, paper_collector
 from tests.unit.test_epochs import only
@@ -48,7 +49,7 @@ class Site(Bench):
 STEPS = st.lists(st.tuples(st.integers(1, 400), st.integers(0, 9)), min_size=1, max_size=6)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(
     before=STEPS,
     missed=st.integers(0, 50),

@@ -10,6 +10,7 @@ from cloud_collector.store.account import account, quarantine
 from cloud_collector.store.store import Store
 from shared.effects.sqlite import SqliteDatabase
 from shared.report import Cause, Clock
+from tests.examples import examples
 from tests.sealing import PaperCollector, PaperGateway, paper_collector
 
 PROJECTED = ("chain", "span", "unknown", "channel", "alarm", "boot")
@@ -105,7 +106,9 @@ def _rows(collector: PaperCollector) -> object:
     return [database.execute(sql) for sql in (named, gaps, chains, "select * from boot order by 1, 2, 3")]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 @given(data=st.data())
 def test_the_order_of_arrival_changes_nothing(data: st.DataObject) -> None:
     """P1, P5, P15."""
@@ -125,7 +128,9 @@ def test_the_order_of_arrival_changes_nothing(data: st.DataObject) -> None:
     assert before == after
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 @given(data=st.data())
 def test_what_the_meters_counted_is_what_is_counted(data: st.DataObject) -> None:
     """P1: for an honest gateway nothing is quarantined, whatever is still missing in the middle."""

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from edge_agent.reading import Kind
 from shared.report import Usage
+from tests.examples import examples
 from tests.metering_site import Bench, spec
 
 HOLD: int = 120
@@ -129,7 +130,7 @@ events = st.one_of(
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(happened=st.lists(events, max_size=40))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_what_happened_while_it_was_readable_is_sealed_to_the_unit(kind: Kind, happened: list[Event]) -> None:
     world = World(kind)
     for method, *values in happened:
@@ -145,7 +146,7 @@ def test_what_happened_while_it_was_readable_is_sealed_to_the_unit(kind: Kind, h
 
 
 @given(st.lists(st.integers(0, 400), max_size=40), st.integers(1, 50), st.integers(1, 50))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_a_fraction_of_a_unit_outlives_every_restart(counts: list[int], worth: int, parts: int) -> None:
     """P1: a pulse is worth a fraction; however the counts are cut by restarts, the sum is that of the pulses."""
     bench = Bench(spec(kind=Kind.PULSE, per_count=(worth, parts), rate_max=10**6))

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from edge_agent.metering import Metering
 from edge_agent.reading import Reading
 from shared.report import Birth, Usage, Verdict
+from tests.examples import examples
 from tests.metering_site import Bench, Reader, spec
 
 Event = tuple[Any, ...]
@@ -134,7 +135,7 @@ def check_registers(reader: Reader) -> None:
 
 
 @given(st.lists(steady, max_size=30))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_everything_a_counter_counted_is_sealed_through_silences_and_restarts(events: list[Event]) -> None:
     world = live(events)
     reader = world.bench.reader
@@ -147,7 +148,7 @@ def test_everything_a_counter_counted_is_sealed_through_silences_and_restarts(ev
 
 
 @given(st.lists(rough, max_size=30))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_what_is_not_sealed_is_declared_through_resets_clock_steps_and_reboots(events: list[Event]) -> None:
     """P1, P13: steps, boots in 1970 and proven resets neither create nor lose a unit."""
     world = live(events)
@@ -161,7 +162,7 @@ def test_what_is_not_sealed_is_declared_through_resets_clock_steps_and_reboots(e
 
 
 @given(st.lists(steady, max_size=20), st.sampled_from([0, 10**12, -1, 17]))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_a_single_glitch_moves_no_unit(events: list[Event], value: int) -> None:
     world = World()
     world.read()
@@ -181,7 +182,7 @@ def test_a_single_glitch_moves_no_unit(events: list[Event], value: int) -> None:
 
 
 @given(st.lists(rough, max_size=20))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_a_snapshot_is_the_whole_state(events: list[Event]) -> None:
     """P2: taking it, writing it and reading it back changes nothing that is sealed later."""
     one, other = World(), World()
@@ -197,7 +198,7 @@ def test_a_snapshot_is_the_whole_state(events: list[Event]) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(1, 4_000), rates), min_size=2, max_size=60))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_a_replay_seals_under_its_own_time_however_often_it_begins_again(reads: list[tuple[int, int]]) -> None:
     bench = Bench(spec(historic=True, log="past", rate_max=RATE_MAX))
     utc, value, readings = 1_790_000_000, 77, []

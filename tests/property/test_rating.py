@@ -13,6 +13,7 @@ from cloud_collector.contracts.read import load_catalog
 from cloud_collector.rating.csv_facts import read_usage
 from cloud_collector.usage.ledger import Ledger
 from cloud_collector.usage.span import ChannelName, Span, SpanKind
+from tests.examples import examples
 from tests.quoting import CONNECTION, ENERGY, catalog_text, quoted, spent, usage_csv
 
 CHANNEL = ChannelName(gateway="gw", device="a", meter="energy")
@@ -81,7 +82,7 @@ def text_of(charge: str) -> str:
 
 
 @given(charge=charges, facts=rows)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_lines_sum_to_net_and_net_and_taxes_to_the_total(charge: str, facts: list[str]) -> None:
     draft = quoted(text_of(charge), *facts)
     assert draft.net == sum(line.amount for line in draft.lines)
@@ -89,7 +90,7 @@ def test_lines_sum_to_net_and_net_and_taxes_to_the_total(charge: str, facts: lis
 
 
 @given(charge=charges, facts=rows, order=st.randoms(use_true_random=False))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_the_order_of_rows_changes_nothing(charge: str, facts: list[str], order: object) -> None:
     shuffled = list(facts)
     order.shuffle(shuffled)  # type: ignore[attr-defined]
@@ -97,7 +98,7 @@ def test_the_order_of_rows_changes_nothing(charge: str, facts: list[str], order:
 
 
 @given(charge=charges, facts=rows, cuts=st.lists(st.integers(0, 12), max_size=3))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_any_split_of_runs_books_what_one_run_books(charge: str, facts: list[str], cuts: list[int]) -> None:
     text = text_of(charge)
     answers: list[dict[str, object]] = []
@@ -109,7 +110,7 @@ def test_any_split_of_runs_books_what_one_run_books(charge: str, facts: list[str
 
 
 @given(facts=rows)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_days_sum_to_their_month(facts: list[str]) -> None:
     """P17: both sides of every cut sum exactly."""
     month = quoted(catalog_text(charges=ENERGY), *facts).lines[0].quantity
@@ -119,7 +120,7 @@ def test_days_sum_to_their_month(facts: list[str]) -> None:
 
 
 @given(cuts=st.sets(st.integers(2, 30), max_size=5))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_day_proration_over_any_split_sums_to_the_whole(cuts: set[int]) -> None:
     bounds = [1, *sorted(cuts), 32]
     total = Fraction(0)
@@ -164,7 +165,7 @@ def test_measures_of_any_split_sum_exactly_and_rest_on_registers(deltas: list[in
 
 
 @given(facts=rows)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_a_read_joins_what_the_register_joins(facts: list[str]) -> None:
     catalog = load_catalog(catalog_text())
     spans = read_usage(usage_csv(*facts), "usage.csv", catalog.meters)
@@ -199,7 +200,7 @@ def test_a_cent_is_never_lost_between_the_devices_of_a_contract() -> None:
 
 
 @given(start=st.integers(1, 31), ended=st.integers(1, 92), suspended=st.integers(1, 92))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_charges_in_advance_come_to_what_arrears_come_to(start: int, ended: int, suspended: int) -> None:
     """P14: whatever happens in between, deltas make it good."""
     begin = datetime(2026, 8, 1, 12, tzinfo=UTC)

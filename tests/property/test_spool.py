@@ -19,6 +19,7 @@ from shared.errors import Refused
 from shared.line import hash_of, parse
 from shared.receipt import Receipt
 from shared.report import Birth, Cause, Summary, read
+from tests.examples import examples
 from tests.spools import COLLECTOR_KEY, DAY_MS, GATEWAY, birth, held, open_spool, usage
 
 LOGS = ("main", "flat-2")
@@ -244,5 +245,5 @@ class SpoolMachine(RuleBasedStateMachine):
 
 TestSpool = SpoolMachine.TestCase
 TestSpool.settings = settings(
-    max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=examples(40), stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )

@@ -13,6 +13,7 @@ from cloud_collector.usage.ledger import Ledger
 from cloud_collector.usage.span import ChannelName
 from shared.effects.sqlite import SqliteDatabase
 from shared.report import Cause, Clock
+from tests.examples import examples
 from tests.property.test_intake_order import CHANNELS, PROJECTED, _rows
 from tests.sealing import NOON, PaperGateway, paper_collector
 
@@ -97,7 +98,7 @@ def kept(draw: st.DrawFn, history: Histories) -> list[int]:
 
 
 SLOW = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 

@@ -19,6 +19,7 @@ from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
 from cloud_collector.usage.span import ChannelName
 from cloud_collector.usage.span import Span as UsageSpan
+from tests.examples import examples
 from tests.property.test_billing_worlds import DAY, HEAD, METERS, REVISIONS, bill, catalogs, reports
 from tests.unit.billing_samples import OCTOBER, new_store, receive, store_biller
 
@@ -61,7 +62,7 @@ def compared(store: Store, catalog: Catalog, contract: str) -> Difference:
 
 
 @given(catalogs, st.sampled_from(REVISIONS), st.sampled_from(["billed", "unbilled"]), st.integers(0, 2**32))
-@settings(max_examples=15, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@settings(max_examples=examples(15), deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 def test_the_same_catalog_differs_nowhere_and_another_gives_what_quote_says(
     parts: dict[str, str], revision: tuple[str, str], first: str, seed: int
 ) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from cloud_collector.rating.quote import Question, quote
 from cloud_collector.usage.span import ChannelName, Span, SpanKind
 from shared.unit import ratio
+from tests.examples import examples
 from tests.quoting import ENERGY, catalog_text, terms
 from tests.unit.billing_samples import OCTOBER
 
@@ -67,7 +68,7 @@ def pairs(draw: st.DrawFn) -> tuple[str, str, Fraction]:
 
 
 @given(pairs())
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 def test_a_unit_is_worth_what_its_definition_says(pair: tuple[str, str, Fraction]) -> None:
     unit, into, expected = pair
     assert ratio(unit, into) == expected
@@ -75,7 +76,7 @@ def test_a_unit_is_worth_what_its_definition_says(pair: tuple[str, str, Fraction
 
 
 @given(pairs(), pairs())
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_units_of_two_kinds_multiply_and_divide(
     one: tuple[str, str, Fraction], other: tuple[str, str, Fraction]
 ) -> None:
@@ -90,7 +91,7 @@ def test_units_of_two_kinds_multiply_and_divide(
     deltas=st.lists(st.integers(0, 10**9), min_size=1, max_size=30),
     price=st.decimals(min_value="0.0001", max_value="1000", places=4),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_what_is_counted_in_one_unit_is_billed_in_another_to_the_last_digit(
     pair: tuple[str, str, Fraction], exponent: int, deltas: list[int], price: Decimal
 ) -> None:

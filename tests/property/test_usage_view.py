@@ -11,6 +11,7 @@ from cloud_collector.usage.ledger import Ledger
 from cloud_collector.usage.packing import pack_deltas, unpack_deltas
 from cloud_collector.usage.span import ChannelName, NamedGap
 from shared.report import Cause, Clock, Verdict
+from tests.examples import examples
 from tests.sealing import NOON, PaperCollector, PaperGateway, paper_collector
 
 PUMP = ("pump", "energy")
@@ -67,7 +68,9 @@ def _whole(view: StoreView) -> Ledger:
     return Ledger(spans, gaps)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 @given(collector=collectors(), ends=st.lists(st.integers(FIRST, LAST), min_size=2, max_size=12))
 def test_look_ups_are_the_plain_sum(collector: PaperCollector, ends: list[int]) -> None:
     """P17: over any stretch; and stretches side by side add up to the whole."""

@@ -21,6 +21,7 @@ from cloud_collector.billing.parquet import as_parquet
 from cloud_collector.invoice.einvoice import cii, ubl
 from cloud_collector.invoice.vat import NotExpressible
 from cloud_collector.invoice.void import Void, void_body
+from tests.examples import examples
 from tests.paper import Body
 from tests.property.test_einvoices import invoices
 from tests.unit.test_books import BOOKS, FIRST, LAST, figures
@@ -93,7 +94,7 @@ def test_postings_sum_to_zero_account_by_account(body: Body) -> None:
     assert zero(sums)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(invoices())
 def test_what_is_asked_for_electronically_is_given_back(body: Body) -> None:
     """P17: type 380 asks for what type 381 gives back."""

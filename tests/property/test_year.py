@@ -7,6 +7,7 @@ from itertools import pairwise
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.property.test_zones import zones
 from tests.quoting import CONNECTION, catalog_text, quoted, spent
 
@@ -51,7 +52,7 @@ def shared(cycle: str, zone: str, price: str, bounds: list[date], prorate: str =
 @example(year=2024, zone="Europe/Helsinki", price="365", prorate="day")  # a leap year
 @example(year=2011, zone="Pacific/Apia", price="364", prorate="day")  # a year without its 30 December
 @example(year=2016, zone="Asia/Gaza", price="12", prorate="second")
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=examples(6), deadline=None)
 def test_the_days_of_a_year_sum_to_its_price(year: int, zone: str, price: str, prorate: str) -> None:
     days = [
         date(year, 1, 1) + timedelta(days=number) for number in range((date(year + 1, 1, 1) - date(year, 1, 1)).days)
@@ -66,14 +67,14 @@ def test_the_days_of_a_year_sum_to_its_price(year: int, zone: str, price: str, p
     cuts=st.sets(st.integers(1, 364), max_size=5),
     prorate=st.sampled_from(["day", "second"]),
 )
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_any_cut_of_a_year_sums_to_its_price(cycle: str, year: int, zone: str, cuts: set[int], prorate: str) -> None:
     bounds = [date(year, 1, 1), *(date(year, 1, 1) + timedelta(days=cut) for cut in sorted(cuts)), date(year + 1, 1, 1)]
     assert shared(cycle, zone, "7.77", bounds, prorate) == Fraction("7.77") * CYCLES[cycle]
 
 
 @given(year=st.integers(2000, 2030), zone=st.sampled_from(ZONES))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 def test_a_whole_year_costs_what_it_says_whatever_the_cycle(year: int, zone: str) -> None:
     """Whole periods are never shared out, so nothing is rounded twice."""
     for cycle, times in CYCLES.items():

@@ -16,7 +16,7 @@ import pytest
 
 from tests.simulation.faults import toothless
 from tests.simulation.run import coverage_table, kept_seeds, run_seed
-from tests.simulation.sabotage import SABOTAGES, first_caught
+from tests.simulation.sabotage import SABOTAGES, SEEDS_MAX, first_caught
 
 pytestmark = pytest.mark.simulation
 
@@ -26,33 +26,34 @@ KNOWN_TO_NOTICE: Final[dict[str, tuple[int, ...]]] = {
     "activation-by-arrival": (43, 1, 9),
     "baseline-billed": (0,),
     "boundary-counted-twice": (0, 1, 2),
-    "clone-accepted": (4,),
     "forget-on-puback": (3, 8),
-    "guessed-reset": (27, 14),
     "head-unchecked": (22, 9, 12),
     "no-unique-position": (8,),
     "prev-unchecked": (0, 8, 1, 5),
     "receipt-before-commit": (1, 2),
     "register-outside-the-transaction": (55, 1, 5),
     "rerun-ignores-booked": (0,),
-    "replaced-key-goes-on": (11, 13),
     "reset-read-as-rollback": (11,),
-    "revoked-key-opens-an-epoch": (1,),
-    "summary-beside-its-detail": (1,),
-    "turns-untaken": (27, 4),
+}
+"""The rules that everything rests on, broken for every change, and seeds to begin with; the others: `make deep`."""
+KNOWN_BESIDE: Final[dict[str, tuple[int, ...]]] = {
     "allowance-counted-twice": (11,),
     "grace-ignored": (11,),
+    "guessed-reset": (27, 14),
     "late-delta-dropped": (46,),
     "peak-an-hour-longer": (11,),
     "ramp-a-step-early": (11,),
+    "replaced-key-goes-on": (11, 13),
+    "revoked-key-opens-an-epoch": (1,),
     "seat-without-use": (11,),
     "shares-rounded-alone": (45,),
+    "summary-beside-its-detail": (1,),
     "suspension-forgotten": (46,),
     "tax-on-each-line": (11,),
-    "usage-before-the-start-billed": (55,),
     "true-up-never-lowered": (64, 39),
+    "turns-untaken": (27, 4),
+    "usage-before-the-start-billed": (55,),
 }
-"""Seeds that are known to notice a sabotage, so that the test need not search; first those whose worlds are small."""
 TRACED: Final = (11, 28)
 """A small world with one collector, and one with two."""
 HASH_SEEDS: Final = ("1", "4711")
@@ -102,12 +103,14 @@ def seeds() -> list[int]:
 
 def noticed(name: str) -> tuple[int, str] | None:
     """Which seed notices the sabotage, and how."""
-    return first_caught(name, KNOWN_TO_NOTICE.get(name, tuple(range(20))))
+    known = (KNOWN_TO_NOTICE | KNOWN_BESIDE).get(name, ())
+    return first_caught(name, dict.fromkeys([*known, *range(SEEDS_MAX)]))
 
 
 def traces(seed: int, hash_seed: str) -> list[str]:
-    """The seed's trace, twice in one process whose sets and dicts have an order of their own."""
-    program = f"from tests.simulation.run import run_seed; print(run_seed({seed}).trace, run_seed({seed}).trace)"
+    """The seed's trace, in a process whose sets and dicts have an order of their own, the first time twice there."""
+    times = 2 if hash_seed == HASH_SEEDS[0] and seed == TRACED[0] else 1
+    program = f"from tests.simulation.run import run_seed; print(*(run_seed({seed}).trace for _ in range({times})))"
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, env=environment, check=True, capture_output=True, text=True
@@ -128,11 +131,14 @@ def test_fifty_seeds_hold_every_promise_and_have_teeth(work: Work) -> None:
 def test_a_seed_has_one_trace_whatever_the_hash_seed(work: Work, seed: int) -> None:
     """P15, of the simulation itself."""
     found = [trace for hash_seed in HASH_SEEDS for trace in work.result(traces, seed, hash_seed)]
-    assert len(found) == 4
+    assert len(found) >= len(HASH_SEEDS)
     assert len(set(found)) == 1
     assert len(found[0]) == 64
 
 
-@pytest.mark.parametrize("name", sorted(SABOTAGES))
+@pytest.mark.parametrize(
+    "name",
+    [name if name in KNOWN_TO_NOTICE else pytest.param(name, marks=pytest.mark.deep) for name in sorted(SABOTAGES)],
+)
 def test_a_broken_rule_is_noticed(work: Work, name: str) -> None:
-    assert work.result(noticed, name) is not None, f"no seed of {KNOWN_TO_NOTICE.get(name)} noticed {name}"
+    assert work.result(noticed, name) is not None, f"none of {SEEDS_MAX} seeds noticed {name}"

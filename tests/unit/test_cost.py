@@ -53,6 +53,7 @@ def figures(draft: Draft) -> list[tuple[object, ...]]:
     return [*lines, ("net", draft.net), ("total", draft.total)]
 
 
+@pytest.mark.deep
 def test_at_every_hour_of_a_month_it_is_what_quote_says_of_that_moment(spans: list[Span]) -> None:
     """P17: the number on the portal is the number on the bill, to the cent, while reports come in."""
     store = new_store(catalog=CATALOG)

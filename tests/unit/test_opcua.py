@@ -248,7 +248,7 @@ async def certificate(folder: Path, name: str, uri: str) -> None:
 @pytest.mark.parametrize(
     ("security", "policy"),
     [
-        ("sign", ua.SecurityPolicyType.Basic256Sha256_Sign),
+        pytest.param("sign", ua.SecurityPolicyType.Basic256Sha256_Sign, marks=pytest.mark.deep),
         ("sign_encrypt", ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt),
     ],
 )

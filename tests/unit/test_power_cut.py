@@ -59,7 +59,14 @@ def test_the_same_cuts_lose_lines_that_go_before_their_summary_is_committed(monk
     assert broken >= 1
 
 
-@pytest.mark.parametrize(("error", "lasting"), [(apsw.FullError, True), (apsw.IOError, False), (apsw.IOError, True)])
+@pytest.mark.parametrize(
+    ("error", "lasting"),
+    [
+        (apsw.FullError, True),
+        pytest.param(apsw.IOError, False, marks=pytest.mark.deep),
+        pytest.param(apsw.IOError, True, marks=pytest.mark.deep),
+    ],
+)
 def test_wherever_a_write_fails_in_a_day_nothing_is_lost_and_the_message_is_clear(
     error: type[apsw.Error], *, lasting: bool
 ) -> None:
