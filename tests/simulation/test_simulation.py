@@ -16,44 +16,12 @@ import pytest
 
 from tests.simulation.faults import toothless
 from tests.simulation.run import coverage_table, kept_seeds, run_seed
-from tests.simulation.sabotage import SABOTAGES, SEEDS_MAX, first_caught
+from tests.simulation.sabotage import FIRST_OF_ALL, SABOTAGES, SEEDS_MAX, first_caught, seeds_for
 
 pytestmark = pytest.mark.simulation
 
 SEEDS: Final = 50
 ROOT: Final = Path(__file__).parents[2]
-KNOWN_TO_NOTICE: Final[dict[str, tuple[int, ...]]] = {
-    "activation-by-arrival": (43, 1, 9),
-    "baseline-billed": (0,),
-    "boundary-counted-twice": (0, 1, 2),
-    "forget-on-puback": (3, 8),
-    "head-unchecked": (22, 9, 12),
-    "no-unique-position": (8,),
-    "prev-unchecked": (0, 8, 1, 5),
-    "receipt-before-commit": (1, 2),
-    "register-outside-the-transaction": (55, 1, 5),
-    "rerun-ignores-booked": (0,),
-    "reset-read-as-rollback": (11,),
-}
-"""The rules that everything rests on, broken for every change, and seeds to begin with; the others: `make deep`."""
-KNOWN_BESIDE: Final[dict[str, tuple[int, ...]]] = {
-    "allowance-counted-twice": (11,),
-    "grace-ignored": (11,),
-    "guessed-reset": (27, 14),
-    "late-delta-dropped": (46,),
-    "peak-an-hour-longer": (11,),
-    "ramp-a-step-early": (11,),
-    "replaced-key-goes-on": (11, 13),
-    "revoked-key-opens-an-epoch": (1,),
-    "seat-without-use": (11,),
-    "shares-rounded-alone": (45,),
-    "summary-beside-its-detail": (1,),
-    "suspension-forgotten": (46,),
-    "tax-on-each-line": (11,),
-    "true-up-never-lowered": (64, 39),
-    "turns-untaken": (27, 4),
-    "usage-before-the-start-billed": (55,),
-}
 TRACED: Final = (11, 28)
 """A small world with one collector, and one with two."""
 HASH_SEEDS: Final = ("1", "4711")
@@ -103,8 +71,7 @@ def seeds() -> list[int]:
 
 def noticed(name: str) -> tuple[int, str] | None:
     """Which seed notices the sabotage, and how."""
-    known = (KNOWN_TO_NOTICE | KNOWN_BESIDE).get(name, ())
-    return first_caught(name, dict.fromkeys([*known, *range(SEEDS_MAX)]))
+    return first_caught(name, seeds_for(name))
 
 
 def traces(seed: int, hash_seed: str) -> list[str]:
@@ -138,7 +105,7 @@ def test_a_seed_has_one_trace_whatever_the_hash_seed(work: Work, seed: int) -> N
 
 @pytest.mark.parametrize(
     "name",
-    [name if name in KNOWN_TO_NOTICE else pytest.param(name, marks=pytest.mark.deep) for name in sorted(SABOTAGES)],
+    [name if name in FIRST_OF_ALL else pytest.param(name, marks=pytest.mark.deep) for name in sorted(SABOTAGES)],
 )
 def test_a_broken_rule_is_noticed(work: Work, name: str) -> None:
     assert work.result(noticed, name) is not None, f"none of {SEEDS_MAX} seeds noticed {name}"
