@@ -327,6 +327,7 @@ KNOWN_TO_NOTICE: Final[dict[str, tuple[int, ...]]] = {
     "allowance-counted-twice": (11,),
     "baseline-billed": (0,),
     "boundary-counted-twice": (0, 1, 2),
+    "clone-accepted": (1,),
     "forget-on-puback": (3, 8),
     "grace-ignored": (11,),
     "guessed-reset": (27, 14),
