@@ -140,9 +140,9 @@ def test_what_is_inserted_between_two_pages_moves_nothing(desk: Program, site: S
 def test_a_cursor_of_another_list_is_refused(desk: Program) -> None:
     cursor = desk.get("/accounts?limit=1")["next"]
     assert cursor is not None
-    told = desk.get(f"/alarms?cursor={cursor}", 400)
-    assert "none of this list" in told["detail"]
-    assert desk.get("/alarms?cursor=AAAA", 400)["status"] == 400
+    told = desk.get(f"/alarms?cursor={cursor}", 404)
+    assert "no such page" in told["detail"]
+    assert desk.get("/alarms?cursor=AAAA", 404)["status"] == 404
 
 
 def test_a_cost_is_what_the_insight_says(desk: Program, site: Site) -> None:
@@ -158,7 +158,7 @@ def test_a_cost_is_what_the_insight_says(desk: Program, site: Site) -> None:
 
 def test_a_cost_may_be_asked_of_an_earlier_moment_and_of_none_to_come(desk: Program) -> None:
     assert desk.get("/contracts/acme-chargers/cost?as_of=2026-11-03T00:00:00Z")["as_of"] == "2026-11-03T00:00:00Z"
-    assert "future" in desk.get("/contracts/acme-chargers/cost?as_of=2027-11-03T00:00:00Z", 422)["detail"]
+    assert "future" in desk.get("/contracts/acme-chargers/cost?as_of=2027-11-03T00:00:00Z", 409)["detail"]
     assert "offset" in desk.get("/contracts/acme-chargers/cost?as_of=2026-11-03T00:00:00", 422)["detail"]
     assert "begins" in desk.get("/contracts/acme-chargers/cost?as_of=2026-09-03T00:00:00Z", 409)["detail"]
 
@@ -239,6 +239,21 @@ def test_the_operators_own_is_not_a_customers(site: Site) -> None:
         assert acme.get(path, 403)["status"] == 403
 
 
+@pytest.mark.parametrize("start", ["0.5", "1790000000", "2026-10-02", "2026-10-02T00:00:00"])
+def test_an_instant_without_an_offset_is_refused(desk: Program, start: str) -> None:
+    told = desk.get(f"/devices/roof-1/sdm630-1/usage?start={start}", 422)
+    assert told["detail"] == "query.start: write the instant with its offset, such as 2026-11-03T00:00:00Z"
+
+
+def test_usage_that_ends_before_it_begins_is_refused_and_of_the_far_future_nothing_is_told(desk: Program) -> None:
+    path = "/devices/roof-1/sdm630-1/usage?start=2026-11-01T00:00:00Z&end="
+    assert "before `start`" in desk.get(path + "2026-11-01T00:00:00Z", 409)["detail"]
+    items = desk.every(
+        "/devices/roof-1/sdm630-1/usage?step=month&end=9999-12-31T23:59:59Z&start=0001-01-01T00:00:00Z", 200
+    )
+    assert len(items) == 2, "as far as anything may be known"
+
+
 def test_every_refusal_is_a_problem(desk: Program) -> None:
     for method, path, status in (
         ("GET", "/nothing", 404),
@@ -252,6 +267,8 @@ def test_every_refusal_is_a_problem(desk: Program) -> None:
         assert answer.status_code == status
         assert answer.headers["content-type"] == "application/problem+json"
         assert set(answer.json()) >= {"type", "title", "status", "detail"}
+    assert "stands twice" in desk.get("/devices?contract=acme-chargers&contract=beta-chargers", 422)["detail"]
+    assert desk.ask("PUT", "/billing/runs").headers["allow"] == "GET, POST"
     told = desk.get("/accounts?limit=0", 422)
     assert told["errors"][0]["at"] == "query.limit"
 
@@ -322,8 +339,8 @@ def test_a_request_that_names_itself_is_done_once(desk: Program) -> None:
     assert again.headers["idempotency-replayed"] == "true"
     assert len(desk.every("/billing/runs")) == 2, "the one of this world, and this one"
     other = desk.ask("POST", "/billing/runs", json={"contracts": ["acme-chargers"]}, headers=named)
-    assert other.status_code == 422
-    assert desk.ask("POST", "/billing/drafts", json={}, headers=named).status_code == 422
+    assert other.status_code == 409
+    assert desk.ask("POST", "/billing/drafts", json={}, headers=named).status_code == 409
     assert desk.ask("POST", "/billing/runs", json={"contracts": ["nothing"]}).status_code == 404
 
 

@@ -13,6 +13,7 @@ from cloud_collector.web.api.problem import Refusal, documented
 from cloud_collector.web.api.route import ApiRoute
 from cloud_collector.web.api.shape import shaped
 from cloud_collector.web.api.sight import Here, Sight, instant, seen
+from cloud_collector.web.api.written import Written
 from cloud_collector.web.gate import Asking
 
 router = APIRouter(route_class=ApiRoute, tags=["cost"])
@@ -24,11 +25,11 @@ def contract_cost(
     viewer: Asking,
     contract: str,
     as_of: Annotated[
-        datetime | None,
+        Written | None,
         Query(description="What it cost at an earlier instant, by what had been received then (with its offset)."),
     ] = None,
 ) -> Any:
-    """The running period's cost by charge and device, its forecast, and how commitments stand. 409: none runs."""
+    """The running period's cost by charge and device, its forecast, and how commitments stand. 409: none runs then."""
     with seen(site, viewer) as sight:
         sight.contract(contract)
         at_ms = _at(as_of, sight.now_ms)
@@ -49,8 +50,6 @@ def cost_of(sight: Sight, contract: str) -> Cost | None:
 def _at(as_of: datetime | None, now_ms: int) -> int:
     if as_of is None:
         return now_ms
-    if as_of.tzinfo is None:
-        raise Refusal(422, "query.as_of: write the instant with its offset, such as 2026-11-03T00:00:00Z")
     if as_of > instant(now_ms // 1_000):
-        raise Refusal(422, "query.as_of: it lies in the future, and nothing is known of that; see `forecast`")
+        raise Refusal(409, "as_of lies in the future, and nothing is known of that; see `forecast`")
     return int(as_of.timestamp()) * 1_000

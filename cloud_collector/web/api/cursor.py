@@ -29,12 +29,12 @@ class Asked:
     limit: int
 
     def after(self, like: Key) -> Key | None:
-        """The key of the item before, of the same types as `like`; None at the list's beginning. Raises Refusal."""
+        """The key of the item before, of the same types as `like`; None where the list begins. Raises Refusal (404)."""
         if self.cursor is None:
             return None
         found = _read(self.cursor)
         if found is None or [type(part) for part in found] != [type(part) for part in like]:
-            raise Refusal(400, "the cursor is none of this list: take `next` of its last page as it is")
+            raise Refusal(404, "this list has no such page: take `next` of the page before as it is")
         return tuple(found)
 
 

@@ -27,7 +27,15 @@ ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
         "description": "Events, for ten minutes; then come back with the last id.",
         "content": {
             "text/event-stream": {
-                "schema": {"type": "string"},
+                "itemSchema": {
+                    "type": "object",
+                    "properties": {
+                        "id": {"type": "string"},
+                        "event": {"enum": ["cost", "warning", "gateway", "alarm", "reset"]},
+                        "data": {"type": "string", "contentMediaType": "application/json"},
+                        "retry": {"type": "integer"},
+                    },
+                },
                 "example": (
                     "id: 1790802000000-7-2\nevent: cost\n"
                     'data: {"account":"acme","contract":"acme-chargers","net":"12.30","currency":"EUR"}\n\n'

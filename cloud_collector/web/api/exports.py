@@ -14,6 +14,7 @@ from cloud_collector.access.viewer import Deed, Viewer
 from cloud_collector.activity.holding import holdings
 from cloud_collector.billing.books import COLUMNS, rows
 from cloud_collector.web.api.files import BATCH_ROWS, TYPES, Column, FileForm, Kind, Rows, parts, require
+from cloud_collector.web.api.problem import documented
 from cloud_collector.web.api.route import ApiRoute
 from cloud_collector.web.api.sight import Here, instant, seen
 from cloud_collector.web.api.usage import Want, Wanted, stretches
@@ -47,7 +48,7 @@ ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-@router.get("/accounts/{account}/usage.{form}", response_class=StreamingResponse, responses=ANSWERS)
+@router.get("/accounts/{account}/usage.{form}", response_class=StreamingResponse, responses=documented(409) | ANSWERS)
 def usage_file(
     request: Request, site: Here, viewer: Asking, account: str, form: FileForm, want: Want
 ) -> StreamingResponse:

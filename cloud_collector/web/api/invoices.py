@@ -97,7 +97,12 @@ def lines(site: Here, viewer: Asking, number: str, part: Part) -> Any:
         200: {
             "description": "The document itself.",
             "content": {
-                each: {"schema": {"type": "string", "format": "binary"}} for each in sorted(set(TYPES.values()))
+                each: {
+                    "schema": {"type": "object"}
+                    if each == "application/json"
+                    else {"type": "string", "format": "binary"}
+                }
+                for each in sorted(set(TYPES.values()))
             },
         }
     },

@@ -78,7 +78,7 @@ def once(
         ),
     ] = None,
 ) -> None:
-    """The request is claimed under its name; raises Replay, and Refusal with 409 or 422."""
+    """The request is claimed under its name; raises Replay, and Refusal with 409."""
     if key is None:
         return
     now_ms = site.clock.utc_ms()
@@ -88,7 +88,7 @@ def once(
             request_of, at, status, kind, body = store.rows("once_of", viewer.name, key)[0]
             if request_of != told:
                 raise Refusal(
-                    422, "header.Idempotency-Key: another request was sent under this name; give each its own"
+                    409, "header.Idempotency-Key: another request was sent under this name; give each its own"
                 )
             if status is not None:
                 raise Replay(Response(bytes(body or b""), status, {REPLAYED: "true"}, kind or None))

@@ -9,6 +9,7 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as PlainHTTPException
+from starlette.routing import Match
 
 from cloud_collector.client.page import Problem
 from cloud_collector.web.gate import NOT_THERE
@@ -18,6 +19,7 @@ MEDIA_TYPE: Final = "application/problem+json"
 RETRY_SECONDS: Final = 5
 ERRORS_MAX: Final = 20
 """Faults of one request that are named."""
+_METHODS: Final = ("DELETE", "GET", "PATCH", "POST", "PUT")
 _log: Final = logging.getLogger(__name__)
 _WORDS: Final = {
     400: "the request cannot be read",
@@ -26,7 +28,7 @@ _WORDS: Final = {
     404: "there is nothing here, or it is somebody else's",
     405: "the path has no such method",
     406: "none of the forms that are asked for",
-    409: "something else is under way, or it was done otherwise",
+    409: "something else is under way, it was done otherwise, or the request contradicts itself",
     413: "the body is too long",
     415: "the body is of another type",
     422: "a part of the request is not what it should be",
@@ -87,12 +89,23 @@ def install(app: FastAPI) -> None:
 
 def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, PlainHTTPException), "it is installed for these"
-    detail = str(error.detail)
+    detail, headers = str(error.detail), error.headers
     if error.status_code == 405:
         detail = f"{request.url.path} has no method {request.method}"
+        headers = {"Allow": ", ".join(_methods(request))}
     elif error.status_code == 404 and detail == HTTPStatus.NOT_FOUND.phrase:
         detail = NOT_THERE
-    return problem(error.status_code, detail, headers=error.headers)
+    return problem(error.status_code, detail, headers=headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """What the path can be asked with: each method is a route of its own, and one that declines knows itself alone."""
+    app: FastAPI = request.app
+    return [
+        method
+        for method in _METHODS
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in app.routes)
+    ]
 
 
 def _invalid(_: Request, error: Exception) -> Response:

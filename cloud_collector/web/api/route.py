@@ -25,12 +25,22 @@ class ApiRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def handled(request: Request) -> Response:
+            _once_each(request)
             if request.method == "GET":
                 return _tagged(request, await handle(request))
             await _read(request)
             return await _done(request, handle)
 
         return handled
+
+
+def _once_each(request: Request) -> None:
+    """No parameter stands twice: one of them would be dropped in silence. Raises Refusal (422)."""
+    seen: set[str] = set()
+    for name, _ in request.query_params.multi_items():
+        if name in seen:
+            raise Refusal(422, f"query.{name[:64]}: it stands twice, and takes one value")
+        seen.add(name)
 
 
 def _tagged(request: Request, response: Response) -> Response:

@@ -15,17 +15,23 @@ from cloud_collector.insight.series import Step, Stretch, series
 from cloud_collector.usage.span import ChannelName
 from cloud_collector.web.api.cursor import Asked, asked, page, told
 from cloud_collector.web.api.devices import OfDevice, OfGateway
-from cloud_collector.web.api.problem import Refusal
+from cloud_collector.web.api.problem import Refusal, documented
 from cloud_collector.web.api.route import ApiRoute
 from cloud_collector.web.api.sight import Here, Sight, instant, seen
+from cloud_collector.web.api.written import Written
 from cloud_collector.web.gate import Asking
 
 router = APIRouter(route_class=ApiRoute, tags=["usage"])
 DAYS_DEFAULT: Final = 1
+AHEAD_SECONDS: Final = 86_400
+"""Nothing is told of what lies further ahead."""
 Start = Annotated[
-    datetime | None, Query(description="From this instant on, with its offset; without it a day before `end`.")
+    Written | None, Query(description="From this instant on, with its offset; without it a day before `end`.")
 ]
-End = Annotated[datetime | None, Query(description="Up to this instant, not included; without it, now.")]
+End = Annotated[
+    Written | None,
+    Query(description="Up to this instant, not included; without it, now. Nothing is told beyond tomorrow."),
+]
 InSteps = Annotated[
     Step, Query(description="As metered, or cut at local hours, days or months of the contract's zone.")
 ]
@@ -43,22 +49,21 @@ class Wanted:
 
     def within(self, now: int) -> tuple[int, int]:
         """The seconds that are asked for."""
-        end = now if self.end is None else self.end
+        end = now if self.end is None else min(self.end, now + AHEAD_SECONDS)
         return (end - DAYS_DEFAULT * 86_400 if self.start is None else self.start), end
 
 
 def wanted(start: Start = None, end: End = None, step: InSteps = Step.HOUR, meter: OfMeter = None) -> Wanted:
-    """The parameters that every answer with usage takes; raises Refusal (422)."""
-    found = Wanted(start=_second("start", start), end=_second("end", end), step=step, meter=meter)
-    if found.start is not None and found.end is not None and found.start >= found.end:
-        raise Refusal(422, "query.end: it lies before `start`, or is the same")
-    return found
+    """The parameters that every answer with usage takes; raises Refusal (409)."""
+    if start is not None and end is not None and start >= end:
+        raise Refusal(409, "query.end: it lies before `start`, or is the same")
+    return Wanted(start=_second(start), end=_second(end), step=step, meter=meter)
 
 
 Want = Annotated[Wanted, Depends(wanted)]
 
 
-@router.get("/devices/{gateway}/{device}/usage", response_model=Page[Told])
+@router.get("/devices/{gateway}/{device}/usage", response_model=Page[Told], responses=documented(409))
 def device_usage(
     site: Here,
     viewer: Asking,
@@ -129,12 +134,5 @@ def _zone(sight: Sight, held: Holding) -> str:
     return timezone_of(catalog, catalog.contracts[held.contract])
 
 
-def _second(name: str, at: datetime | None) -> int | None:
-    if at is None:
-        return None
-    if at.tzinfo is None:
-        raise Refusal(422, f"query.{name}: write the instant with its offset, such as 2026-11-03T00:00:00Z")
-    found = int(at.timestamp())
-    if not 0 <= found < 2**33:
-        raise Refusal(422, f"query.{name}: it lies outside of 1970 to 2242")
-    return found
+def _second(at: datetime | None) -> int | None:
+    return None if at is None else int(at.timestamp())
