@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from cloud_collector.billing.accounts import NOTE_MAX
 from cloud_collector.contracts.period import iso
 from cloud_collector.store.store import Store
 from shared.errors import MetersealError
@@ -91,6 +92,13 @@ class Dispute:
         if self.credit is not None and (not decided or decided[-1] is not What.REJECTED):
             return "credited"
         return decided[-1].value if decided else "open"
+
+    @property
+    def reason(self) -> str:
+        """What its credit note says unless somebody writes it otherwise: which dispute, and why it was upheld."""
+        why = [" ".join(word.said.split()) for word in self.words if word.what is What.UPHELD]
+        said = f"Dispute {self.id}: {why[-1]}" if why else f"Dispute {self.id}"
+        return said if len(said) <= NOTE_MAX else f"{said[: NOTE_MAX - 1]}…"
 
     def to_json(self) -> dict[str, Any]:
         """The public form."""

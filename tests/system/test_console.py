@@ -199,8 +199,11 @@ def test_a_run_is_previewed_drafted_approved_by_another_and_issued(console: Cons
         assert page.inner_text(".who") == "token bert"
         page.get_by_role("button", name="Approve what is ticked").click()
         assert "approved; a run issues them" in page.inner_text("[role=status]")
-        page.once("dialog", lambda dialog: dialog.accept())
         page.get_by_role("button", name="Issue what is approved").click()
+        assert "An issued document never changes." in page.inner_text("main")
+        shoot(person, "/billing-sure", "light-390")
+        assert person.serious() == []
+        page.get_by_role("button", name="Yes, issue them").click()
         page.locator("#progress", has_text="has ended").wait_for()
         assert "issued" in page.inner_text("#progress")
         shoot(person, "/billing-issued", "light-390")

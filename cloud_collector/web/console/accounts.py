@@ -134,6 +134,7 @@ def _one(look: Look, ask: Ask) -> Screen:
         data=sheet,
         table=costs_table(costs, path, f"cloud-collector cost {key}"),
         template="console/account.html",
+        of=frozenset({key}),
         told={
             "sheet": sheet,
             "account": account,

@@ -64,7 +64,7 @@ def _screen(look: Look, ask: Ask) -> Screen:
         table=Table(
             title="Audit log",
             path="/audit",
-            command="cloud-collector audit",
+            command="cloud-collector audit-log list",
             empty="Nothing like that has been done.",
             columns=_COLUMNS,
             rows=tuple(

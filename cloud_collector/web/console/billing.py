@@ -20,7 +20,7 @@ from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
 from cloud_collector.web.console.cells import count, money, text
 from cloud_collector.web.console.running import Runs
-from cloud_collector.web.console.screen import Ask, Asked, Did, NotThere, Screen, act, serve, web_path
+from cloud_collector.web.console.screen import Ask, Asked, Did, NotThere, Screen, Sure, act, serve, web_path
 from cloud_collector.web.site import Look, Moment, Site, iso
 from cloud_collector.web.table import Cell, Column, Mood, Table, row
 
@@ -82,7 +82,7 @@ def add(router: APIRouter, site: Site) -> None:
     serve(router, site, "/billing/preview", desk.preview)
     act(router, site, "/billing/prepare", Deed.BILL, desk.prepare, back="/billing")
     act(router, site, "/billing/approve", Deed.APPROVE, desk.approve, back="/billing")
-    act(router, site, "/billing/run", Deed.BILL, desk.run, back="/billing")
+    act(router, site, "/billing/run", Deed.BILL, desk.run, back="/billing", weigh=desk.before_run)
     act(router, site, "/billing/resume", Deed.BILL, desk.resume, back="/billing")
     act(router, site, "/billing/retry", Deed.BILL, desk.retry, back="/billing")
 
@@ -183,6 +183,28 @@ class _Desk:
         )
         told = f"{made} draft{'s' * (made != 1)} of run {run} approved; a run issues them, and so does the next tick"
         return Did(told=told, to="/billing", what=f"billing approve {run}: {made}")
+
+    def before_run(self, look: Look, _: Asked) -> Sure:
+        """What a run would issue now."""
+        if self._approval is Approval.NONE:
+            outcomes = preview(look.store, look.moment.now_ms, Sight(view=StoreView))
+            sums = [(code, total, many) for code, total, _, many in _sums(compared(look.store, outcomes, Thresholds()))]
+            parked = sum(each.state == "parked" for each in outcomes)
+        else:
+            approved = [each for each in drafts(look.store) if each["state"] == "approved"]
+            codes = sorted({each["currency"] for each in approved})
+            own = {code: [Decimal(each["total"]) for each in approved if each["currency"] == code] for code in codes}
+            sums = [(code, sum(own[code], Decimal(0)), len(own[code])) for code in codes]
+            parked = 0
+        facts = [f"{many} document{'s' * (many != 1)} over {total:,f} {code} together" for code, total, many in sums]
+        if parked:
+            facts.append(f"{parked} contract{'s' * (parked != 1)} cannot be billed and will be parked; the others are")
+        return Sure(
+            title="Issue documents?",
+            facts=[*(facts or ["nothing is ready to be issued now"]), "An issued document never changes."],
+            label="Yes, issue them",
+            command="cloud-collector billing run",
+        )
 
     def run(self, store: Store, asked: Asked) -> Did:
         """Begin a run over everything that is due."""

@@ -155,6 +155,7 @@ def _one(look: Look, ask: Ask) -> Screen:
         if preview
         else costs_table([cost], path, f"cloud-collector cost {name}"),
         template="console/contract.html",
+        of=frozenset({contract.account}),
         told={
             "sheet": sheet,
             "contract": contract,

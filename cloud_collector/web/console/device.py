@@ -8,7 +8,8 @@ from typing import Any, Final
 from fastapi import APIRouter
 
 from cloud_collector.access.viewer import Deed
-from cloud_collector.billing.revisions import revisions
+from cloud_collector.activity.holding import holdings
+from cloud_collector.billing.revisions import NoCatalog, revisions
 from cloud_collector.insight.curve import HOUR_SECONDS, Curve, by_day, by_hour
 from cloud_collector.insight.device_deeds import NotPossible, Word, do
 from cloud_collector.insight.device_life import UnknownDevice, chapters_of
@@ -98,6 +99,7 @@ def _screen(look: Look, ask: Ask) -> Screen:
         data=sheet,
         table=_events(events, shown, path, name),
         template="console/device.html",
+        of=frozenset(each.held.account for each in found),
         told={
             "sheet": sheet,
             "path": path,
@@ -136,6 +138,7 @@ def _usage(look: Look, ask: Ask) -> Screen:
         data=shown,
         table=_amounts(shown, look.moment, f"{path}/usage", name),
         template="console/usage.html",
+        of=_owners(look, name),
         told={
             "device": name,
             "path": path,
@@ -145,6 +148,15 @@ def _usage(look: Look, ask: Ask) -> Screen:
             "curves": [(each, bars(each, look.moment, hourly=hourly)) for each in shown],
         },
     )
+
+
+def _owners(look: Look, device: str) -> frozenset[str]:
+    """Whoever has had it under a contract, at whatever time."""
+    try:
+        known = revisions(look.store)
+    except NoCatalog:
+        return frozenset()
+    return frozenset(each.account for each in holdings(known[-1].catalog).get(device, ()))
 
 
 def _curves(

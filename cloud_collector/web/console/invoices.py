@@ -5,7 +5,7 @@ from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from cloud_collector.access.viewer import Deed
@@ -26,6 +26,7 @@ from cloud_collector.store.store import Store
 from cloud_collector.web import gate
 from cloud_collector.web.console.cells import money, text, utc, when
 from cloud_collector.web.console.screen import Ask, Asked, Did, NotThere, Screen, act, serve, web_path
+from cloud_collector.web.portal.frame import looked
 from cloud_collector.web.shell import PAPER_POLICY
 from cloud_collector.web.site import Look, Moment, Site
 from cloud_collector.web.table import Cell, Column, Mood, Table, row
@@ -159,6 +160,7 @@ def _one(look: Look, ask: Ask) -> Screen:
         data={"life": life, "body": body},
         table=_lines(body, path, number),
         template="console/invoice.html",
+        of=frozenset({life.issued.account}),
         told={
             "life": life,
             "body": body,
@@ -222,16 +224,17 @@ def invoice_body(store: Store, number: str) -> dict[str, Any] | None:
 
 def _add_papers(router: APIRouter, site: Site) -> None:
     @router.get("/invoices/{number}/paper", include_in_schema=False)
-    def paper(number: str) -> Response:
+    def paper(request: Request, number: str) -> Response:
         with site.look() as look:
             body = invoice_body(look.store, number)
         if body is None:
             raise gate.Closed(404, f"there is no invoice {number[:64]}")
+        _seen(site, request, body)
         page = html.page(body, key_words=site.key_words)
         return HTMLResponse(page, headers={"Content-Security-Policy": PAPER_POLICY})
 
     @router.get("/invoices/{number}/documents/{form}", include_in_schema=False)
-    def document(number: str, form: str) -> Response:
+    def document(request: Request, number: str, form: str) -> Response:
         office = site.office
         if form not in [each.value for each in Form] or office is None:
             raise gate.Closed(404, "there is no such document")
@@ -243,16 +246,24 @@ def _add_papers(router: APIRouter, site: Site) -> None:
                 made = written(store, found, Form(form), operator=office.key, fonts=office.fonts)
             except (NotHandedOut, NotInstalled, NotExpressible, PaperFailed) as error:
                 raise gate.Closed(409, str(error)) from None
+            whose = str(found.body["account"]["id"])
+            gate.record(request, Deed.EXPORT, f"console: {number} as {form}", account=whose, store=store)
         headers = {"Content-Disposition": f'attachment; filename="{file_name(number, Form(form))}"'}
         return Response(made, media_type=_MEDIA[Form(form)], headers=headers)
 
     @router.get("/invoices/{number}/body.json", include_in_schema=False)
-    def sealed(number: str) -> Response:
+    def sealed(request: Request, number: str) -> Response:
         with site.look() as look:
             body = invoice_body(look.store, number)
         if body is None:
             raise gate.Closed(404, f"there is no invoice {number[:64]}")
+        _seen(site, request, body)
         return JSONResponse(body)
+
+
+def _seen(site: Site, request: Request, body: dict[str, Any]) -> None:
+    """Its customer learns that it was looked at."""
+    looked(site, request, request.state.viewer, str(body["account"]["id"]), f"console: {body['number']}")
 
 
 def _paid(store: Store, asked: Asked) -> Did:

@@ -1,7 +1,7 @@
 """One page of the console: the same facts for people, for programs as JSON, for spreadsheets as CSV."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -16,6 +16,7 @@ from starlette.background import BackgroundTask
 from cloud_collector.access.viewer import Deed, Viewer
 from cloud_collector.store.store import Store
 from cloud_collector.web import gate
+from cloud_collector.web.portal.frame import looked
 from cloud_collector.web.shell import fields, page
 from cloud_collector.web.site import Look, Moment, Site
 from cloud_collector.web.table import Table
@@ -72,6 +73,8 @@ class Screen:
     table: Table
     template: str = "console/table.html"
     told: Mapping[str, Any] = field(default_factory=dict)
+    of: frozenset[str] = frozenset()
+    """The accounts whose data it shows, each of which learns that it was looked at; empty: nobody's own."""
 
 
 Build = Callable[[Look, Ask], Screen]
@@ -92,9 +95,12 @@ def serve(router: APIRouter, site: Site, path: str, build: Build) -> None:
     def made(request: Request, *, whole: bool = False) -> tuple[Screen, Moment]:
         with site.look() as look:
             try:
-                return build(look, Ask(request=request, whole=whole)), look.moment
+                screen, moment = build(look, Ask(request=request, whole=whole)), look.moment
             except NotThere as error:
                 raise gate.Closed(404, str(error)) from None
+        for account in sorted(screen.of):
+            looked(site, request, request.state.viewer, account, f"console: {screen.title}")
+        return screen, moment
 
     def as_json(request: Request) -> Response:
         return JSONResponse(plain(made(request)[0].data))
@@ -161,13 +167,29 @@ class Did:
     """What goes on once the answer is out."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sure:
+    """What somebody is asked before a deed that cannot be undone."""
+
+    title: str
+    facts: Sequence[str]
+    """What the deed would do, a sentence each."""
+    label: str
+    """What stands on the button that does it."""
+    command: str
+
+
 Do = Callable[[Store, Asked], Did]
+Weigh = Callable[[Look, Asked], Sure]
+SURE: Final = "sure"
+"""The field by which a form says that its question was answered."""
 
 
-def act(router: APIRouter, site: Site, path: str, deed: Deed, do: Do, *, back: str) -> None:
+def act(router: APIRouter, site: Site, path: str, deed: Deed, do: Do, *, back: str, weigh: Weigh | None = None) -> None:
     """A form's address: the deed is done and kept in the audit log, and the page at `back` says what came of it.
 
-    What is refused changes nothing and says why there as well. It works without a script.
+    With `weigh` it is done the second time only: the first is answered by a page that says what it would do, and asks.
+    What is refused changes nothing and says why at `back` as well. It works without a script.
     """
 
     async def form_of(request: Request) -> Mapping[str, str]:
@@ -176,6 +198,9 @@ def act(router: APIRouter, site: Site, path: str, deed: Deed, do: Do, *, back: s
     def done(request: Request, form: Mapping[str, str], found: Viewer) -> Response:
         gate.must(found, deed)
         asked = Asked(request=request, form=form, viewer=found, now_ms=site.clock.utc_ms())
+        if weigh is not None and form.get(SURE) != "yes":
+            with site.look() as look:
+                return _question(request, weigh(look, asked), form, look.moment, back)
         with site.writing() as store:
             try:
                 did = do(store, asked)
@@ -190,6 +215,15 @@ def act(router: APIRouter, site: Site, path: str, deed: Deed, do: Do, *, back: s
         return _go(did)
 
     router.add_api_route(path, _posted(form_of, done), methods=["POST"], include_in_schema=False)
+
+
+def _question(request: Request, sure: Sure, form: Mapping[str, str], moment: Moment, back: str) -> Response:
+    nothing = Table(title=sure.title, path="", command=sure.command, empty="", columns=(), rows=())
+    kept = {name: value for name, value in form.items() if name != SURE}
+    told = {"sure": sure, "kept": kept, "back": back, "path": request.url.path}
+    return show(
+        request, Screen(title=sure.title, data=None, table=nothing, template="console/sure.html", told=told), moment
+    )
 
 
 def _posted(form_of: Callable[..., Any], done: Callable[..., Response]) -> Callable[..., Any]:

@@ -2,13 +2,25 @@
 
 from fastapi import APIRouter
 
-from cloud_collector.web.portal import data, days, devices, disputes, home, invoices, lines, live, month, warnings
+from cloud_collector.web.portal import (
+    credit,
+    data,
+    days,
+    devices,
+    disputes,
+    home,
+    invoices,
+    lines,
+    live,
+    month,
+    warnings,
+)
 from cloud_collector.web.site import Site
 
 
 def routes(site: Site) -> APIRouter:
     """Every route of this room; each begins with the gate."""
     router = APIRouter()
-    for each in (home, month, live, days, lines, devices, disputes, invoices, warnings, data):
+    for each in (home, month, live, days, lines, devices, disputes, credit, invoices, warnings, data):
         each.add(router, site)
     return router

@@ -83,7 +83,7 @@ def _add_one(router: APIRouter, site: Site) -> None:
     def one(request: Request, account: str, dispute: str, viewer: Visiting) -> Response:
         bare, _, suffix = dispute.partition(".")
         with site.look() as look:
-            found = _held(look.store, account, bare)
+            found = held(look.store, account, bare)
             if suffix:
                 if suffix != "json":
                     raise gate.Closed(404, gate.NOT_THERE)
@@ -95,6 +95,7 @@ def _add_one(router: APIRouter, site: Site) -> None:
                 "side": _side(viewer).value,
                 "may": viewer.may(Deed.DISPUTE) if _side(viewer) is Side.CUSTOMER else viewer.may(Deed.BILL),
                 "path": f"/portal/{account}/disputes/{found.id}",
+                "issues": site.office is not None and site.office.biller is not None and viewer.accounts is None,
             }
             answer = show(request, look, account, "dispute.html", title=f"Dispute {found.id}", table=None, told=told)
         looked(site, request, viewer, account, f"dispute {bare}")
@@ -106,7 +107,7 @@ def _add_one(router: APIRouter, site: Site) -> None:
         deed = Deed.DISPUTE if side is Side.CUSTOMER else Deed.BILL
         gate.must(viewer, deed)
         with site.writing() as store:
-            found = _held(store, account, dispute)
+            found = held(store, account, dispute)
             try:
                 what = What(form.get("what", ""))
                 with store.atomic():
@@ -164,7 +165,7 @@ def _side(viewer: Viewer) -> Side:
     return Side.CUSTOMER if viewer.role is Role.CUSTOMER else Side.OPERATOR
 
 
-def _held(store: Store, account: str, number: str) -> Dispute:
+def held(store: Store, account: str, number: str) -> Dispute:
     """A dispute of this account; raises Closed with 404 for every other (P20)."""
     found = dispute_of(store, int(number)) if number.isascii() and number.isdecimal() and len(number) < 16 else None
     if found is None or found.account != account:
