@@ -26,7 +26,7 @@ from cloud_collector.store.store import Store
 from cloud_collector.web import gate
 from cloud_collector.web.console.cells import money, text, utc, when
 from cloud_collector.web.console.screen import Ask, Asked, Did, NotThere, Screen, act, serve, web_path
-from cloud_collector.web.portal.frame import looked
+from cloud_collector.web.looking import looked
 from cloud_collector.web.shell import PAPER_POLICY
 from cloud_collector.web.site import Look, Moment, Site
 from cloud_collector.web.table import Cell, Column, Mood, Table, row

@@ -16,7 +16,7 @@ from starlette.background import BackgroundTask
 from cloud_collector.access.viewer import Deed, Viewer
 from cloud_collector.store.store import Store
 from cloud_collector.web import gate
-from cloud_collector.web.portal.frame import looked
+from cloud_collector.web.looking import looked
 from cloud_collector.web.shell import fields, page
 from cloud_collector.web.site import Look, Moment, Site
 from cloud_collector.web.table import Table

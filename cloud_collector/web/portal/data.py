@@ -21,6 +21,7 @@ from cloud_collector.insight.owned import owned
 from cloud_collector.insight.wishes import wish_of
 from cloud_collector.store.view import StoreView
 from cloud_collector.web import gate
+from cloud_collector.web.looking import looked
 from cloud_collector.web.portal.days import unit_of
 from cloud_collector.web.portal.frame import (
     Visiting,
@@ -28,7 +29,6 @@ from cloud_collector.web.portal.frame import (
     as_json,
     catalog_of,
     contracts_of,
-    looked,
     moment_of,
     owner,
     show,

@@ -13,7 +13,8 @@ from cloud_collector.insight.detail import days
 from cloud_collector.invoice.locale import locale_named
 from cloud_collector.store.view import StoreView
 from cloud_collector.web import gate
-from cloud_collector.web.portal.frame import Visiting, as_csv, as_json, catalog_of, looked, moment_of, owner, show
+from cloud_collector.web.looking import looked
+from cloud_collector.web.portal.frame import Visiting, as_csv, as_json, catalog_of, moment_of, owner, show
 from cloud_collector.web.portal.month import MeterDays, Say, state_of
 from cloud_collector.web.site import Look, Moment, Site
 from cloud_collector.web.table import Cell, Column, Mood, Table, row

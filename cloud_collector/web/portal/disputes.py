@@ -26,7 +26,8 @@ from cloud_collector.proof.trust import Trust
 from cloud_collector.proof.verify import Verification, summary, verify
 from cloud_collector.store.store import Store
 from cloud_collector.web import gate
-from cloud_collector.web.portal.frame import Visiting, as_csv, as_json, looked, moment_of, owner, show
+from cloud_collector.web.looking import looked
+from cloud_collector.web.portal.frame import Visiting, as_csv, as_json, moment_of, owner, show
 from cloud_collector.web.portal.invoices import invoice_of
 from cloud_collector.web.shell import fields
 from cloud_collector.web.site import Look, Site

@@ -6,18 +6,15 @@ from typing import Annotated, Any, Final
 from fastapi import Depends, Request, Response
 from fastapi.responses import JSONResponse
 
-from cloud_collector.access import trail
 from cloud_collector.access.viewer import Deed, Viewer
 from cloud_collector.billing.revisions import NoCatalog, revisions
 from cloud_collector.contracts.catalog import Account, Catalog, Contract
 from cloud_collector.store.store import Store
 from cloud_collector.web import gate
 from cloud_collector.web.shell import Nav, page
-from cloud_collector.web.site import Look, Moment, Site
+from cloud_collector.web.site import Look, Moment
 from cloud_collector.web.table import Table
 
-SEEN_AGAIN_MS: Final = 3_600_000
-"""Who looks at the same page again within an hour has looked once."""
 CSV: Final = "text/csv; charset=utf-8"
 
 
@@ -100,14 +97,3 @@ def as_csv(table: Table) -> Response:
 def as_json(data: Any) -> Response:
     """A page's facts for programs."""
     return JSONResponse(data)
-
-
-def looked(site: Site, request: Request, viewer: Viewer, account: str, what: str, deed: Deed = Deed.READ) -> None:
-    """It is kept who looked at the account's data; what leaves the house is kept each time."""
-    now_ms = site.clock.utc_ms()
-    with site.writing() as store:
-        if deed is Deed.READ:
-            seen = trail.entries(store, account=account, who=viewer.name, after_ms=now_ms - SEEN_AGAIN_MS, limit=50)
-            if any(each.what == what for each in seen):
-                return
-        gate.record(request, deed, what, account=account, store=store)

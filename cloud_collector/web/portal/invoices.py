@@ -19,7 +19,8 @@ from cloud_collector.invoice.vat import NotExpressible
 from cloud_collector.proof.page import page_with
 from cloud_collector.store.store import Store
 from cloud_collector.web import gate
-from cloud_collector.web.portal.frame import Visiting, as_csv, as_json, looked, moment_of, owner, show
+from cloud_collector.web.looking import looked
+from cloud_collector.web.portal.frame import Visiting, as_csv, as_json, moment_of, owner, show
 from cloud_collector.web.shell import PAPER_POLICY
 from cloud_collector.web.site import Look, Site, iso
 from cloud_collector.web.table import Cell, Column, Table, row

@@ -7,7 +7,8 @@ from fastapi import APIRouter, Request, Response
 from cloud_collector.insight.owned import shows_others
 from cloud_collector.store.store import Store
 from cloud_collector.web import gate
-from cloud_collector.web.portal.frame import Visiting, as_json, catalog_of, looked, owner, show
+from cloud_collector.web.looking import looked
+from cloud_collector.web.portal.frame import Visiting, as_json, catalog_of, owner, show
 from cloud_collector.web.site import Site
 from shared.errors import Refused
 from shared.key import PublicKey

@@ -19,12 +19,12 @@ from cloud_collector.rating.standing import Standing
 from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
 from cloud_collector.usage.span import UsageView
+from cloud_collector.web.looking import looked
 from cloud_collector.web.portal.frame import (
     Visiting,
     as_csv,
     as_json,
     catalog_of,
-    looked,
     moment_of,
     owner,
     show,

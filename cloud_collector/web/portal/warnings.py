@@ -12,12 +12,12 @@ from cloud_collector.contracts.period import iso
 from cloud_collector.insight.wishes import Wish, WishRefused, keep_wish, read_wish, wish_of, wishes
 from cloud_collector.store.store import Store
 from cloud_collector.web import gate
+from cloud_collector.web.looking import looked
 from cloud_collector.web.portal.frame import (
     Visiting,
     as_csv,
     as_json,
     contracts_of,
-    looked,
     moment_of,
     owner,
     show,

@@ -1,0 +1,24 @@
+"""That it is kept who looked at whose data, whichever page he did it on."""
+
+from typing import Final
+
+from fastapi import Request
+
+from cloud_collector.access import trail
+from cloud_collector.access.viewer import Deed, Viewer
+from cloud_collector.web import gate
+from cloud_collector.web.site import Site
+
+SEEN_AGAIN_MS: Final = 3_600_000
+"""Who looks at the same page again within an hour has looked once."""
+
+
+def looked(site: Site, request: Request, viewer: Viewer, account: str, what: str, deed: Deed = Deed.READ) -> None:
+    """It is kept who looked at the account's data; what leaves the house is kept each time."""
+    now_ms = site.clock.utc_ms()
+    with site.writing() as store:
+        if deed is Deed.READ:
+            seen = trail.entries(store, account=account, who=viewer.name, after_ms=now_ms - SEEN_AGAIN_MS, limit=50)
+            if any(each.what == what for each in seen):
+                return
+        gate.record(request, deed, what, account=account, store=store)
