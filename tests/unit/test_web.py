@@ -46,13 +46,15 @@ def site(tmp_path: Path) -> Site:
     store.close()
 
     @contextmanager
-    def open_store() -> Iterator[Store]:
-        held = Store(SqliteDatabase(path, read_only=True), migrated=True)
+    def open_store(*, read_only: bool = True) -> Iterator[Store]:
+        held = Store(SqliteDatabase(path, read_only=read_only), migrated=True)
         yield held
         held.close()
 
     return Site(
         open_store=open_store,
+        # That somebody looked is written down.
+        open_writer=lambda: open_store(read_only=False),
         clock=SimpleClock(utc_ms=NOW_MS),
         zone=lambda _: "Europe/Helsinki",
         subscriptions=lambda held, now: subscriptions(held, StoreView(held), now),
