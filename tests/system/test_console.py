@@ -90,6 +90,7 @@ def test_every_page_on_a_phone_in_the_dark(console: Console, browser: Browser) -
         walk(console, person, PAGES, "dark-390", judged=COLOURED)
 
 
+@pytest.mark.deep
 def test_the_other_theme_of_either_size(console: Console, browser: Browser) -> None:
     with visit(browser, dark=True) as person:
         walk(console, person, COLOURED, "dark-1280", judged=COLOURED[:2])

@@ -76,8 +76,15 @@ def disputed(portal: Portal, browser: Browser) -> None:
 
 
 @pytest.mark.usefixtures("disputed")
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+@pytest.mark.parametrize(
+    ("size", "dark"),
+    [
+        pytest.param(PHONE, True, id="phone-dark"),
+        pytest.param(DESKTOP, False, id="desktop-light"),
+        pytest.param(PHONE, False, id="phone-light", marks=pytest.mark.deep),
+        pytest.param(DESKTOP, True, id="desktop-dark", marks=pytest.mark.deep),
+    ],
+)
 def test_each_page_is_whole_in_both_themes_on_a_phone_and_a_desktop(
     portal: Portal, browser: Browser, size: dict[str, int], *, dark: bool
 ) -> None:

@@ -117,6 +117,7 @@ def running() -> Iterator[list[subprocess.Popen[bytes]]]:
         child.wait(20)
 
 
+@pytest.mark.deep
 def test_the_tutorial_does_what_it_says(place: Place, running: list[subprocess.Popen[bytes]]) -> None:
     shell = Shell(place)
     said: dict[str, str] = {}
