@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final, ParamSpec, TypeVar
 
+from cloud_collector.ingest.sealing import OwnLogs
 from cloud_collector.intake.batch import Inbox
 from cloud_collector.intake.intake import Intake
 from cloud_collector.intake.outbox import Outbox
@@ -67,8 +68,9 @@ class Collector:
         chores: Sequence[Chore] = (),
         find_key: FindKey = lambda _: None,
         holder: int = 1,
+        own: OwnLogs | None = None,
     ) -> None:
-        """`holder` is a number that no other collector on the same store has."""
+        """`holder` is a number that no other collector on the same store has; `own` are logs that are sealed here."""
         self.verdicts: Counter[str] = Counter()
         self.connected = False
         self.rounds = 0
@@ -84,6 +86,7 @@ class Collector:
         self._random = random
         self._chores = tuple(chores)
         self._intake = Intake(store, settings, key, find_key, holder=holder)
+        self._own = own
         self._turn = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._owing = asyncio.Event()
@@ -93,6 +96,7 @@ class Collector:
 
     async def run(self) -> None:
         """Take until `stop`; reconnect with backoff and full jitter; raises DatabaseError."""
+        await self._take_own(self._clock.utc_ms())
         failures = 0
         while not self._stopping.is_set():
             began = self._clock.boot_ms()
@@ -127,6 +131,7 @@ class Collector:
         if not elected:
             self.rounds += 1
             return
+        await self._take_own(now_ms)
         outbox = self._outbox
         if outbox is not None:
             outbox.put_commands(await self._in_store(self._intake.take_commands, now_ms))
@@ -182,6 +187,19 @@ class Collector:
             session.acknowledge(message)
         outbox.put(outcome.receipts)
         self.rounds += 1
+
+    async def _take_own(self, now_ms: int) -> None:
+        """What is sealed here passes through intake as what came from the broker does; its receipts stay here."""
+        if self._own is None:
+            return
+        raw = await self._in_store(self._own.due, self._store, now_ms)
+        if not raw:
+            return
+        keys = await self._in_store(self._intake.keys_for, [topic for topic, _ in raw])
+        admitted = await self._workers.run(self._intake.open, raw, keys)
+        outcome = await self._in_store(self._intake.commit, admitted, now_ms)
+        self.verdicts.update(outcome.counts())
+        await self._in_store(self._own.settle, self._store, outcome.receipts)
 
     async def _publish(self, inbox: Inbox, outbox: Outbox) -> None:
         try:

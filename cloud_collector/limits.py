@@ -85,3 +85,25 @@ GUESSES_AT_ONCE_MAX: Final = 20
 GUESS_SECONDS: Final = 5
 WEB_CONNECTIONS_MAX: Final = 1_024
 """Browsers and programs at the pages at the same time; further ones are told to come again."""
+INGEST_EVENTS_MAX: Final = 1_000
+"""Events of usage in one request."""
+INGEST_NAME_CHARS_MAX: Final = 200
+"""Characters of an event's id, source and other attributes."""
+INGEST_NUMBER_CHARS_MAX: Final = 32
+"""Characters of a number in a request with events."""
+INGEST_STEP_SECONDS: Final = 60
+"""The intervals into which events are counted."""
+INGEST_STEPS: Final = 5
+"""Intervals in one sealed line."""
+INGEST_WAIT_SECONDS: Final = 60
+"""How long after its end a window waits for events that are on their way."""
+INGEST_LATE_SECONDS_MAX: Final = 31 * 86_400
+"""How late an event may come; what is older is refused."""
+INGEST_CHANNELS_MAX: Final = 256
+"""Devices times meters of one log of events."""
+INGEST_METERS_MAX: Final = 64
+"""Meters of one log of events."""
+INGEST_WAITING_MAX: Final = 1_000_000
+"""Events of one log that wait to be sealed; with more, senders are told to come again."""
+INGEST_LINES_MAX: Final = 32
+"""Lines of one log that are sealed in one tick."""

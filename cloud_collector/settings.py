@@ -241,6 +241,8 @@ class CollectorSettings:
     """The append-only folder of issued invoices; without it, `invoices` beside the store."""
     webhooks_path: Path | None = None
     """The folder of webhooks' secrets; without it, `webhooks` beside the store."""
+    ingest_path: Path | None = None
+    """The folder of the keys of logs of events; without it, `ingest` beside `key_file`."""
     pki_path: Path = Path("/var/lib/meterseal/pki")
     """The folder of the certificate authority, made by `cloud-collector pki init`."""
     client_id: str = "_collector"

@@ -76,6 +76,7 @@ def issue(
         engine=ENGINE,
         tzdata=tzdata_version(),
         offsets=tuple((each.number, each.amount) for each in used),
+        sent=_sent(store, composition, cutoff),
     )
     body = body_of(composition, facts)
     line = seal("MI1", body, key)
@@ -98,6 +99,18 @@ def issue(
     _book(store, found[0][0], composition, body)
     set_off(store, account.key, draft.currency, found[0][0], used, at=facts.issued_at)
     return Issued(id=found[0][0], number=facts.number, kind=kind, line=line)
+
+
+def _sent(store: Store, composition: Composition, cutoff: Cutoff) -> tuple[str, ...]:
+    """Which of the logs that it rests on are the collector's own."""
+    reads = [
+        *composition.beside,
+        *(read for rated in composition.rated for read in rated.reads),
+        *(read for line in composition.draft.lines for read in line.reads),
+        *(read for starts in composition.starts.values() for read in starts),
+    ]
+    rests_on = {read.channel.gateway for read in reads} | {row[0] for row in cutoff.also}
+    return tuple(name for (name,) in store.rows("ingest_gateways") if name in rests_on)
 
 
 class Number(NamedTuple):

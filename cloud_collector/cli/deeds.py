@@ -32,7 +32,8 @@ DEEDS: Final[Mapping[Deed, str]] = {
     Deed.CONFIGURE: """catalog apply, rebuild, webhook add, webhook stop, webhook replay, checkpoint make,
         backup create, backup restore, backup reimport, store copy, config init""",
     Deed.ENROL: """gateway add, gateway adopt, gateway invite, gateway accept, gateway revoke, unmatched accept,
-        unmatched block, unmatched unblock, key rotate-receipt, key recover, pki init, pki renew, pki crl""",
+        unmatched block,
+        unmatched unblock, ingest open, key rotate-receipt, key recover, pki init, pki renew, pki crl""",
     Deed.EXPORT: "invoice export, invoices export, catalog export",
     Deed.READ: """invoice show, cost, warnings, usage show, usage quarantine, device list, device timeline,
         simulate-tariff, billing preview""",
@@ -41,6 +42,7 @@ DEEDS: Final[Mapping[Deed, str]] = {
 UNLOGGED: Final = """
     run, audit, alarms, doctor, quote,
     webhook list, webhook log, webhook listen, config check, config show, credit list,
+    ingest list,
     gateway list, gateway show, gateway holes, unmatched list, unmatched blocked, key new, key show, catalog check,
     catalog list, catalog diff, catalog show, billing list, billing parked, billing too-late, billing runs,
     billing drafts, invoice list, backup list, backup verify, checkpoint list, checkpoint prove, checkpoint verify,

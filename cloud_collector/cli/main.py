@@ -22,6 +22,7 @@ from cloud_collector.cli import (
     enrolment,
     gateway,
     holes,
+    ingest,
     invoice,
     invoices,
     key,
@@ -105,6 +106,7 @@ gateway.app.command("invite")(enrolment.invite)
 gateway.app.command("accept")(enrolment.accept)
 gateway.app.command("revoke")(enrolment.revoke)
 app.add_typer(gateway.app, name="gateway")
+app.add_typer(ingest.app, name="ingest")
 app.add_typer(pki.app, name="pki")
 app.add_typer(usage.app, name="usage")
 app.add_typer(unmatched.app, name="unmatched")

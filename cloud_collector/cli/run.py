@@ -10,6 +10,7 @@ from typing import Final
 
 from cloud_collector.cli.billing import biller_of
 from cloud_collector.cli.desk import desk_of
+from cloud_collector.cli.ingest import log_key
 from cloud_collector.cli.mailing import mailing
 from cloud_collector.cli.manager import told
 from cloud_collector.cli.opened import archive, ending, opened, settings, signing_key
@@ -17,6 +18,7 @@ from cloud_collector.cli.replace import Finder
 from cloud_collector.cli.telling import alert_link, telling
 from cloud_collector.collector import Collector
 from cloud_collector.fleet.desk import Desk
+from cloud_collector.ingest.sealing import OwnLogs
 from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.months import Months
 from cloud_collector.store.place import place_of
@@ -25,6 +27,7 @@ from cloud_collector.ticks import ticking
 from cloud_collector.upkeep.checkpoints import Checkpointer
 from cloud_collector.upkeep.watch import Watch
 from cloud_collector.web.server import enrolling, serving
+from shared.effects.chance import system_chance
 from shared.effects.clock import SystemClock
 from shared.effects.mqtt import MqttLink
 from shared.effects.notify import Notifier
@@ -69,6 +72,7 @@ async def _run(known: CollectorSettings, key: SigningKey, store: Store, desk: De
             chores=[Months(), biller, Checkpointer(key, archive(known)), watch_of(known, lambda: collector.connected)],
             find_key=Finder(known.key_file),
             holder=random.SystemRandom().getrandbits(62) + 1,
+            own=OwnLogs(lambda name: log_key(known, name), system_chance, known.prefix),
         )
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

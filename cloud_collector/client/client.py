@@ -32,6 +32,7 @@ from cloud_collector.client.operations import (
 from cloud_collector.client.page import Page, Problem
 from cloud_collector.client.proofs import Checkpoint, Consistency, Inclusion, Revision, RevisionText
 from cloud_collector.client.runs import Approved, Drafted, Outcome, Parked, Run, RunDetail
+from cloud_collector.client.sent import TakenEvents
 from cloud_collector.client.stream import Happening, happenings
 from cloud_collector.client.usage import Step, Stretch
 from shared.effects.chance import Chance, system_chance
@@ -134,6 +135,10 @@ class Client:
         return self._get(list[Channel], f"/devices/{_device(device)}/channels")
 
     # Usage and money
+
+    def send(self, events: Iterable[Mapping[str, Any]]) -> TakenEvents:
+        """CloudEvents of usage are counted, each once, all of them or none; raises Refused."""
+        return self._post(TakenEvents, "/events", list(events), {"Content-Type": "application/cloudevents-batch+json"})
 
     def usage(
         self,
@@ -293,8 +298,8 @@ class Client:
     def _get(self, kind: type[T], path: str, **asked: str | None) -> T:
         return _shaped(kind, self._asked("GET", path, params=_given(asked)).content)
 
-    def _post(self, kind: type[T], path: str, body: Any = None) -> T:
-        headers = {"Idempotency-Key": self._chance(16).hex()}
+    def _post(self, kind: type[T], path: str, body: Any = None, more: Mapping[str, str] | None = None) -> T:
+        headers = {"Idempotency-Key": self._chance(16).hex(), **(more or {})}
 
         def send() -> httpx.Response:
             return self._asked("POST", path, json=body, headers=headers)

@@ -51,6 +51,8 @@ class Issue:
     tzdata: str
     offsets: tuple[tuple[str, Decimal], ...] = ()
     """Credit that the account had and this invoice uses: of which notes, how much of each."""
+    sent: tuple[str, ...] = ()
+    """Logs among those it rests on whose usage was sent over HTTP and sealed with a key of the operator's."""
 
 
 def body_of(composition: Composition, issue: Issue) -> Body:
@@ -89,6 +91,7 @@ def body_of(composition: Composition, issue: Issue) -> Body:
         "engine": issue.engine,
         "tzdata": issue.tzdata,
         **({} if composition.seen_until is None else {"seen_until": iso(composition.seen_until)}),
+        **({"sent": list(issue.sent)} if issue.sent else {}),
         **_offsets(draft, issue),
     }
 

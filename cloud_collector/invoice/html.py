@@ -15,6 +15,7 @@ from importlib import resources
 from typing import Any, Final
 
 from cloud_collector.invoice.said import Said, iban_grouped, payable
+from cloud_collector.invoice.sent import sent_lines
 from shared.line import Body
 
 _PROLOGUE: Final = """<!doctype html>
@@ -82,6 +83,7 @@ def page(body: Body, *, key_words: str) -> str:
         _payment(paper),
         _starts(paper),
         _gaps(paper),
+        _sent(paper),
         _proof(paper, key_words),
         "</main>\n</body>\n</html>\n",
     ]
@@ -229,6 +231,7 @@ def _reads(paper: _Paper, reads: Sequence[Sequence[Any]]) -> str:
         counters = (escape(paper.said.counter(value, exponent)) for value in (start, end, end - start))
         cells = "".join(f"<td>{value}</td>" for value in counters)
         note = ' <em class="estimated">estimated</em>' if estimated else ""
+        note += ' <em class="sent">sent over HTTP</em>' if gateway in paper.body.get("sent", ()) else ""
         rows.append(
             f"<tr><th>{escape(gateway)}/{escape(device)} {escape(meter)}{note}</th>{cells}<td>{escape(unit)}</td>"
             f"<td>{escape(log)} {escape(epoch)} {first}–{last}</td></tr>"
@@ -321,10 +324,27 @@ def _gaps(paper: _Paper) -> str:
     )
 
 
+def _sent(paper: _Paper) -> str:
+    """Which lines rest on what was never measured by a gateway, in plain words."""
+    places = sent_lines(paper.body)
+    if not places:
+        return ""
+    rows = "".join(f"<tr><th>{escape(log)}</th></tr>" for log in paper.body["sent"])
+    return (
+        '<details class="annex" open><summary>Sent to the operator, not sealed at a meter</summary>'
+        f"<p>Line {escape(', '.join(map(str, places)))}: this usage was sent to the operator over HTTP and sealed with "
+        "a key that the operator holds, not at a meter. The seal shows that nothing was changed since; that it was "
+        f"used is the operator's word.</p><table><thead><tr><th>Log</th></tr></thead><tbody>{rows}</tbody></table>"
+        "</details>\n"
+    )
+
+
 def _proof(paper: _Paper, key_words: str) -> str:
     body = paper.body
     reads = sum(len(line.get("reads", [])) for line in body["lines"])
     basis, trust = f"Every line opens down to signed meter reports ({reads} pairs of counters).", True
+    if sent_lines(body):
+        basis = f"Every line opens down to signed reports ({reads} pairs of counters), also what was sent over HTTP."
     if "voids" in body:
         basis, trust = f"Every line takes back one of {body['voids']['number']}, which is sealed too.", False
     revisions = ", ".join(f"{row['revision']} ({escape(row['sha256'][:12])}…)" for row in body["catalog"])

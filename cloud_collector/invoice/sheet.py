@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from cloud_collector.invoice.said import Said, iban_grouped, payable
 from cloud_collector.invoice.semantic import corrected
+from cloud_collector.invoice.sent import sent_lines
 from cloud_collector.invoice.wording import language_of, languages
 from shared.line import Body
 
@@ -156,6 +157,11 @@ def _notes(body: Body, words: Mapping[str, str]) -> list[str]:
         found.append(words["note_estimated_many"].format(count=len(estimated)))
     elif estimated:
         found.append(words["note_estimated"].format(lines=", ".join(estimated)))
+    sent = [str(place) for place in sent_lines(body)]
+    if len(sent) > _NAMED_MAX:
+        found.append(words["note_sent_many"].format(count=len(sent)))
+    elif sent:
+        found.append(words["note_sent"].format(lines=", ".join(sent)))
     if "voids" in body:
         found.append(words["note_voids"].format(number=body["voids"]["number"], reason=body["voids"]["reason"]))
     elif corrected(body):
@@ -174,6 +180,7 @@ def _counters(body: Body, said: Said, words: Mapping[str, str]) -> dict[str, Any
         for gateway, log, device, meter, epoch, first, start, last, end, estimated in line["reads"]:
             unit, exponent = units.get((gateway, device, meter), ("", 0))
             mark = f" ({words['estimated']})" if estimated else ""
+            mark += f" ({words['sent']})" if gateway in body.get("sent", ()) else ""
             figures = [said.counter(value, exponent) for value in (start, end, end - start)]
             reports = f"{log} {epoch} {first}–{last}"
             rows.append([str(place), f"{gateway}/{device} {meter}{mark}", *figures, unit, reports])
@@ -208,7 +215,9 @@ def _check(body: Body, words: Mapping[str, str], key_words: str, *, attached: bo
         tzdata=body["tzdata"],
         key=body["key"],
     )
-    how = words["check_how"].format(reads=sum(len(line["reads"]) for line in body["lines"]))
+    how = words["check_how_sent" if sent_lines(body) else "check_how"].format(
+        reads=sum(len(line["reads"]) for line in body["lines"])
+    )
     if "voids" in body:
         how = words["check_how_void"].format(number=body["voids"]["number"])
     command = f"verify-invoice {body['number']}.zip --trust {key_words}"

@@ -6,7 +6,7 @@ catalog by the very code that issued it, and compared to the letter; only what `
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from cloud_collector.contracts.catalog import Catalog
@@ -14,6 +14,7 @@ from cloud_collector.contracts.read import load_catalog
 from cloud_collector.invoice.basis import Cutoff
 from cloud_collector.invoice.compose import Order, compose
 from cloud_collector.invoice.document import ENGINE, Issue, body_of
+from cloud_collector.invoice.sent import sent_of
 from cloud_collector.proof.bundle import Bundle, GatewayKey, from_zip, read_keys, write_keys, write_readme
 from cloud_collector.proof.compare import compare
 from cloud_collector.proof.evidence import Needed, needed
@@ -231,9 +232,10 @@ def _composed_again(body: Body, facts: _Facts, checked: Checked) -> list[Finding
 
 
 def _fresh(facts: _Facts, reports: Iterable[Report]) -> Body | Refused:
-    usage = ledger_of(reports, facts.needed, facts.cutoff)
+    held = tuple(reports)
+    usage = ledger_of(held, facts.needed, facts.cutoff)
     try:
-        return body_of(compose(facts.order, usage), facts.issue)
+        return body_of(compose(facts.order, usage), replace(facts.issue, sent=sent_of(held)))
     except MetersealError as error:
         return Refused(f"it cannot be rated again: {error}")
 
@@ -294,6 +296,11 @@ def _notes(body: Body) -> list[str]:
     if "offsets" in body:
         used = ", ".join(row[0] for row in body["offsets"])
         notes.append(f"credit of {used} pays a part of it: check that with the credit note's own bundle")
+    if body.get("sent"):
+        notes.append(
+            f"the usage of {', '.join(body['sent'])} was sent to the operator over HTTP and sealed with a key that the "
+            "operator holds: nobody but the operator can say that it was used"
+        )
     if body.get("states"):
         notes.append("when devices were suspended, resumed, ended or set active is the operator's word, stated here")
     if body["cutoff"]["boots"] or body["cutoff"]["moved"]:
