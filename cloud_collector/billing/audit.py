@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final, TypeAlias
 
+from cloud_collector.billing.absent import Absence, absence, standing
 from cloud_collector.billing.archive import Archive
 from cloud_collector.billing.device_states import misstated
 from cloud_collector.billing.revisions import revisions
@@ -86,6 +87,8 @@ class Books:
     ordinals: dict[str, int] = field(default_factory=dict)
     unsealed: int = 0
     """Invoices whose seal is by a key that is not at hand."""
+    deleted: int = 0
+    """Invoices that rested on detail which was deleted as agreed."""
 
 
 def audit_invoices(
@@ -180,15 +183,13 @@ def _audited(
     for gateway, _ in wanted.logs():
         books.zones.setdefault(gateway, body["period"]["timezone"])
     reports, positions = _reports(store, wanted)
+    gone = None if "voids" in body else absence(store, body, wanted)
+    if gone is not None:
+        return _deleted(books, number, body, gone, sentences, reports)
     for gateway, log, epoch, (first, last) in missing_from(wanted, positions):
         which = f"line {first}" if first == last else f"lines {first} to {last}"
         sentences.append(f"it rests on {which} of {gateway} {log} {epoch}, and the store has no such lines")
-    named = {entry["revision"]: books.catalogs.get(entry["revision"]) for entry in body["catalog"]}
-    fresh: Body | Refused
-    if "voids" in body:
-        fresh = _voided_again(store, body)
-    else:
-        fresh = recomposed(body, {name: each for name, each in named.items() if each is not None}, reports)
+    fresh = _voided_again(store, body) if "voids" in body else _made_again(books.catalogs, body, reports)
     if isinstance(fresh, Refused):
         sentences.append(fresh.reason)
     else:
@@ -206,6 +207,31 @@ def _audited(
     )
 
 
+def _deleted(
+    books: Books, number: str, body: Body, gone: Absence, sentences: list[str], reports: Collection[Report]
+) -> Fault | None:
+    """It cannot be made again: what is kept for ever is compared, and that it once followed from all of its lines."""
+    books.deleted += 1
+    sentences += standing(body, [each for each in reports if isinstance(each, Usage)])
+    if gone.proven is None:
+        sentences.append(f"{gone.sentence}, and nobody has seen it follow from its lines before")
+    if not sentences:
+        return None
+    return Fault(number=number, sentences=tuple(sentences), said=body["net"], currency=body["currency"])
+
+
+def follows(store: Store, catalogs: Mapping[int, Catalog], body: Body) -> tuple[list[str], int]:
+    """Why an issued invoice does not follow from all of the lines that it rests on, and how many these are."""
+    wanted = needed(body)
+    reports, positions = _reports(store, wanted)
+    if missing_from(wanted, positions):
+        return ["the store does not have all of the lines that it rests on"], len(positions)
+    fresh = _made_again(catalogs, body, reports)
+    if isinstance(fresh, Refused):
+        return [fresh.reason], len(positions)
+    return [f"{finding.place}: {finding.sentence}" for finding in compare(body, fresh)], len(positions)
+
+
 def _body(line: bytes, digest: str, keys: Mapping[str, PublicKey], books: Books) -> Body | Refused:
     parsed = parse(line)
     if isinstance(parsed, Refused):
@@ -221,6 +247,11 @@ def _body(line: bytes, digest: str, keys: Mapping[str, PublicKey], books: Books)
     elif not parsed.verified_by(key):
         return Refused("it was changed after it was sealed")
     return body
+
+
+def _made_again(catalogs: Mapping[int, Catalog], body: Body, reports: Iterable[Report]) -> Body | Refused:
+    named = {entry["revision"]: catalogs.get(entry["revision"]) for entry in body["catalog"]}
+    return recomposed(body, {name: each for name, each in named.items() if each is not None}, reports)
 
 
 def _voided_again(store: Store, body: Body) -> Body | Refused:

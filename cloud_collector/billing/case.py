@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from cloud_collector.activity.activation import Activation, ActivationCause, StateChange
 from cloud_collector.activity.first_use import first_activity
+from cloud_collector.billing.absent import deleted_before, deletions
 from cloud_collector.billing.device_states import changes_for
 from cloud_collector.billing.due import Due, Waiting, next_due, periods_until, silent_in
 from cloud_collector.billing.issue import NotIssuable
@@ -99,7 +100,11 @@ def case_of(store: Store, contract: str, known: Sequence[Revision], now: int, si
         return Case(terms=terms, plans=plans, due=None)
     _refuse_clones(store, terms)
     tiling = {period.start: period for period in periods if terms.end is None or period.first < terms.end}
-    rated_by = {row[0]: by_number[row[4]] for row in closed if row[0] in tiling}
+    # Nothing is rated anew of which the detail was deleted: what is booked of it stays as it is.
+    barred = deleted_before(store, newest.catalog.contracts[contract].account)
+    rated_by = {
+        row[0]: by_number[row[4]] for row in closed if row[0] in tiling and (barred is None or row[0] >= barred)
+    }
     adjusts = isinstance(due, Due) and due.adjusts
     starts = sorted(rated_by, reverse=True)
     if not adjusts:
@@ -125,7 +130,7 @@ def case_of(store: Store, contract: str, known: Sequence[Revision], now: int, si
         anchored=anchored,
         states=states,
         silent=due.silent,
-        booked=_booked(store, contract),
+        booked=_booked(store, contract, barred),
         billed_at=billed_at,
         stated=stated_starts(store, known, (contract, *terms.pooled_with)),
     )
@@ -162,6 +167,11 @@ def closed_case(
         if first.end is None or period.first < first.end
     }
     rated_by = {row[0]: by_number[row[4]] for row in closed if row[0] in tiling}
+    barred = deleted_before(store, newest.catalog.contracts[contract].account)
+    if barred is not None and start < barred:
+        raise NotIssuable(f"{deletions(store, first.account)[0].sentence}: the period of {iso(start)} stays as it is")
+    if barred is not None:
+        rated_by = {each: plans for each, plans in rated_by.items() if each >= barred}
     if start not in rated_by:
         raise NotIssuable(f"{iso(start)} begins no billed period of {contract} as it is now")
     seen_until = max(tiling[each].end for each in rated_by)
@@ -178,7 +188,7 @@ def closed_case(
         following = rated_by.get(end) or plans_revision(known, contract, end)
         after = _after(rated_by[each], following, contract)
         tasks.append(Task(period_start=each, plans=rated_by[each], after=after))
-    booked = store.rows("bookings_until", contract, start)
+    booked = store.rows("bookings_until", contract, start, barred or 0)
     order = Order(
         contract=contract,
         tasks=tuple(tasks),
@@ -262,8 +272,8 @@ def stated_starts(store: Store, known: Sequence[Revision], contracts: Iterable[s
     return tuple(found[key] for key in sorted(found))
 
 
-def _booked(store: Store, contract: str) -> tuple[Booked, ...]:
-    rows = store.rows("bookings_of_contract", contract)
+def _booked(store: Store, contract: str, since: int | None) -> tuple[Booked, ...]:
+    rows = store.rows("bookings_since", contract, 0 if since is None else since)
     return tuple(Booked(number=number, line=json.loads(line)) for number, line in rows)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from cloud_collector.billing.absent import absence
 from cloud_collector.billing.archive import Archive
 from cloud_collector.billing.revisions import revisions
 from cloud_collector.contracts.catalog import Catalog
@@ -84,6 +85,9 @@ def _bundle(
     if "voids" in body:
         return _void_bundle(store, found, operator, paper, page), []
     wanted = needed(body)
+    gone = absence(store, body, wanted)
+    if gone is not None:
+        raise NotHandedOut(f"the evidence for {found.number} is not handed out any more: {gone.told}")
     _refuse_others(body, known[-1].catalog, store, wanted)
     lines = {name: tuple(_lines(store, name, wanted)) for name in wanted.logs()}
     headers = [report.header for log in lines.values() for line in log if (report := _report(line)) is not None]

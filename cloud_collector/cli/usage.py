@@ -81,8 +81,9 @@ def _measured(store: Store, each: ChannelAccount, start: int, end: int) -> dict[
     measured = StoreView(store).measure(each.channel, start, end)
     gaps = () if measured is None else measured.gaps
     return _channel(each) | {
-        "units": None if measured is None else measured.units,
-        "estimated": measured is not None and measured.estimated,
+        "units": None if measured is None or measured.deleted else measured.units,
+        "estimated": measured is not None and measured.estimated and not measured.deleted,
+        "deleted": measured is not None and measured.deleted,
         "gaps": [{"from": iso(gap.start * 1000), "to": iso(gap.end * 1000), "cause": gap.cause} for gap in gaps],
     }
 

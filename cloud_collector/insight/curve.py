@@ -65,8 +65,10 @@ def _curve(view: UsageView, channel: ChannelName, stretches: Sequence[tuple[int,
             Bar(
                 start=datetime.fromtimestamp(start, UTC),
                 end=datetime.fromtimestamp(end, UTC),
-                amount=None if measured is None else Decimal(measured.units).scaleb(measured.exponent),
-                estimated=measured is not None and measured.estimated,
+                amount=None
+                if measured is None or measured.deleted
+                else Decimal(measured.units).scaleb(measured.exponent),
+                estimated=measured is not None and measured.estimated and not measured.deleted,
                 gap_seconds=end - start if measured is None else lost,
             )
         )

@@ -24,6 +24,8 @@ class Day:
     estimated: bool
     gap_seconds: int
     """Of its time so far, not known."""
+    deleted: bool = False
+    """Its detail was deleted as agreed: only what a longer time came to is known."""
 
     def to_json(self) -> dict[str, Any]:
         """The public form."""
@@ -34,6 +36,7 @@ class Day:
             "quantity": None if self.quantity is None else format(self.quantity, "f"),
             "estimated": self.estimated,
             "gap_seconds": self.gap_seconds,
+            "deleted": self.deleted,
         }
 
 
@@ -46,7 +49,7 @@ class Interval:
     quantity: Decimal | None
     estimated: bool
     why: str
-    """Empty where a usage line says it; else `gap`, `bridge`, or why nothing is known."""
+    """Empty where a usage line says it; else `gap`, `bridge`, `deleted` as agreed, or why nothing is known."""
     log: str = ""
     epoch: str = ""
     seq: int = 0
@@ -79,9 +82,12 @@ def days(view: UsageView, channel: ChannelName, unit: str, time: tuple[int, int]
                 day=local_date(zone, begins),
                 start=stretch[0],
                 end=stretch[1],
-                quantity=None if not spans or measured is None else in_unit(measured.units, spans[0], unit),
-                estimated=measured is not None and measured.estimated,
+                quantity=None
+                if not spans or measured is None or measured.deleted
+                else in_unit(measured.units, spans[0], unit),
+                estimated=measured is not None and measured.estimated and not measured.deleted,
                 gap_seconds=max(0, reach - stretch[0] - known),
+                deleted=measured is not None and measured.deleted,
             )
         )
     return found
@@ -114,7 +120,9 @@ def _of_span(span: Span, unit: str, time: tuple[int, int]) -> Iterator[Interval]
         yield Interval(
             start=start,
             end=end,
-            quantity=in_unit(span.units_before(end) - span.units_before(start), span, unit),
+            quantity=None
+            if span.hides(start, end)
+            else in_unit(span.units_before(end) - span.units_before(start), span, unit),
             estimated=index in span.estimated,
             why="" if span.kind is SpanKind.USAGE else span.kind.value,
             log=span.log,

@@ -12,7 +12,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from cloud_collector.contracts.period import boundary, local_date
-from cloud_collector.usage.span import ChannelName, Measured, Span, UsageView
+from cloud_collector.usage.span import ChannelName, Measured, Span, SpanKind, UsageView
 
 HOUR: Final = 3_600
 CHUNK_SECONDS: Final = 86_400
@@ -40,7 +40,7 @@ class Stretch:
     exponent: int
     estimated: bool
     gap: str | None
-    """Why something in it could not be metered."""
+    """Why something in it could not be metered; `deleted`: its detail was, as agreed."""
 
     @property
     def quantity(self) -> Decimal | None:
@@ -60,12 +60,20 @@ def series(view: UsageView, channel: ChannelName, start: int, end: int, step: St
         yield Stretch(
             start=begins,
             end=ends,
-            units=None if measured is None or not (measured.reads or not measured.gaps) else measured.units,
+            units=None
+            if measured is None or measured.deleted or not (measured.reads or not measured.gaps)
+            else measured.units,
             unit="" if last is None else last.unit,
             exponent=0 if last is None else last.exponent,
-            estimated=measured is not None and measured.estimated,
-            gap=measured.gaps[0].cause if measured is not None and measured.gaps else None,
+            estimated=measured is not None and measured.estimated and not measured.deleted,
+            gap=None if measured is None else _why(measured),
         )
+
+
+def _why(measured: Measured) -> str | None:
+    if measured.deleted:
+        return SpanKind.LET_GO.value
+    return measured.gaps[0].cause if measured.gaps else None
 
 
 def cuts(start: int, end: int, step: Step, zone: str) -> Iterator[tuple[int, int]]:
@@ -113,15 +121,16 @@ def _pieces(span: Span, start: int, end: int) -> Iterator[Stretch]:
         if begins >= end:
             return
         low, high = max(begins, start), min(begins + span.step, end)
+        hidden = span.hides(low, high)
         if low < high:
             yield Stretch(
                 start=low,
                 end=high,
-                units=span.units_before(high) - span.units_before(low),
+                units=None if hidden else span.units_before(high) - span.units_before(low),
                 unit=span.unit,
                 exponent=span.exponent,
-                estimated=index in span.estimated or high - low < span.step,
-                gap=None,
+                estimated=not hidden and (index in span.estimated or high - low < span.step),
+                gap=SpanKind.LET_GO.value if hidden else None,
             )
 
 

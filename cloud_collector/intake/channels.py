@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from cloud_collector.fleet.positions import NumberOf
 from cloud_collector.store.store import Store
+from cloud_collector.usage.let_go import LetGo
 from shared.report import Birth, Exchange, Gap, Report, Summary, Usage
 
 
@@ -39,11 +40,15 @@ class Channels:
         """Another process may have named channels of it."""
         self._gateways.pop(gateway, None)
 
-    def register(self, gateway: str, report: Report | None) -> None:
+    def register(self, gateway: str, report: Report | LetGo | None) -> None:
         """Every channel that the line speaks of is known; in order of arrival, so that a rebuild numbers alike."""
         known = self.of(gateway)
         match report:
-            case Usage(step=step, count=count, rows=rows) | Summary(step=step, count=count, rows=rows):
+            case (
+                Usage(step=step, count=count, rows=rows)
+                | Summary(step=step, count=count, rows=rows)
+                | LetGo(step=step, count=count, rows=rows)
+            ):
                 length = step * count
                 for row in rows:
                     channel = known.get((row[0], row[1]))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from cloud_collector.intake.verdict import BadRow
+from cloud_collector.usage.let_go import LetGo
 from shared.errors import InvalidRecord, Refused
 from shared.limits import LINE_ROWS_MAX
 from shared.line import SIGNATURE_CHARS, Body, Line, read_body, write_body
@@ -34,7 +35,7 @@ class Content:
 
     header: Header
     kind: str
-    report: Report | None
+    report: Report | LetGo | None
     bad: tuple[BadRow, ...] = ()
 
 

@@ -150,7 +150,7 @@ def _facts(store: Store) -> Iterator[Fact]:
     last = 0
     while rows := store.rows("facts", last, REPLAY_LINES):
         for row in rows:
-            yield fact_of(row)
+            yield fact_of(store, row)
         last = rows[-1][0]
 
 

@@ -43,6 +43,8 @@ def unsound_lines(store: Store, progress: Callable[[int], None] = lambda _: None
 
 def _fault(row: Row, keys: dict[str, PublicKey]) -> str | None:
     raw, key = bytes(row[13]), keys.get(row[7])
+    if row[14] is not None:
+        return None if not raw else "it was deleted as agreed, and has bytes all the same"
     line = parse(raw)
     if isinstance(line, Refused):
         return f"it is no sealed line any more: {line.reason}"

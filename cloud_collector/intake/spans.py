@@ -20,6 +20,7 @@ from cloud_collector.usage.between import (
     surely_before,
 )
 from cloud_collector.usage.derive import ALL, Row, RowKind
+from cloud_collector.usage.let_go import LetGo
 from cloud_collector.usage.packing import pack_deltas
 from cloud_collector.usage.settle import DISOWNED_LINE, BridgeUnits, Node, Settled, Tail, settle
 from shared.effects.database import Row as SqlRow
@@ -317,7 +318,7 @@ def _write_between(store: Store, spot: Spot, what: Carried | Uncarried | None) -
 def spoken_of(fact: Fact, known: Mapping[tuple[str, str], Known]) -> list[Known]:
     """The channels of which a line says something at its own position."""
     match fact.content.report:
-        case Birth(channels=rows) | Usage(rows=rows) | Gap(rows=rows) | Exchange(rows=rows):
+        case Birth(channels=rows) | Usage(rows=rows) | Gap(rows=rows) | Exchange(rows=rows) | LetGo(rows=rows):
             return [known[row[0], row[1]] for row in rows if (row[0], row[1]) in known]
         case _:
             return []

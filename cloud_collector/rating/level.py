@@ -8,6 +8,7 @@ from fractions import Fraction
 from cloud_collector.contracts.catalog import Aggregate, Meter
 from cloud_collector.contracts.period import local_days
 from cloud_collector.contracts.week import Times
+from cloud_collector.usage.let_go import all_told
 from cloud_collector.usage.quantity import worth
 from cloud_collector.usage.span import ChannelName, Span, SpanKind, UsageView
 
@@ -32,7 +33,7 @@ def pieces_of(usage: UsageView, channel: ChannelName, meter: Meter, times: Times
     """The reported intervals in these times; what only registers bridge was not reported. Raises UnlikeUnits."""
     converts = meter.aggregate in {Aggregate.MAX, Aggregate.AVERAGE}
     for start, end in times:
-        for span in usage.spans(channel, start, end):
+        for span in all_told(usage.spans(channel, start, end)):
             if span.kind is SpanKind.USAGE:
                 one = worth(span.unit, span.exponent, meter.unit) if converts else Fraction(1)
                 yield from _within(span, start, end, one)
@@ -81,7 +82,7 @@ def rate_peak(
     estimated = False
     for channel, times in channels:
         for start, end in times:
-            for span in usage.spans(channel, start, end):
+            for span in all_told(usage.spans(channel, start, end)):
                 one = worth(span.unit, span.exponent, meter.unit)
                 at, until = max(span.start, start), min(span.end, end)
                 index = bisect_right(edges, at) - 1

@@ -11,6 +11,7 @@ from cloud_collector.contracts.catalog import Aggregate, Meter, UsedWhen
 from cloud_collector.contracts.week import Times
 from cloud_collector.rating.level import active_seconds, begun, mean, peak, pieces_of, rate_peak
 from cloud_collector.rating.segment import Segment
+from cloud_collector.usage.let_go import told
 from cloud_collector.usage.quantity import worth
 from cloud_collector.usage.span import ChannelName, NamedGap, Read
 from shared.unit import ratio
@@ -122,12 +123,12 @@ def _summed(part: Part, meter: Meter) -> Quantity:
     """Register at end minus register at start of every stretch: their sum is the whole to the last integer (P17)."""
     channel, usage = channel_of(part.life.device, meter.name), part.segment.usage
     if len(part.times) == 1:
-        only = usage.measure(channel, *part.times[0])
+        only = told(usage.measure(channel, *part.times[0]))
         if only is None:
             return NOTHING
         one = worth(only.unit, only.exponent, meter.unit)
         return Quantity(value=only.units * one, estimated=only.estimated, reads=only.reads, gaps=only.gaps)
-    found = [each for start, end in part.times if (each := usage.measure(channel, start, end)) is not None]
+    found = [each for start, end in part.times if (each := told(usage.measure(channel, start, end))) is not None]
     if not found:
         return NOTHING
     one = worth(found[0].unit, found[0].exponent, meter.unit)
@@ -156,7 +157,7 @@ def is_used(segment: Segment, rule: UsedWhen | None, lives: Iterable[Life], time
         for part in parts
         for channel in _channels(segment, part.life, named)
         for start, end in part.times
-        if (measured := segment.usage.measure(channel, start, end)) is not None
+        if (measured := told(segment.usage.measure(channel, start, end))) is not None
     )
 
 

@@ -32,6 +32,9 @@ def for_postgres(statement: str) -> str:
         when = f" when ({found['when']})" if found["when"] else ""
         head = f"create trigger {found['name']} {found['moment']} {found['event']} on {found['table']}"
         return f"{head} for each row{when} execute function refuse('{found['why']}')"
+    dropped = re.fullmatch(r"(drop trigger \w+) /\* (on \w+) \*/", bare)
+    if dropped is not None:
+        return f"{dropped[1]} {dropped[2]}"
     if re.match(r"create table|alter table", bare):
         bare = _COLUMN.sub(_column, bare)
         return re.sub(r"\)\s*(?:without rowid|strict)(?:, strict)?$", ")", bare)

@@ -119,6 +119,8 @@ class StoreView:
         if end < last_until:
             inside, cut = _before(last_start, last_step, last_count, last_deltas, end)
             high, cuts = last_register + inside, cuts or cut
+        if cuts and self._hidden(channel, start, end):
+            return self._summed(channel, start, end, gaps)
         read = Read(
             channel=name,
             log=log,
@@ -130,6 +132,9 @@ class StoreView:
             estimated=cuts,
         )
         return Measured(units=high - low, unit=unit, exponent=exponent, estimated=cuts, reads=(read,), gaps=gaps)
+
+    def _hidden(self, channel: _Channel, start: int, end: int) -> bool:
+        return any(span.hides(start, end) for span in self._spans(channel, start, end))
 
     def _alone(self, channel: _Channel, chain: int, start: int, end: int) -> bool:
         """Whether this chain is in order of time and no other chain of the channel reaches into it."""
@@ -175,13 +180,13 @@ def _before(start: int, step: int, count: int, deltas: bytes, instant: int) -> t
 
 
 def _span(channel: _Channel, row: Row) -> Span:
-    log, epoch, seq, kind, start, step, count, deltas, register, estimated, received_at = row
+    log, epoch, seq, kind, start, step, count, deltas, register, estimated, received_at, let_go = row
     return Span(
         channel=channel.name,
         log=log,
         unit=channel.unit,
         exponent=channel.exponent,
-        kind=_KIND[RowKind(kind)],
+        kind=_KIND[RowKind(kind)] if let_go is None else SpanKind.LET_GO,
         epoch=epoch,
         seq=seq,
         start=start,

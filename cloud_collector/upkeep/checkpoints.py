@@ -165,7 +165,10 @@ def faults(store: Store, key: PublicKey) -> Iterator[str]:
 def _changed_leaves(store: Store, origin: str) -> Iterator[str]:
     place = 0
     while rows := store.rows("leaves_with_bytes", origin, place, 1_024):
-        for at, hash_, *contents in rows:
+        for at, hash_, let_go, *contents in rows:
+            if let_go is not None:
+                # Its bytes were deleted as agreed; the leaf stays, and with it every root and proof.
+                continue
             raw = next((bytes(each) for each in contents if each is not None), None)
             if raw is None:
                 yield f"leaf {at} of {origin} is gone"

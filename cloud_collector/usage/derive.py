@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
+from cloud_collector.usage.let_go import LetGo
 from cloud_collector.usage.span import ChannelName, Span, SpanKind
 from shared.report import (
     Birth,
@@ -93,7 +94,9 @@ class Derived:
     unknown: tuple[UnknownRow, ...] = ()
 
 
-def rows_of(report: Report, placement: Placement | None, received_at: int, skew_seconds: int = SKEW_SECONDS) -> Derived:
+def rows_of(
+    report: Report | LetGo, placement: Placement | None, received_at: int, skew_seconds: int = SKEW_SECONDS
+) -> Derived:
     """What the line says of each channel; `received_at` in milliseconds. Kinds without rows say nothing."""
     latest = received_at // 1000
     bound = latest + skew_seconds
@@ -146,6 +149,15 @@ def rows_of(report: Report, placement: Placement | None, received_at: int, skew_
                     for e in exchanges
                 )
             )
+        case LetGo(start=start, step=step, rows=left):
+            # Only lines that knew the time are let go: there is nothing to be placed.
+            return Derived(
+                rows=tuple(
+                    Row(row.device, row.meter, row.unit, row.exponent, RowKind.USAGE, start, step, row.deltas,
+                        row.register, row.register + sum(row.deltas), None)
+                    for row in left
+                )
+            )  # fmt: skip
         case _:
             return Derived(rows=())
 

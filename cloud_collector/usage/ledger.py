@@ -57,6 +57,7 @@ class Ledger:
             estimated=any(piece.estimated for piece in pieces),
             reads=_reads(pieces),
             gaps=gaps,
+            deleted=any(span.hides(start, end) for span in spans),
         )
 
     def spans(self, channel: ChannelName, start: int, end: int) -> list[Span]:

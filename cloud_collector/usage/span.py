@@ -18,6 +18,8 @@ class SpanKind(StrEnum):
     """A gap line with both registers: estimated."""
     BRIDGE = "bridge"
     """Between accepted lines, or between two epochs: the registers' difference, estimated."""
+    LET_GO = "deleted"
+    """What lines came to together whose detail was deleted as agreed: nothing is known of a part of it."""
 
 
 class ChannelName(NamedTuple):
@@ -76,6 +78,10 @@ class Span:
         """Whether the instant falls strictly inside an interval, so that its share is estimated."""
         return self.start < instant < self.end and (instant - self.start) % self.step != 0
 
+    def hides(self, start: int, end: int) -> bool:
+        """Whether it is what is left of deleted detail, and [start, end) cuts it."""
+        return self.kind is SpanKind.LET_GO and (self.start < start < self.end or self.start < end < self.end)
+
     def reaches(self, units: int) -> int:
         """The index of the interval in which the span's cumulated usage first reaches `units` ≥ 1."""
         return bisect_right(list(accumulate(self.deltas)), units - 1)
@@ -112,6 +118,8 @@ class Measured(NamedTuple):
     estimated: bool
     reads: tuple[Read, ...]
     gaps: tuple[NamedGap, ...]
+    deleted: bool = False
+    """Detail was deleted of which only a part lies in the time: how much of it does, nobody knows any more."""
 
 
 class UsageView(Protocol):

@@ -66,11 +66,12 @@ class SqliteDatabase:
         self.execute("begin immediate")
         try:
             yield
+            # What a deferred reference refuses here has not ended the transaction.
+            self.execute("commit")
         except BaseException:
             if self._connection.in_transaction:
                 self._connection.execute("rollback")
             raise
-        self.execute("commit")
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:

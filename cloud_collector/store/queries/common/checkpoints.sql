@@ -14,12 +14,12 @@ select coalesce(max(line), 0) from leaf where origin = ? and line is not null;
 select coalesce(max(invoice), 0) from leaf where origin = ? and invoice is not null;
 
 -- name: lines_without_leaf
-select l.id, l.raw from line l where l.id > ? and l.aside = 0
+select l.id, l.raw from line l where l.id > ? and l.aside = 0 and l.let_go is null
 and not exists (select 1 from leaf f where f.origin = ? and f.line = l.id) order by l.id limit ?;
 
 -- name: lines_without_leaf_late
 select l.id, l.raw from line l join chain c on c.id = l.chain
-where c.asides > 0 and l.id <= ? and l.aside = 0
+where c.asides > 0 and l.id <= ? and l.aside = 0 and l.let_go is null
 and not exists (select 1 from leaf f where f.origin = ? and f.line = l.id) order by l.id limit ?;
 
 -- name: invoices_without_leaf
@@ -57,6 +57,6 @@ select f.place, f.hash from leaf f join line l on l.id = f.line where f.origin =
 select f.place, f.hash from leaf f join invoice i on i.id = f.invoice where f.origin = ? and i.number = ?;
 
 -- name: leaves_with_bytes
-select f.place, f.hash, l.raw, i.line, c.line from leaf f
+select f.place, f.hash, l.let_go, l.raw, i.line, c.line from leaf f
 left join line l on l.id = f.line left join invoice i on i.id = f.invoice left join checkpoint c on c.id = f.checkpoint
 where f.origin = ? and f.place >= ? order by f.place limit ?;

@@ -60,4 +60,4 @@ left join voided v on v.invoice = i.id order by i.id;
 
 -- name: bookings_until
 select i.number, b.line from booking b join invoice i on i.id = b.invoice
-where b.contract = ? and b.period_start <= ? order by b.invoice, b.place;
+where b.contract = ? and b.period_start <= ? and b.period_start >= ? order by b.invoice, b.place;

@@ -26,15 +26,17 @@ with recursive n (i) as (select 1 union all select i + 1 from n where i < ?)
 select (select coalesce(max(id), 0) from line) + i from n order by i;
 
 -- name: facts
-select l.id, c.gateway, c.log, c.epoch, l.seq, l.hash, l.prev, l.key, l.kind, l.boot, l.clock, l.sealed, l.received_at, l.raw
-from line l join chain c on c.id = l.chain where l.id > ? order by l.id limit ?;
+select l.id, c.gateway, c.log, c.epoch, l.seq, l.hash, l.prev, l.key, l.kind, l.boot, l.clock, l.sealed, l.received_at, l.raw,
+    l.let_go, g.start, g.until
+from line l join chain c on c.id = l.chain left join let_go g on g.line = l.let_go where l.id > ? order by l.id limit ?;
 
 -- name: facts_count
 select count(*) from line;
 
 -- name: fact
-select l.id, c.gateway, c.log, c.epoch, l.seq, l.hash, l.prev, l.key, l.kind, l.boot, l.clock, l.sealed, l.received_at, l.raw
-from line l join chain c on c.id = l.chain where l.id = ?;
+select l.id, c.gateway, c.log, c.epoch, l.seq, l.hash, l.prev, l.key, l.kind, l.boot, l.clock, l.sealed, l.received_at, l.raw,
+    l.let_go, g.start, g.until
+from line l join chain c on c.id = l.chain left join let_go g on g.line = l.let_go where l.id = ?;
 
 -- name: line_raw
 select l.raw from line l join chain c on c.id = l.chain

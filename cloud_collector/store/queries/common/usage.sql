@@ -52,7 +52,8 @@ insert into channel (id, gateway, device, meter, unit, exponent, longest) values
 update channel set unit = ?, exponent = ? where id = ?;
 
 -- name: channel_longest
-update channel set longest = ? where id = ?;
+-- Deleting detail may have made it longer meanwhile than whoever asks this remembers.
+update channel set longest = case when longest < ?1 then ?1 else longest end where id = ?2;
 
 -- name: channels_of_gateway
 select id, device, meter, unit, exponent, longest from channel where gateway = ? order by device, meter;
@@ -182,12 +183,12 @@ where l.aside > 0 and l.aside <> 0 order by l.id;
 select id, unit, exponent, longest from channel where gateway = ? and device = ? and meter = ?;
 
 -- name: view_usage
-select h.log, h.epoch, s.seq, s.kind, s.start, s.step, s.count, s.deltas, s.register, s.estimated, l.received_at
+select h.log, h.epoch, s.seq, s.kind, s.start, s.step, s.count, s.deltas, s.register, s.estimated, l.received_at, l.let_go
 from span s join chain h on h.id = s.chain join line l on l.id = s.line
 where s.channel = ? and s.kind = 4 and s.start is not null and s.start < ? and s.start > ? and s.until > ? and s.reason is null;
 
 -- name: view_other
-select h.log, h.epoch, s.seq, s.kind, s.start, s.step, s.count, s.deltas, s.register, s.estimated, l.received_at
+select h.log, h.epoch, s.seq, s.kind, s.start, s.step, s.count, s.deltas, s.register, s.estimated, l.received_at, l.let_go
 from span s join chain h on h.id = s.chain join line l on l.id = s.line
 where s.channel = ? and (s.kind = 3 or s.kind >= 5) and s.start is not null and s.until > ? and s.start < ? and s.reason is null;
 
