@@ -226,6 +226,9 @@ class CollectorSettings:
     """Receipts of logs with holes are published again after this time."""
     tick_seconds: int = 10
     """How often `run` calls `Collector.tick`."""
+    keep_unassigned_days: int = 0
+    """How long the detail of channels that no contract has is kept; 0: for ever, as that of accounts without
+    `keep_detail`."""
     reconnect_seconds_min: float = 1.0
     reconnect_seconds_max: float = 60.0
     """Bounds of the exponential backoff, before full jitter."""
@@ -268,7 +271,7 @@ class CollectorSettings:
             raise InvalidRecord("sign_in.oidc_issuer is set and web.url is not: the provider sends people back there")
         if self.shared_group not in (GROUP, "secret"):
             raise InvalidRecord(f"shared_group is {self.shared_group[:32]!r}, not {GROUP} or secret")
-        for name in ("batch_milliseconds", "clock_skew_seconds"):
+        for name in ("batch_milliseconds", "clock_skew_seconds", "keep_unassigned_days"):
             if getattr(self, name) < 0:
                 raise InvalidRecord(f"{name} must not be negative")
         for name in ("holes_seconds", "tick_seconds"):

@@ -80,10 +80,12 @@ def deleted_before(store: Store, account: str) -> int | None:
     return None if row is None or row[0] is None else int(row[0])
 
 
-def deleted_of(store: Store, accounts: Iterable[str]) -> list[str]:
+def deleted_of(store: Store) -> list[str]:
     """A sentence for each account of which detail was deleted: its newest."""
-    found = ((account, deletions(store, account)) for account in accounts)
-    return [f"{account}: {each[0].sentence}" for account, each in found if each]
+    return [
+        f"{account or 'channels of no contract'}: {deletions(store, account)[0].sentence}"
+        for (account,) in store.rows("let_go_accounts")
+    ]
 
 
 def absence(store: Store, body: Body, wanted: Needed) -> Absence | None:

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from cloud_collector.billing.absent import deleted_of
 from cloud_collector.billing.audit import Books, Damage, Fault, audit_invoices, damages
 from cloud_collector.cli.opened import FolderOption, Json, StoreOption, archive, ending, opened, read_key, say, settings
 from cloud_collector.contracts.period import iso
@@ -39,6 +40,12 @@ class Audit:
     faults: Sequence[Fault]
     """Invoices that do not follow, though every line that they rest on is sound."""
     difference: Difference | None
+    let_go: int = 0
+    """Lines whose bytes were deleted as agreed."""
+    deleted: int = 0
+    """Invoices that cannot be made again for that."""
+    told: Sequence[str] = ()
+    """What was deleted, by account."""
 
     @property
     def ok(self) -> bool:
@@ -90,6 +97,9 @@ def _audit(store: Store, known: CollectorSettings) -> Audit:
         damaged=damages(store, unsound, faults, books),
         faults=[fault for fault in faults if not fault.rests_on],
         difference=difference,
+        let_go=store.rows("let_go_count")[0][0],
+        deleted=books.deleted,
+        told=deleted_of(store),
     )
 
 
@@ -126,6 +136,10 @@ def _told(found: Audit) -> Iterator[str]:
         yield f"{table}: the store has {held}, its lines say {computed}"
     if found.ok:
         yield f"{found.lines} lines, {found.invoices} invoices: everything in the store follows from the lines"
+    if found.let_go:
+        said = f"{found.deleted} of the invoices cannot be made again for that:"
+        yield f"{found.let_go} of the lines have no bytes any more, and {said}"
+        yield from (f"    {each}" for each in found.told)
 
 
 def _changed(fault: Fault) -> str:
@@ -147,6 +161,7 @@ def _as_json(found: Audit) -> dict[str, Any]:
         "lines": found.lines,
         "invoices": found.invoices,
         "unsealed": found.unsealed,
+        "let_go": {"lines": found.let_go, "invoices": found.deleted, "because": list(found.told)},
         "damaged": [
             {
                 **asdict(each.line),

@@ -30,7 +30,7 @@ DEEDS: Final[Mapping[Deed, str]] = {
         invoice paid, invoice send, credit pay-out, backup confirm""",
     Deed.COMMAND: """gateway command, gateway resend, device suspend, device resume, device end, device activate""",
     Deed.CONFIGURE: """catalog apply, rebuild, webhook add, webhook stop, webhook replay, checkpoint make,
-        backup create, backup restore, backup reimport, store copy, config init""",
+        backup create, backup restore, backup reimport, store copy, config init, retention run""",
     Deed.ENROL: """gateway add, gateway adopt, gateway invite, gateway accept, gateway revoke, unmatched accept,
         unmatched block,
         unmatched unblock, ingest open, key rotate-receipt, key recover, pki init, pki renew, pki crl""",
@@ -46,7 +46,7 @@ UNLOGGED: Final = """
     gateway list, gateway show, gateway holes, unmatched list, unmatched blocked, key new, key show, catalog check,
     catalog list, catalog diff, catalog show, billing list, billing parked, billing too-late, billing runs,
     billing drafts, invoice list, backup list, backup verify, checkpoint list, checkpoint prove, checkpoint verify,
-    person list, token list, audit-log list
+    person list, token list, audit-log list, retention preview
 """
 """Commands that change nothing and name nobody's data."""
 SILENT: Final = frozenset({"store", "folder", "json_"})

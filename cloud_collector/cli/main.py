@@ -31,6 +31,7 @@ from cloud_collector.cli import (
     pki,
     quote,
     replace,
+    retention,
     sending,
     store,
     token,
@@ -128,6 +129,7 @@ app.add_typer(invoices.app, name="invoices")
 app.add_typer(backup.app, name="backup")
 app.add_typer(store.app, name="store")
 app.add_typer(checkpoint.app, name="checkpoint")
+app.add_typer(retention.app, name="retention")
 app.add_typer(audit_log.app, name="audit-log")
 app.add_typer(person.app, name="person")
 app.add_typer(token.app, name="token")

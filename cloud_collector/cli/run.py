@@ -19,6 +19,7 @@ from cloud_collector.cli.telling import alert_link, telling
 from cloud_collector.collector import Collector
 from cloud_collector.fleet.desk import Desk
 from cloud_collector.ingest.sealing import OwnLogs
+from cloud_collector.retention.chore import Retention
 from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.months import Months
 from cloud_collector.store.place import place_of
@@ -69,7 +70,13 @@ async def _run(known: CollectorSettings, key: SigningKey, store: Store, desk: De
             link=MqttLink(known.broker, known.client_id),
             workers=ThreadWorkers(threads),
             random=random.SystemRandom(),
-            chores=[Months(), biller, Checkpointer(key, archive(known)), watch_of(known, lambda: collector.connected)],
+            chores=[
+                Months(),
+                biller,
+                Checkpointer(key, archive(known)),
+                Retention(keep_unassigned_days=known.keep_unassigned_days, name=known.client_id),
+                watch_of(known, lambda: collector.connected),
+            ],
             find_key=Finder(known.key_file),
             holder=random.SystemRandom().getrandbits(62) + 1,
             own=OwnLogs(lambda name: log_key(known, name), system_chance, known.prefix),

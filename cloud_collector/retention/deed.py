@@ -4,19 +4,16 @@ In the transaction in which a line's bytes go, its row of `let_go` comes, and of
 what every channel came to in it. So a replay of all facts gives the same projections before and after.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from cloud_collector.access import trail
 from cloud_collector.access.viewer import Deed, Viewer
 from cloud_collector.contracts.period import iso
-from cloud_collector.contracts.revision import Revision
 from cloud_collector.intake.turns import NOBODY, take_turns
 from cloud_collector.retention.holds import overlapping
-from cloud_collector.retention.horizon import Horizon
-from cloud_collector.retention.plan import NOBODY as NO_ACCOUNT
-from cloud_collector.retention.plan import Plan, _channels, chains_of, going, plan_of, state_of
+from cloud_collector.retention.plan import Plan, chains_of, channels_of, going, state_of
 from cloud_collector.retention.stretches import Chain, Stretch
 from cloud_collector.store.store import Store
 from cloud_collector.usage.derive import RowKind
@@ -40,22 +37,12 @@ class Begun:
     who: Viewer
 
 
-def begin(
-    store: Store,
-    known: Sequence[Revision],
-    horizons: Sequence[Horizon],
-    *,
-    who: Viewer,
-    now_ms: int,
-    unassigned_before: int | None = None,
-    request: int | None = None,
-) -> Begun:
+def begin(store: Store, plan: Plan, *, who: Viewer, now_ms: int, request: int | None = None) -> Begun:
     """From here on nothing of what is to go is billed anew, whether the deed ends or not."""
-    plan = plan_of(store, known, horizons, unassigned_before)
     with store.atomic():
         deed = int(store.rows("letting_go_begin", now_ms, who.name, request)[0][0])
-        for horizon in horizons:
-            store.run("letting_go_account_add", deed, horizon.account, horizon.before)
+        for account, horizon in sorted(plan.horizons.items()):
+            store.run("letting_go_account_add", deed, account, horizon.before)
     return Begun(deed=deed, plan=plan, who=who)
 
 
@@ -81,6 +68,8 @@ def end(store: Store, begun: Begun, now_ms: int) -> int:
         lines = int(store.rows("letting_go_end", begun.deed, now_ms)[0][0])
         for account, horizon in sorted(begun.plan.horizons.items()):
             tally = begun.plan.tallies[account]
+            if not tally.lines:
+                continue
             what = f"deleted the detail before {iso(horizon.before)[:10]}: {tally.lines} reports, deed {begun.deed}"
             trail.enter(store, begun.who, Deed.CONFIGURE, what, account=account, now_ms=now_ms)
     return lines
@@ -104,7 +93,7 @@ def _batch(store: Store, begun: Begun, chain: Chain, first: int) -> tuple[int, i
 
 
 def _let_go(store: Store, begun: Begun, chain: Chain, stretch: Stretch) -> None:
-    channels = _channels(store, chain)
+    channels = channels_of(store, chain)
     last, start, until = stretch.lines[-1], stretch.start, stretch.until
     for each in overlapping(begun.plan.holds.resting.get(chain.name, []), stretch.lines[0].seq, last.seq):
         store.run("let_go_invoice_put", each.id, begun.deed, begun.plan.proofs[each.id][1])
@@ -128,6 +117,3 @@ def _let_go(store: Store, begun: Begun, chain: Chain, stretch: Stretch) -> None:
         )  # fmt: skip
         store.run("channel_longest", until - start, id_)
     store.run_many("let_go_line", [(b"", each.id) for each in stretch.lines])
-
-
-__all__ = ["NO_ACCOUNT", "Begun", "Moved", "begin", "carry_out", "end"]

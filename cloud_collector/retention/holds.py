@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -12,7 +12,8 @@ from cloud_collector.store.store import Store
 from shared.errors import Refused
 from shared.line import Body, parse, read_body
 
-INVOICES_AT_ONCE: Final = 64
+INVOICES_AT_ONCE: Final = 512
+"""Invoices that are looked at in one step."""
 ChainName = tuple[str, str, str]
 """gateway, log, epoch."""
 Span = tuple[int, int]
@@ -47,8 +48,8 @@ class Holds:
         return held
 
 
-def holds(store: Store, horizons: Mapping[str, Horizon], progress: Callable[[int], None] = lambda _: None) -> Holds:
-    """What every issued invoice holds; `progress` hears of invoices looked at."""
+def survey(store: Store, horizons: Mapping[str, Horizon]) -> Generator[int, None, Holds]:
+    """Look through every issued invoice, some at a time; yields how many were looked at, returns what they hold."""
     found = Holds()
     disputed = {number for (number,) in store.rows("retention_disputed")}
     newest: dict[str, Body] = {}
@@ -69,8 +70,8 @@ def holds(store: Store, horizons: Mapping[str, Horizon], progress: Callable[[int
             if free:
                 _keep(found, body)
             newest[contract] = body
-        progress(len(rows))
         last = rows[-1][0]
+        yield len(rows)
     for body in newest.values():
         # What later invoices of the contract will look at again, before their own time.
         _keep_whole(found, body["beside"])

@@ -30,6 +30,8 @@ class Horizon:
     """As far as it was received before."""
     why: tuple[str, ...]
     """Why what lies between the two stays."""
+    begins: int = 0
+    """When its first contract began: there is nothing before."""
     unstarted: frozenset[str] = frozenset()
     """Devices of which everything stays: they have not begun to be billed."""
 
@@ -68,8 +70,16 @@ def horizon(store: Store, catalog: Catalog, account: str, wanted: int, received:
         before=min([wanted, *(at for at, _ in held)]),
         received=received,
         why=tuple(why for _, why in held),
+        begins=min(
+            (_begins(catalog, name) for name, each in catalog.contracts.items() if each.account == account), default=0
+        ),
         unstarted=_unstarted(store, catalog, account),
     )
+
+
+def _begins(catalog: Catalog, name: str) -> int:
+    contract = catalog.contracts[name]
+    return boundary(timezone_of(catalog, contract), contract.start)
 
 
 def _zone(catalog: Catalog, account: str) -> str:

@@ -1,7 +1,7 @@
 """What would go, what stays and why: the same look for a preview and, batch by batch, for the deed itself."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ from cloud_collector.billing.audit import follows
 from cloud_collector.contracts.catalog import Catalog
 from cloud_collector.contracts.period import iso
 from cloud_collector.contracts.revision import Revision
-from cloud_collector.retention.holds import ChainName, Holds, holds, overlapping
+from cloud_collector.retention.holds import ChainName, Holds, overlapping, survey
 from cloud_collector.retention.horizon import Horizon
 from cloud_collector.retention.stretches import Chain, Channel, Held, Looked, Stretch, stretches
 from cloud_collector.store.store import Store
@@ -56,6 +56,24 @@ class Plan:
         return self.known[-1].catalog
 
 
+def planning(
+    store: Store, known: Sequence[Revision], horizons: Sequence[Horizon], unassigned_before: int | None = None
+) -> Generator[int, None, Plan]:
+    """Find what these accounts may lose; yields how many invoices were looked at, and returns the plan.
+
+    `unassigned_before` is until when the channels that no contract has may lose theirs; None: they keep all.
+    """
+    by_account = {each.account: each for each in horizons}
+    if unassigned_before is not None:
+        by_account[NOBODY] = Horizon(
+            account=NOBODY, wanted=unassigned_before, before=unassigned_before, received=unassigned_before, why=()
+        )
+    state = state_of(store)
+    held = yield from survey(store, by_account)
+    tallies = {account: Tally() for account in by_account}
+    return Plan(known=known, horizons=by_account, state=state, holds=held, tallies=tallies)
+
+
 def plan_of(
     store: Store,
     known: Sequence[Revision],
@@ -63,19 +81,14 @@ def plan_of(
     unassigned_before: int | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Plan:
-    """What these accounts may lose; `unassigned_before` is until when channels of nobody may, where they may."""
-    by_account = {each.account: each for each in horizons}
-    if unassigned_before is not None:
-        by_account[NOBODY] = Horizon(
-            account=NOBODY, wanted=unassigned_before, before=unassigned_before, received=unassigned_before, why=()
-        )
-    return Plan(
-        known=known,
-        horizons=by_account,
-        state=state_of(store),
-        holds=holds(store, by_account, progress),
-        tallies={account: Tally() for account in by_account},
-    )
+    """The same at once; `progress` hears of invoices looked at."""
+    looking = planning(store, known, horizons, unassigned_before)
+    while True:
+        try:
+            progress(next(looking))
+        except StopIteration as done:
+            plan: Plan = done.value
+            return plan
 
 
 def state_of(store: Store) -> tuple[Any, ...]:
@@ -99,7 +112,7 @@ def chains_of(store: Store, plan: Plan) -> list[Chain]:
 
 def going(store: Store, plan: Plan, chain: Chain, first: int = 1) -> Iterator[Stretch | Looked]:
     """Stretches of the chain that go, and lines that stay, from a position on; the plan's tallies count both."""
-    judge = _Judge(plan, chain, _channels(store, chain))
+    judge = _Judge(plan, chain, channels_of(store, chain))
     for found in stretches(store, chain, judge.channels.values(), judge.may, first):
         if isinstance(found, Looked):
             judge.stays(found.why, 1)
@@ -117,7 +130,8 @@ def going(store: Store, plan: Plan, chain: Chain, first: int = 1) -> Iterator[St
         yield found
 
 
-def _channels(store: Store, chain: Chain) -> dict[int, Channel]:
+def channels_of(store: Store, chain: Chain) -> dict[int, Channel]:
+    """The channels of the chain's gateway, by number."""
     return {
         id_: Channel(id=id_, device=device, meter=meter, unit=unit, exponent=exponent)
         for id_, device, meter, unit, exponent, _ in store.rows("channels_of_gateway", chain.gateway)

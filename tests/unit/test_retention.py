@@ -46,7 +46,7 @@ DAY = STEP * COUNT
 DECEMBER = NOVEMBER + 30 * DAY
 LATER = OCTOBER + 130 * DAY
 KEEPS = CATALOG.replace('timezone = "Europe/Helsinki"\n', 'timezone = "Europe/Helsinki"\nlook_back = "1mo"\n', 1)
-KEEPS = KEEPS.replace("[contracts.", '[accounts.acme.data]\nkeep_detail = "60d"\n\n[contracts.', 1)
+KEEPS = KEEPS.replace("[contracts.", '[accounts.acme.data]\nkeep_detail = "40d"\n\n[contracts.', 1)
 FIRST = ChannelName(gateway="roof-1", device="sdm630-1", meter="energy")
 
 
@@ -66,7 +66,9 @@ def biller(archive: MemoryArchive) -> Biller:
 def world(gateway: Gateway, catalog: str = KEEPS) -> tuple[Store, MemoryArchive]:
     """October and November are billed, everything is under a checkpoint."""
     store, archive = new_store(catalog=catalog), MemoryArchive()
-    receive(store, gateway.lines, at=OCTOBER + 66 * DAY)
+    receive(store, gateway.lines[:33], at=NOVEMBER + DAY)
+    bill_due(store, (NOVEMBER + 3 * DAY) * 1000, biller(archive))
+    receive(store, gateway.lines[33:], at=OCTOBER + (len(gateway.lines) + 1) * DAY)
     bill_due(store, (DECEMBER + 4 * DAY) * 1000, biller(archive))
     make(store, RECEIPT_KEY, archive, DECEMBER + 4 * DAY)
     return store, archive
@@ -78,7 +80,7 @@ def horizons(store: Store, now: int = LATER) -> list[Horizon]:
 
 def delete(store: Store, now: int = LATER) -> int:
     """What the daily tick does, all at once."""
-    begun = begin(store, revisions(store), horizons(store, now), who=LOCAL_OPERATOR, now_ms=now * 1000)
+    begun = begin(store, plan_of(store, revisions(store), horizons(store, now)), who=LOCAL_OPERATOR, now_ms=now * 1000)
     for _ in carry_out(store, begun):
         pass
     return end(store, begun, now * 1000)
@@ -180,7 +182,7 @@ def test_killed_between_two_batches_it_goes_on_where_it_was(monkeypatch: pytest.
     monkeypatch.setattr("cloud_collector.retention.deed.BATCH_LINES", 15)
     store, archive = world(metered())
     before = sums(store)
-    begun = begin(store, revisions(store), horizons(store), who=LOCAL_OPERATOR, now_ms=LATER * 1000)
+    begun = begin(store, plan_of(store, revisions(store), horizons(store)), who=LOCAL_OPERATOR, now_ms=LATER * 1000)
     steps = carry_out(store, begun)
     while not next(steps):
         pass
@@ -212,9 +214,11 @@ def test_what_is_disputed_stays_until_that_is_over() -> None:
 
 def test_nothing_goes_before_its_time_or_without_an_agreement() -> None:
     store, _ = world(metered())
-    assert horizons(store, DECEMBER + 5 * DAY)[0].before == OCTOBER
-    assert delete(store, DECEMBER + 5 * DAY) == 0
-    silent, _ = world(metered(), KEEPS.replace('keep_detail = "60d"', 'purposes = ["billing"]'))
+    early = OCTOBER + 50 * DAY
+    assert horizons(store, early)[0].before == OCTOBER
+    assert "may be corrected until 2026-11-30" in horizons(store, early)[0].why[0]
+    assert delete(store, early) == 0
+    silent, _ = world(metered(), KEEPS.replace('keep_detail = "40d"', 'purposes = ["billing"]'))
     assert horizons(silent) == []
     open_, _ = world(metered(), KEEPS.replace('look_back = "1mo"\n', ""))
     assert "operator.look_back is not set" in horizons(open_)[0].why[0]
@@ -231,7 +235,7 @@ def test_a_line_that_carries_another_account_too_stays_until_both_agree() -> Non
     ]
     (why,) = [each for each in plan.tallies["acme"].stays if "kept longer" in each]
     assert plan.tallies["acme"].stays[why] > 40
-    plan = plan_of(store, revisions(store), horizons(store), unassigned_before=DECEMBER)
+    plan = plan_of(store, revisions(store), horizons(store), unassigned_before=LATER - 40 * DAY)
     assert [each for chain in chains_of(store, plan) for each in going(store, plan, chain) if isinstance(each, Stretch)]
 
 
@@ -246,7 +250,7 @@ def test_a_bundle_from_before_verifies_for_ever_and_none_is_made_up_afterwards()
     with pytest.raises(NotHandedOut) as refused:
         as_bundle(store, found, RECEIPT_KEY.public)
     told = str(refused.value)
-    assert "detail before 2026-11-30 was deleted on 2027-02-08 as agreed" in told
+    assert "detail before 2026-11-30 was deleted on 2027-02-07 as agreed" in told
     assert "lines 9 to 32 of roof-1 main 5f2c91aa are gone" in told
     assert "it followed from all of its" in told
 
@@ -256,9 +260,9 @@ def test_billing_goes_on_and_leaves_what_was_deleted_as_it_is() -> None:
     gateway = metered(100)
     store, archive = world(gateway)
     other, untouched = world(gateway)
-    delete(store)
+    assert delete(store, OCTOBER + 95 * DAY) > 0
     for each, kept in ((store, archive), (other, untouched)):
-        bill_due(each, (LATER + DAY) * 1000, biller(kept))
+        bill_due(each, (OCTOBER + 97 * DAY) * 1000, biller(kept))
     numbers = [row[0] for row in store.rows("invoices")]
     assert numbers == [row[0] for row in other.rows("invoices")]
     assert len(numbers) >= 3

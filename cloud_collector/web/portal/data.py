@@ -11,6 +11,7 @@ from fastapi.responses import RedirectResponse
 
 from cloud_collector.access import trail
 from cloud_collector.access.viewer import Deed
+from cloud_collector.billing.absent import deletions
 from cloud_collector.billing.disputes import disputes
 from cloud_collector.billing.export import NotHandedOut, as_it_stands
 from cloud_collector.contracts.catalog import Account
@@ -19,6 +20,7 @@ from cloud_collector.insight.account_cost import account_cost
 from cloud_collector.insight.detail import intervals
 from cloud_collector.insight.owned import owned
 from cloud_collector.insight.wishes import wish_of
+from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
 from cloud_collector.web import gate
 from cloud_collector.web.looking import looked
@@ -73,7 +75,15 @@ def _add_page(router: APIRouter, site: Site) -> None:
         del viewer
         with site.look() as look:
             who = owner(look.store, account)
-            return as_json({"terms": _terms(who), "seen": _table(look, account).records()})
+            told = {
+                "terms": _terms(who),
+                "requests": [
+                    each | {"at": iso(each["at"]), "done_at": each["done_at"] and iso(each["done_at"])}
+                    for each in _requests(look.store, account)
+                ],
+                "deleted": [each.to_json() for each in deletions(look.store, account)],
+            }
+            return as_json(told | {"seen": _table(look, account).records()})
 
     @router.get(f"{path}.csv", include_in_schema=False)
     def as_sheet(account: str, viewer: Visiting) -> Response:
@@ -87,10 +97,8 @@ def _add_page(router: APIRouter, site: Site) -> None:
         with site.look() as look:
             told = {
                 "terms": _terms(owner(look.store, account)),
-                "deletions": [
-                    {"until": until, "at": at // 1_000, "who": name}
-                    for _, until, at, name in look.store.rows("deletions", account, DELETIONS_MAX)
-                ],
+                "deletions": _requests(look.store, account),
+                "deleted": [each for each in deletions(look.store, account) if each.lines],
                 "may": viewer.may(Deed.DISPUTE),
             }
             return show(request, look, account, "data.html", title="Your data", table=_table(look, account), told=told)
@@ -139,6 +147,21 @@ def _add_deletion(router: APIRouter, site: Site) -> None:
                 told = f"asked that detail before {until} be deleted"
                 gate.record(request, Deed.DISPUTE, told, account=account, store=store)
         return RedirectResponse(f"/portal/{account}/data", 303)
+
+
+def _requests(store: Store, account: str) -> list[dict[str, Any]]:
+    """What was asked for, and when it was last carried out; None: not yet."""
+    done: dict[int, int] = dict(store.rows("let_go_requests_done"))
+    return [
+        {
+            "id": id_,
+            "until": until,
+            "at": at // 1_000,
+            "who": name,
+            "done_at": done[id_] // 1_000 if id_ in done else None,
+        }
+        for id_, until, at, name in store.rows("deletions", account, DELETIONS_MAX)
+    ]
 
 
 def _terms(who: Account) -> dict[str, Any]:
@@ -219,6 +242,7 @@ def _everything(look: Look, account: str, until: int) -> dict[str, Any]:
         "terms": _terms(owner(store, account)),
         "cost": account_cost(store, account, look.moment.now_ms, StoreView).to_json(),
         "wishes": [wish_of(store, each).to_json() for each in contracts_of(store, account)],
+        "deleted": [each.to_json() for each in deletions(store, account)],
         "disputes": [each.to_json() for each in disputes(store, account)],
         "seen": _table(look, account).records(),
         "invoices": [invoice_of(store, account, number).body for number in numbers],

@@ -173,6 +173,7 @@ def _interval_table(look: Look, account: str, day: date, channel: ChannelName, m
 
 def _interval_row(account: str, gateway: str, each: Interval, unit: str, moment: Moment) -> tuple[Cell, ...]:
     words = {"": "metered", "gap": "not metered, known by the counters on both sides", "bridge": "between two reports"}
+    words["deleted"] = "the detail was deleted as agreed: only the total of a longer time is known"
     why = words.get(each.why, f"not known: {each.why.replace('_', ' ')}")
     if each.estimated and not each.why:
         why = "estimated"

@@ -4,7 +4,8 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from cloud_collector.insight.owned import shows_others
+from cloud_collector.billing.absent import deletions
+from cloud_collector.insight.owned import owned, shows_others
 from cloud_collector.store.store import Store
 from cloud_collector.web import gate
 from cloud_collector.web.looking import looked
@@ -46,6 +47,11 @@ def _line(store: Store, account: str, chain: tuple[str, str, str], seq: str) -> 
     if row is None or catalog is None:
         raise gate.Closed(404, gate.NOT_THERE)
     raw = bytes(row[0])
+    mine = any(each.device.startswith(f"{chain[0]}/") for each in owned(catalog, account))
+    if not raw and mine and (gone := deletions(store, account)):
+        raise gate.Closed(
+            404, f"{gone[0].sentence}: of this report only its position, its hash and its counters are kept"
+        )
     parsed = parse(raw)
     report = parsed if isinstance(parsed, Refused) else read(parsed)
     if isinstance(report, Refused) or isinstance(parsed, Refused):

@@ -192,6 +192,8 @@ def _together(found: Sequence[Day]) -> Day:
 
 def state_of(day: Day, now: int) -> tuple[str, str]:
     """A day in words, and the class of its mark."""
+    if day.deleted:
+        return "detail deleted as agreed", "gap"
     if day.quantity is None:
         return "nothing known", "gap"
     if day.end > now:

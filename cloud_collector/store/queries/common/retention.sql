@@ -116,3 +116,6 @@ order by i.number;
 
 -- name: let_go_reach
 select reach from span where channel = ? and chain = ? and seq = ? and kind = 4;
+
+-- name: let_go_accounts
+select distinct account from letting_go_account order by account;
