@@ -406,6 +406,7 @@ def test_a_full_spool_can_be_stopped_while_it_drains(tmp_path: Path) -> None:
     run(story())
 
 
+@pytest.mark.deep
 def test_what_is_asked_for_and_gone_is_said_to_be_forgotten(tmp_path: Path) -> None:
     """A collector restored from an old backup asks for lines that were receipted and are gone."""
 

@@ -154,6 +154,7 @@ class TestMachine:
         assert collector_of(status, now - 2_701_000, 3, now).word is Word.BAD
 
 
+@pytest.mark.deep
 def test_the_running_agents_session_is_not_taken_over(tmp_path: Path) -> None:
     """The shipped Mosquitto names sessions by their users: a login of the doctor's own would end the agent's."""
     named = "use_username_as_clientid true"
