@@ -10,10 +10,11 @@ from typing import Final, ParamSpec, TypeVar
 
 from cloud_collector.ingest.sealing import OwnLogs
 from cloud_collector.intake.batch import Inbox
-from cloud_collector.intake.intake import Intake
+from cloud_collector.intake.intake import Intake, Outcome
 from cloud_collector.intake.outbox import Outbox
+from cloud_collector.intake.parting import Parting
 from cloud_collector.intake.receipts import FindKey
-from cloud_collector.limits import BUSY_RETRIES_MAX
+from cloud_collector.limits import BUSY_RETRIES_MAX, TOPIC_CHARS_MAX
 from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.store import Store
 from shared.effects.clock import Clock
@@ -87,6 +88,7 @@ class Collector:
         self._chores = tuple(chores)
         self._intake = Intake(store, settings, key, find_key, holder=holder)
         self._own = own
+        self._parting = Parting()
         self._turn = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._owing = asyncio.Event()
@@ -174,18 +176,30 @@ class Collector:
                     _log.error("event=task_ended", exc_info=ended)
 
     async def _take(self, session: Session, messages: list[Message], outbox: Outbox) -> None:
-        # Retained or not: some brokers mark what queued while the session was away, and a position is taken once (P5).
-        raw = [(message.topic, message.payload) for message in messages]
-        keys = await self._in_store(self._intake.keys_for, [topic for topic, _ in raw])
-        admitted = await self._workers.run(self._intake.open, raw, keys)
-        _log.debug("event=commit_begun messages=%d", len(messages))
-        outcome = await self._in_store(self._intake.commit, admitted, self._clock.utc_ms())
-        _log.debug("event=commit_ended lines=%d", len(outcome.verdicts))
-        self.verdicts.update(outcome.counts())
-        # P6: acknowledged, and receipts published, only after the commit.
-        for message in messages:
-            session.acknowledge(message)
-        outbox.put(outcome.receipts)
+        async def take(part: Sequence[Message]) -> None:
+            # Retained or not: some brokers mark what queued while the session was away, a position is taken once (P5).
+            raw = [(message.topic, message.payload) for message in part]
+            keys = await self._in_store(self._intake.keys_for, [topic for topic, _ in raw])
+            admitted = await self._workers.run(self._intake.open, raw, keys)
+            _log.debug("event=commit_begun messages=%d", len(part))
+            outcome = await self._in_store(self._intake.commit, admitted, self._clock.utc_ms())
+            _log.debug("event=commit_ended lines=%d", len(outcome.verdicts))
+            done(part, outcome)
+
+        async def set_apart(message: Message, error: Exception) -> None:
+            topic = ascii(message.topic[:TOPIC_CHARS_MAX])
+            _log.error("event=message_set_apart topic=%s", topic, exc_info=error)
+            told = message.topic, message.payload, error
+            done([message], await self._in_store(self._intake.set_apart, *told, self._clock.utc_ms()))
+
+        def done(part: Sequence[Message], outcome: Outcome) -> None:
+            self.verdicts.update(outcome.counts())
+            # P6: acknowledged, and receipts published, only after the commit.
+            for message in part:
+                session.acknowledge(message)
+            outbox.put(outcome.receipts)
+
+        await self._parting.take(messages, take, set_apart)
         self.rounds += 1
 
     async def _take_own(self, now_ms: int) -> None:

@@ -14,6 +14,7 @@
         ├── DatabaseBusy     another process holds it
         ├── DatabaseCorrupt  the file is no database, or a damaged one
         └── DatabaseFailed   any other input or output error: fatal for the process
+            ├── DatabaseRefused  a statement or a row of it was at fault: others can still be done
             └── SchemaNewer  a newer version of the program has written it: a restart mends nothing
 
 Untrusted bytes never raise: they are answered by a `Refused`.
@@ -83,6 +84,10 @@ class DatabaseCorrupt(DatabaseError):
 
 class DatabaseFailed(DatabaseError):
     """Reading or writing the database failed."""
+
+
+class DatabaseRefused(DatabaseFailed):
+    """The database refuses what it was told to do, and does the rest as before."""
 
 
 class SchemaNewer(DatabaseFailed):

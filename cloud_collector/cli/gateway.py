@@ -80,11 +80,11 @@ def list_(json_: Json = False) -> None:
                 "state": states.pop(row[0]),
                 "added_at": iso(row[1]),
                 "keys": row[2],
-                "lines": row[3],
-                "logs_with_holes": row[4],
-                "alarms": row[5],
+                "lines": (row[3] << 32) + row[4],
+                "logs_with_holes": row[5],
+                "alarms": row[6],
                 "parked": (row[0],) in parked,
-                "last_line_at": iso(row[6]),
+                "last_line_at": iso(row[7]),
             }
             for row in store.rows("gateway_summary")
         ]

@@ -11,6 +11,7 @@ from cloud_collector.contracts.catalog import Contract
 from cloud_collector.contracts.money import plain
 from cloud_collector.contracts.period import Period, boundary
 from cloud_collector.contracts.revision import Revision
+from cloud_collector.fleet.progress import progress
 from cloud_collector.insight.forecast import Forecast, forecast
 from cloud_collector.insight.habit import HOUR
 from cloud_collector.insight.look import Look, NotRunning, look
@@ -71,7 +72,7 @@ class Watch:
         if store.row("catalog_newest") is None:
             return ()
         known = revisions(store)
-        sources: Mapping[str, int] = {row[0]: row[1] for row in store.rows("warning_sources")}
+        sources = progress(store)
         kept: list[Kept] = []
         looked = 0
         contracts = known[-1].catalog.contracts

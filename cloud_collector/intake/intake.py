@@ -29,6 +29,7 @@ from cloud_collector.intake.verdict import (
     RefusedLine,
     Unmatched,
     Verdict,
+    unmatched,
 )
 from cloud_collector.limits import COMMAND_SENDINGS_MAX, HOLES_AT_ONCE_MAX, SAMPLE_BYTES_MAX, UNMATCHED_ROWS_MAX
 from cloud_collector.settings import CollectorSettings
@@ -104,6 +105,26 @@ class Intake:
         """Everything admitted is durable and answered; raises DatabaseError, and then nothing of it is."""
         return self._transaction({_speaker(each) for each in admitted}, lambda: self._take(admitted, now_ms))
 
+    def set_apart(self, topic: str, payload: bytes, error: Exception, now_ms: int) -> Outcome:
+        """A message that cannot be taken in stands among what is unmatched, and why; the gateway has no receipt for it.
+
+        Raises where not even an empty transaction can be done: then no message is at fault.
+        """
+        gateway = gateway_of(topic, self._settings.prefix) or ""
+        # P9: the reason is a row's key there, so that it names the kind of fault and nothing that varies.
+        reason = (
+            f"it sets off a fault of the collector ({type(error).__name__}) and is not taken in: the log says where, "
+            "and whoever sent it goes on sending it"
+        )
+        self._transaction((), lambda: self._take((), now_ms))
+        verdict = unmatched(topic, gateway, reason, payload)
+        return self._transaction((), lambda: self._keep_apart(verdict, now_ms))
+
+    def _keep_apart(self, verdict: Unmatched, now_ms: int) -> tuple[list[Verdict], list[Receipt]]:
+        self._set_down(verdict, now_ms)
+        self._store.run("unmatched_trim", UNMATCHED_ROWS_MAX)
+        return [verdict], []
+
     def answer_owed(self, now_ms: int) -> tuple[Sealed, ...]:
         """Receipts that were asked for too soon after the last one, now that they may be given."""
         if not self._owed:
@@ -136,6 +157,7 @@ class Intake:
     def _transaction(
         self, gateways: Iterable[str], work: "Callable[[], tuple[list[Verdict], list[Receipt]]]"
     ) -> Outcome:
+        owed = dict(self._owed)
         try:
             with self._store.atomic():
                 marked = [gateway for (gateway,) in self._store.rows("rejudge_marks")]
@@ -148,6 +170,8 @@ class Intake:
         except BaseException:
             # What is cached speaks of a transaction that never was.
             self._projection.forget()
+            self._signers.forget()
+            self._owed, self._version = owed, None
             raise
         # P6: the receipt follows the commit.
         return Outcome(verdicts=tuple(verdicts), receipts=tuple(seal_all(receipts, self._signers.of)))

@@ -19,7 +19,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
 
 from shared.effects.database import Parameters, Row
-from shared.errors import DatabaseBusy, DatabaseCorrupt, DatabaseError, DatabaseFailed, DatabaseFull
+from shared.errors import DatabaseBusy, DatabaseCorrupt, DatabaseError, DatabaseFailed, DatabaseFull, DatabaseRefused
 
 SERVER_MIN: Final = 150000
 """PostgreSQL 15: unique indexes in which nulls are not distinct."""
@@ -244,7 +244,9 @@ class PostgresDatabase:
             case errors.DataCorrupted() | errors.IndexCorrupted():
                 return DatabaseCorrupt(f"{self.name} is damaged: {why}")
             case errors.IntegrityError() | errors.RaiseException():
-                return DatabaseFailed(f"{self.name} refuses a row: {why}")
+                return DatabaseRefused(f"{self.name} refuses a row: {why}")
+            case errors.DataError() | errors.ProgramLimitExceeded():
+                return DatabaseRefused(f"{self.name}: {why}")
         broken = self._connection.closed and error.sqlstate is None
         if broken or isinstance(error, _AGAIN):
             return DatabaseBusy(f"{self.name} cannot do it now, try again: {why}")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from shared.effects.database import Parameters, Row
-from shared.errors import DatabaseBusy, DatabaseCorrupt, DatabaseError, DatabaseFailed, DatabaseFull
+from shared.errors import DatabaseBusy, DatabaseCorrupt, DatabaseError, DatabaseFailed, DatabaseFull, DatabaseRefused
 
 
 class SqliteDatabase:
@@ -139,10 +139,12 @@ def _translated(error: sqlite3.Error, path: Path | str) -> DatabaseError:
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
             return DatabaseCorrupt(f"{path} is damaged: {error}")
         case sqlite3.SQLITE_CONSTRAINT:
-            return DatabaseFailed(f"{path} refuses a row: {error}")
+            return DatabaseRefused(f"{path} refuses a row: {error}")
         case sqlite3.SQLITE_ERROR | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN if _is_unlike_sqlite(path):
             # A few flipped bytes at the file's head make another version's of it, as SQLite understands them.
             return DatabaseCorrupt(f"{path} is damaged: {error}")
+        case sqlite3.SQLITE_ERROR | sqlite3.SQLITE_TOOBIG | sqlite3.SQLITE_MISMATCH | sqlite3.SQLITE_RANGE:
+            return DatabaseRefused(f"{path}: {error}")
         case _:
             return DatabaseFailed(f"{path}: {error}")
 

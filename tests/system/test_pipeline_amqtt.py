@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cloud_collector.collector import Collector
 from cloud_collector.fleet.gateways import add_gateway
+from cloud_collector.fleet.roster import seen_one
 from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.account import account
 from cloud_collector.store.store import Store
@@ -99,8 +100,9 @@ async def test_a_backlog_arrives_whole_although_amqtt_forgets_what_is_unacknowle
 
 def _lines(store: Store) -> int:
     """Lines held, or 0 while any is missing."""
-    found = store.row("web_gateways")
-    return 0 if found is None or found[4] else int(found[2])
+    ((gateway,),) = store.rows("gateway_names")
+    found = seen_one(store, gateway, 0)
+    return 0 if found is None or found.backlog else found.lines
 
 
 def _collector(broker: Amqtt, store: Store) -> Collector:

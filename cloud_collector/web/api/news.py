@@ -13,6 +13,7 @@ from cloud_collector.contracts.catalog import Catalog
 from cloud_collector.contracts.money import as_written
 from cloud_collector.contracts.period import iso
 from cloud_collector.contracts.revision import Revision
+from cloud_collector.fleet.progress import progress
 from cloud_collector.fleet.roster import seen_one
 from cloud_collector.insight.alerts import public
 from cloud_collector.insight.cost import Cost
@@ -83,7 +84,7 @@ class News:
 
     def _moved(self, store: Store) -> list[str]:
         """Gateways of which lines have come."""
-        sums: dict[str, int] = {row[0]: row[1] for row in store.rows("warning_sources")}
+        sums = progress(store)
         before, self._sums = self._sums or {}, sums
         found = {gateway for gateway, total in sums.items() if before.get(gateway) != total}
         # A line that fills a hole in part moves no sum.

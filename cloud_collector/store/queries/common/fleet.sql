@@ -135,7 +135,8 @@ where g.name = ? order by k.added_at, k.key, k.log, k.epoch;
 -- name: gateway_summary
 select g.name, g.added_at,
     (select count(*) from gateway_key k where k.gateway = g.name) as keys,
-    (select coalesce(sum(c.through), 0) from chain c where c.gateway = g.name) as lines,
+    (select coalesce(sum(c.through >> 32), 0) from chain c where c.gateway = g.name) as lines_above,
+    (select coalesce(sum(c.through & 4294967295), 0) from chain c where c.gateway = g.name) as lines,
     (select count(*) from chain c where c.gateway = g.name and c.through < c.top) as holes,
     (select count(*) from alarm a where a.gateway = g.name) as alarms,
     (select max(l.received_at) from line l join chain c on c.id = l.chain and l.seq = c.top and l.aside = 0

@@ -24,8 +24,10 @@ from warning w where w.contract = ? and w.what = 'fired' and w.period_end > ? an
         and o.side = w.side and o.way = w.way and o.percent = w.percent and o.turn > w.turn
 ) order by w.id;
 
--- name: warning_sources
-select gateway, sum(top + through) from chain group by gateway;
+-- name: progress
+-- In halves of 32 bits: a gateway may claim positions whose sum is beyond 64.
+select gateway, sum(top >> 32) + sum(through >> 32), sum(top & 4294967295) + sum(through & 4294967295)
+from chain group by gateway;
 
 -- name: webhook_add
 insert into webhook (name, url, account, added_at) values (?, ?, ?, ?);

@@ -1,12 +1,3 @@
--- name: web_gateways
-select gateway.name,
-       gateway.added_at,
-       (select count(*) from line join chain on chain.id = line.chain where chain.gateway = gateway.name),
-       (select max(line.received_at) from line join chain on chain.id = line.chain where chain.gateway = gateway.name),
-       (select coalesce(sum(case when top > through + gone then top - through - gone else 0 end), 0) from chain where chain.gateway = gateway.name),
-       (select count(*) from alarm where alarm.gateway = gateway.name)
-from gateway
-order by gateway.name;
 -- name: web_unmatched
 select topic, gateway, reason, nearest, messages, last_at from unmatched order by last_at desc limit 50;
 -- name: web_invoices
