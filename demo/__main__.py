@@ -51,7 +51,9 @@ def main() -> int:
         _go_on(story, processes, said)
         lie, forged = _lie(story.site, said)
         said.print(f"\n[bold]All of it took {time.monotonic() - began:.0f} s[/] and lies in {folder}\n")
-        for line in guide(story, lie, forged):
+        if options.once:
+            processes.end()
+        for line in guide(story, lie, forged, stays=not options.once):
             said.print(line)
         if not options.once:
             _stay(processes, said)

@@ -9,19 +9,22 @@ from demo.story import Story
 from demo.tampering import Tampered
 
 
-def guide(story: Story, lie: Tampered, forged: str) -> Iterator[str]:
-    """Lines for people; `forged` is the invoice that rests on the lie."""
+def guide(story: Story, lie: Tampered, forged: str, *, stays: bool) -> Iterator[str]:
+    """Lines for people; `forged` is the invoice that rests on the lie; `stays`: the servers are there to be opened."""
     site, days = story.site, story.site.calendar
     web = f"http://127.0.0.1:{site.web_port}"
     command = f"{_near(BIN / 'cloud-collector')} --config {_near(site.collector_config)}"
-    yield "[bold]Open[/]"
-    yield f"  {web}/         the operator's side: gateways, devices, billing, warnings"
-    yield f"  {web}/portal   the customers' side: what it costs so far, and every number down to its signed line"
+    if stays:
+        yield "[bold]Open[/]"
+        yield f"  {web}/         the operator's side: gateways, devices, billing, warnings"
+        yield f"  {web}/portal   the customers' side: what it costs so far, and every number down to its signed line"
+    else:
+        yield "The servers have ended, their store is still there. In a browser: [bold]make demo[/] without ONCE=1"
     yield ""
     yield "[bold]Try[/]"
     minutes = (lie.was - lie.now) // 60
     yield f"  Which bill is a lie?  {forged}: somebody took {minutes} minutes off {lie.device} on {lie.day}."
-    yield f"      {web}/portal/ridge/invoices/{forged}/check, or: {command} audit"
+    yield f"      {f'{web}/portal/ridge/invoices/{forged}/check, or: ' if stays else ''}{command} audit"
     yield "  Who is warned?        Harbour Housing: a new neighbour charges every night, and the budget is 400 EUR."
     yield f"      {command} warnings harbour --standing"
     yield "  What was exchanged?   The water meter of flat 2; not a litre was lost, and the register went on."

@@ -44,6 +44,12 @@ def test_the_invoices_of_the_past_months_are_issued_and_verified(demo: tuple[Pat
     assert "NOT VERIFIED" not in printed
 
 
+def test_once_it_has_ended_it_sends_nobody_to_a_server_that_is_gone(demo: tuple[Path, str, str]) -> None:
+    _, printed, said = demo
+    assert "http://" not in printed + said
+    assert "make demo without ONCE=1" in said
+
+
 def test_real_agents_go_on_from_the_past_and_the_collector_accepts_every_line(demo: tuple[Path, str, str]) -> None:
     folder, _, _ = demo
     log = (folder / "logs" / "collector.log").read_text(encoding="utf-8")
