@@ -35,12 +35,15 @@ _DATA: Final = {
     "properties": {
         "value": {
             "description": "How much, exactly: decimal text, or a number.",
-            "anyOf": [{"type": "string", "pattern": r"^(0|[1-9][0-9]*)(\.[0-9]+)?$"}, {"type": "number", "minimum": 0}],
+            "anyOf": [
+                {"type": "string", "pattern": r"^(0|[1-9][0-9]*)(\.[0-9]+)?$", "maxLength": 32},
+                {"type": "number", "minimum": 0},
+            ],
         },
         "unit": {"type": "string", "description": "The meter's, as UCUM writes it."},
     },
 }
-_TEXT: Final = {"type": "string", "minLength": 1, "maxLength": 200}
+_TEXT: Final = {"type": "string", "pattern": "^[ -~]{1,200}$"}
 _SCHEMA: Final = {
     "type": "object",
     "required": ["specversion", "id", "source", "type", "subject", "time", "data"],
@@ -49,8 +52,13 @@ _SCHEMA: Final = {
         "id": {**_TEXT, "description": "With `source` it names the event for good."},
         "source": _TEXT,
         "type": {"type": "string", "pattern": "^[a-z0-9_.-]{1,32}$", "description": "The meter."},
-        "subject": {**_TEXT, "description": "The device, as the catalog names it: LOG/DEVICE."},
+        "subject": {
+            "type": "string",
+            "pattern": "^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?/[a-z0-9_.-]{1,32}$",
+            "description": "The device, as the catalog names it: LOG/DEVICE.",
+        },
         "time": {"type": "string", "format": "date-time", "description": "When it was used."},
+        "datacontenttype": {"const": JSON},
         "data": _DATA,
     },
 }
@@ -60,7 +68,6 @@ _BODY: Final = {
         "content": {
             STRUCTURED: {"schema": _SCHEMA, "example": _EVENT},
             BATCH: {"schema": {"type": "array", "maxItems": 1_000, "items": _SCHEMA}, "example": [_EVENT]},
-            JSON: {"schema": _DATA, "example": _EVENT["data"]},
         },
     }
 }
