@@ -107,3 +107,7 @@ INGEST_WAITING_MAX: Final = 1_000_000
 """Events of one log that wait to be sealed; with more, senders are told to come again."""
 INGEST_LINES_MAX: Final = 32
 """Lines of one log that are sealed in one tick."""
+WEBHOOKS_OF_ACCOUNT_MAX: Final = 20
+"""Webhooks of one account, made over HTTP, to which something is sent."""
+WEBHOOKS_EVER_OF_ACCOUNT_MAX: Final = 500
+"""With those that were stopped."""

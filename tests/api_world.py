@@ -115,6 +115,7 @@ def site_of(path: Path, archive: MemoryArchive, *, now: int = NOW, clock: Clock 
         key_words=RECEIPT_KEY.public.words,
         readiness=lambda: {"store": True, "broker": True},
         metrics=CollectorRegistry(),
+        keep_secret=lambda *_: None,
         office=Office(archive=archive, key=RECEIPT_KEY.public, biller=store_biller(archive)),
     )
 

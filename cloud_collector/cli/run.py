@@ -15,7 +15,7 @@ from cloud_collector.cli.mailing import mailing
 from cloud_collector.cli.manager import told
 from cloud_collector.cli.opened import archive, ending, opened, settings, signing_key
 from cloud_collector.cli.replace import Finder
-from cloud_collector.cli.telling import alert_link, telling
+from cloud_collector.cli.telling import alert_link, keep_secret, telling
 from cloud_collector.collector import Collector
 from cloud_collector.fleet.desk import Desk
 from cloud_collector.ingest.sealing import OwnLogs
@@ -89,7 +89,7 @@ async def _run(known: CollectorSettings, key: SigningKey, store: Store, desk: De
         )
         with ticking(collector, clock, seconds=known.tick_seconds):
             async with (
-                serving(known, collector, clock, key.public, biller),
+                serving(known, collector, clock, key.public, biller, lambda *told: keep_secret(known, *told)),
                 enrolling(known, desk, clock),
                 told(collector, Notifier()),
                 mailing(known, clock),

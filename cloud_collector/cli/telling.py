@@ -6,6 +6,7 @@ and the next round begins from the store.
 
 import asyncio
 import logging
+import os
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -70,6 +71,15 @@ def ways_of(settings: CollectorSettings) -> Ways:
 def secret_path(settings: CollectorSettings, name: str) -> Path:
     """Where a webhook's secret lies."""
     return (settings.webhooks_path or settings.store_path.with_name("webhooks")) / f"{name}.secret"
+
+
+def keep_secret(settings: CollectorSettings, name: str, secret: str) -> Path:
+    """A webhook's secret lies in its file, readable by its owner alone; raises OSError."""
+    path = secret_path(settings, name)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
+        file.write(secret + "\n")
+    return path
 
 
 def secret_of(settings: CollectorSettings, name: str) -> str | None:

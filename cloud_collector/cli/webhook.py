@@ -1,6 +1,5 @@
 """`cloud-collector webhook`: where warnings are posted to, what became of each, and a listener to try it with."""
 
-import base64
 import json
 import os
 import re
@@ -15,9 +14,9 @@ import typer
 
 from cloud_collector.billing.revisions import NoCatalog, revisions
 from cloud_collector.cli.opened import Json, StoreOption, ending, opened, say, settings
-from cloud_collector.cli.telling import secret_path
+from cloud_collector.cli.telling import keep_secret, secret_path
 from cloud_collector.contracts.node import nearest
-from cloud_collector.notify.webhook import SECRET_BYTES_MIN, SECRET_PREFIX, BadSecret, NotGenuine, verify
+from cloud_collector.notify.webhook import SECRET_BYTES_MIN, BadSecret, NotGenuine, new_secret, verify
 from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.store import Store
 from shared.effects.clock import SystemClock
@@ -57,9 +56,8 @@ def add(
             _account(held, account)
         if held.row("webhook_one", name) is not None:
             raise _ended(f"there is a webhook {name} already, and a name is never used twice", REFUSED)
-        secret = SECRET_PREFIX + base64.b64encode(os.urandom(SECRET_BYTES_MIN)).decode()
-        path = secret_path(known, name)
-        _write(path, secret)
+        secret = new_secret(os.urandom(SECRET_BYTES_MIN))
+        path = keep_secret(known, name, secret)
         held.run("webhook_add", name, url, account, SystemClock().utc_ms())
     if json_:
         print(json.dumps({"name": name, "url": url, "account": account or None, "secret": secret}, indent=2))
@@ -243,12 +241,6 @@ def _secret(known: CollectorSettings, name: str | None, file: Path | None) -> st
     except NotGenuine:
         pass
     return secret
-
-
-def _write(path: Path, secret: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
-        file.write(secret + "\n")
 
 
 def _named(name: str) -> None:

@@ -25,6 +25,7 @@ from cloud_collector.client.operations import (
     GatewayDetail,
     GatewayState,
     Hole,
+    NewWebhook,
     Unmatched,
     Warned,
     Webhook,
@@ -218,9 +219,17 @@ class Client:
         """What is wrong; with `ended` also what was."""
         return self._pages(Alarm, "/alarms", open="false" if ended else "true")
 
-    def webhooks(self) -> Iterator[Webhook]:
+    def webhooks(self, *, account: str | None = None) -> Iterator[Webhook]:
         """Where warnings are posted to."""
-        return self._pages(Webhook, "/webhooks")
+        return self._pages(Webhook, "/webhooks", account=account)
+
+    def add_webhook(self, name: str, url: str, *, account: str | None = None) -> NewWebhook:
+        """Warnings are posted there; its secret is told this once. Raises Refused."""
+        return self._post(NewWebhook, "/webhooks", {"name": name, "url": url, "account": account})
+
+    def stop_webhook(self, webhook: str) -> Webhook:
+        """Nothing is sent there any more; raises Refused."""
+        return self._post(Webhook, f"/webhooks/{_part(webhook)}/stop")
 
     def deliveries(self) -> Iterator[Delivery]:
         """Every warning on its way, the newest first."""

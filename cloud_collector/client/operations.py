@@ -152,6 +152,14 @@ class Webhook:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NewWebhook(Webhook):
+    """One that was added just now."""
+
+    secret: str | None
+    """What checks the signatures (Standard Webhooks); told once, and null where the request was answered before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """A warning on its way to someone."""
 

@@ -29,6 +29,11 @@ class NotGenuine(MetersealError):
     """A webhook's signature does not fit."""
 
 
+def new_secret(chance: bytes) -> str:
+    """Random bytes as a receiver keeps them."""
+    return SECRET_PREFIX + base64.b64encode(chance).decode("ascii")
+
+
 def event(told: Mapping[str, Any], source: str) -> bytes:
     """The body: the same warning, the same bytes."""
     return json.dumps(

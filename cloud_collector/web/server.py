@@ -33,7 +33,7 @@ from cloud_collector.web.door import HOUR_MS, Door, Provider
 from cloud_collector.web.enrolment import create_enrolment_app
 from cloud_collector.web.metrics import registry
 from cloud_collector.web.office import Office
-from cloud_collector.web.site import Site
+from cloud_collector.web.site import KeepSecret, Site
 from cloud_collector.web.subscriptions import subscriptions
 from shared.effects.clock import Clock
 from shared.errors import MetersealError
@@ -50,7 +50,12 @@ class WebRefused(MetersealError):
 
 @asynccontextmanager
 async def serving(
-    settings: CollectorSettings, collector: Collector, clock: Clock, key: PublicKey, biller: Biller | None = None
+    settings: CollectorSettings,
+    collector: Collector,
+    clock: Clock,
+    key: PublicKey,
+    biller: Biller | None = None,
+    keep_secret: KeepSecret | None = None,
 ) -> AsyncIterator[None]:
     """Within, the pages are served where the settings say; without a host, nothing is. Raises WebRefused."""
     if not settings.web.host:
@@ -77,6 +82,7 @@ async def serving(
             local_operator=settings.web.local_operator and not settings.web.url,
             door=_door(settings),
             office=_office(settings, key, biller),
+            keep_secret=keep_secret,
         )
     )
     config = uvicorn.Config(

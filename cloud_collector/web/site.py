@@ -12,10 +12,13 @@ from cloud_collector.access.pace import Paces
 from cloud_collector.store.store import Store
 from cloud_collector.web.door import Door
 from cloud_collector.web.office import Office
+from shared.effects.chance import Chance, system_chance
 from shared.effects.clock import Clock
 from shared.key import PublicKey
 
 OpenStore = Callable[[], AbstractContextManager[Store]]
+KeepSecret = Callable[[str, str], object]
+"""Of a webhook, by its name."""
 Readiness = Callable[[], Mapping[str, bool]]
 
 
@@ -104,6 +107,9 @@ class Site:
     """What documents are handed out with; None: none are."""
     local_operator: bool = True
     """Whether who opens the pages on the collector's own machine is its operator."""
+    keep_secret: KeepSecret | None = None
+    """Keeps a webhook's secret where whoever sends finds it; raises OSError. None: no webhook is made here."""
+    chance: Chance = system_chance
     door: Door = field(default_factory=Door)
     paces: Paces = field(default_factory=Paces)
 

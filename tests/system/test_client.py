@@ -21,6 +21,7 @@ from cloud_collector.web.app import create_app
 from cloud_collector.web.site import Site
 from shared.effects.clock import SystemClock
 from tests.api_world import DAYS, NOW, filled, site_of
+from tests.ingest_world import order
 from tests.serving import served
 from tests.unit.billing_samples import Gateway, october, receive
 
@@ -136,6 +137,21 @@ def test_what_is_done_is_done_once_though_the_line_breaks(desk: Client) -> None:
     assert desk.run(begun.run.run).run.by == "token desk"
     with pytest.raises(Refused, match="there is nothing here"):
         desk.approve(begun.run.run + 9)
+
+
+def test_a_webhook_is_added_and_stopped(desk: Client) -> None:
+    made = desk.add_webhook("fresh-bot", "https://bot.example/fresh", account="beta")
+    assert made.secret is not None
+    assert made.secret.startswith("whsec_")
+    assert [each.name for each in desk.webhooks(account="beta")] == ["fresh-bot"]
+    assert desk.stop_webhook("fresh-bot").stopped_at is not None
+    with pytest.raises(Refused, match="never used twice"):
+        desk.add_webhook("fresh-bot", "https://bot.example/fresh", account="beta")
+
+
+def test_usage_for_no_log_is_refused(desk: Client) -> None:
+    with pytest.raises(Refused, match="there is nothing here"):
+        desk.send([order()])
 
 
 def test_a_customers_token_sees_its_own(acme: Client) -> None:

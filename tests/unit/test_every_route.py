@@ -79,7 +79,9 @@ NEEDS: Final[Mapping[str, str]] = {
     "/api/v1/checkpoints/{checkpoint}/consistency": "older=1",
 }
 """Without these questions a route has nothing to answer."""
-BODIES: Final[Mapping[str, Mapping[str, Any]]] = {}
+BODIES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "/api/v1/webhooks": {"name": "fresh-bot", "url": "https://bot.example/fresh", "account": "acme"},
+}
 """By path: what a route that changes something takes, so that it comes to ask whether one may."""
 WHOLE_CATALOG: Final = "/evidence.zip", "/verify.html", "/{form}"
 """Evidence holds the catalog byte for byte (wire.md, section 7), and so the names of everybody in it."""

@@ -76,7 +76,7 @@ async def _done(request: Request, handle: Handler) -> Response:
         raise
     claim: Claim | None = getattr(request.state, "claim", None)
     if claim is not None:
-        await run_in_threadpool(claim.keep, response)
+        await run_in_threadpool(claim.keep, getattr(request.state, "kept", response))
     return response
 
 

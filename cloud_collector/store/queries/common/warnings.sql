@@ -32,6 +32,9 @@ from chain group by gateway;
 -- name: webhook_add
 insert into webhook (name, url, account, added_at) values (?, ?, ?, ?);
 
+-- name: webhook_take
+insert into webhook (name, url, account, added_at) values (?, ?, ?, ?) on conflict (name) do nothing returning name;
+
 -- name: webhook_one
 select name, url, account, added_at, stopped_at, stopped_why from webhook where name = ?;
 
