@@ -19,7 +19,7 @@ from cloud_collector.cli.opened import FolderOption, Json, StoreOption, archive,
 from cloud_collector.contracts.period import iso
 from cloud_collector.intake.replay import Difference
 from cloud_collector.intake.replay import audit as audit_projections
-from cloud_collector.intake.sound import unsound_lines
+from cloud_collector.intake.sound import unsound_lines, unsound_remains
 from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.store import Store
 from shared.effects.sqlite import SqliteDatabase
@@ -81,7 +81,7 @@ def _audit(store: Store, known: CollectorSettings) -> Audit:
         seals = progress.add_task("seals of lines", total=lines)
         projections = progress.add_task("what follows from them", total=lines)
         documents = progress.add_task("invoices", total=invoices)
-        unsound = list(unsound_lines(store, lambda count: progress.advance(seals, count)))
+        unsound = [*unsound_lines(store, lambda count: progress.advance(seals, count)), *unsound_remains(store)]
         if not unsound:
             # What follows from changed lines differs, and says nothing that they do not.
             difference = _projected(store, known, progress, projections)

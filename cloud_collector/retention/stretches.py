@@ -114,7 +114,10 @@ def stretches(
             why = may(this)
             if why is None and not (this.follows(before) and after is not None and after.follows(this)):
                 why = NOT_PLAIN
-            if going and (why is not None or len(going) >= STRETCH_LINES_MAX or not this.follows(going[-1])):
+            if why is None and len(going) >= STRETCH_LINES_MAX:
+                # Beside every stretch stand lines that are kept as they were signed.
+                why = ""
+            if going and why is not None:
                 yield Stretch(lines=going)
                 going = []
             if why is None:

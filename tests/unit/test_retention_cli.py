@@ -140,3 +140,13 @@ def test_nobody_spreads_a_total_over_days_that_nobody_knows(site: Path) -> None:
     )
     assert [(row["units"], row["deleted"]) for row in json.loads(told.stdout)] == [(None, True)] * 2
     assert channel_of("roof-1/sdm630-1", "energy") == FIRST
+
+
+def test_a_backup_of_it_verifies_and_is_computed_again(site: Path) -> None:
+    """P22: what is in the backup is what is in the store."""
+    assert run(site, "retention", "run").exit_code == 0
+    assert run(site, "backup", "create").exit_code == 0
+    (made,) = (site / "backups").glob("*.zip")
+    done = run(site, "backup", "verify", str(made), "--audit")
+    assert done.exit_code == 0, done.output
+    assert run(site, "checkpoint", "verify").exit_code == 0

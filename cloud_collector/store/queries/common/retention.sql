@@ -119,3 +119,11 @@ select reach from span where channel = ? and chain = ? and seq = ? and kind = 4;
 
 -- name: let_go_accounts
 select distinct account from letting_go_account order by account;
+
+-- name: let_go_stretches
+-- Each stretch that went, with the signed lines on both of its sides.
+select g.line, c.gateway, c.log, c.epoch, l.seq, g.start, g.until, g.lines, b.raw, a.raw
+from let_go g join line l on l.id = g.line join chain c on c.id = l.chain
+left join line b on b.chain = l.chain and b.seq = l.seq - g.lines and b.aside = 0
+left join line a on a.chain = l.chain and a.seq = l.seq + 1 and a.aside = 0
+where g.lines is not null and g.line > ? order by g.line limit ?;
