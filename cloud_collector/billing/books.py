@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from cloud_collector.store.store import Store
 from shared.errors import Refused
+from shared.inert import inert
 from shared.line import Body, parse, read_body
 
 COLUMNS: Final = (
@@ -51,13 +52,14 @@ def rows(bodies: Iterable[Body]) -> Iterator[dict[str, str | int | bool | None]]
 
 
 def as_csv(bodies: Iterable[Body]) -> str:
-    """RFC 4180: a header, a row an invoice line."""
+    """RFC 4180: a header, a row an invoice line; what a spreadsheet would run as a formula is quoted as text."""
     out = io.StringIO()
     writer = csv.DictWriter(out, COLUMNS)
     writer.writeheader()
     for row in rows(bodies):
         # A truth is written as JSON writes it, and what is not there as nothing.
-        writer.writerow(row | {"estimated": str(row["estimated"]).lower()})
+        told = row | {"estimated": str(row["estimated"]).lower()}
+        writer.writerow({name: inert(value) for name, value in told.items()})
     return out.getvalue()
 
 

@@ -30,6 +30,7 @@ from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
 from shared.effects.clock import SystemClock
 from shared.errors import DatabaseError, MetersealError
+from shared.inert import inert
 
 NOT_FOUND: Final = 3
 PARTLY: Final = 5
@@ -136,7 +137,9 @@ def as_csv(found: Sequence[Difference]) -> str:
             total = (each.before.total, each.after.total)
             for name, before, after in [*each.charges, ("(tax)", *tax), ("(total)", *total)]:
                 figures = [as_written(amount) for amount in (before, after, after - before)]
-                writer.writerow([account, each.contract, code, name, *figures, percent(before, after - before) or ""])
+                writer.writerow(
+                    [account, each.contract, code, inert(name), *figures, percent(before, after - before) or ""]
+                )
     return out.getvalue()
 
 

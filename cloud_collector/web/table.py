@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
+from shared.inert import inert
+
 
 class Mood(StrEnum):
     """How a state is to be taken; always shown with a mark and a word, never as colour alone."""
@@ -18,7 +20,6 @@ class Mood(StrEnum):
 
 
 MARKS: Final = {Mood.GOOD: "●", Mood.WARN: "◐", Mood.BAD: "▲", Mood.IDLE: "○"}
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,8 +105,3 @@ def row(columns: Sequence[Column], *cells: Cell) -> tuple[Cell, ...]:
             Cell(text=cell.text, value=cell.value, note=cell.note, link=cell.link, mood=cell.mood, style=style)
         )
     return tuple(styled)
-
-
-def inert(value: str | int | None) -> str | int | None:
-    """What no spreadsheet runs as a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

@@ -119,6 +119,7 @@ class Gateway:
     folded: set[bytes] = field(default_factory=set)
     """Lines that a summary stands for."""
     key: SigningKey = GATEWAY_KEY
+    unit: str = "Wh"
 
     def _header(self, at: int) -> Header:
         return Header(
@@ -146,7 +147,7 @@ class Gateway:
                 cause=Cause.START,
                 previous=previous,
                 channels=tuple(
-                    Channel(device, "energy", "Wh", 0, "modbus", f"SN-{device}", register, register)
+                    Channel(device, "energy", self.unit, 0, "modbus", f"SN-{device}", register, register)
                     for device, register in self.registers.items()
                 ),
             )
@@ -156,7 +157,7 @@ class Gateway:
         rows = []
         for device, register in self.registers.items():
             deltas = tuple([watts.get(device, 0)] * COUNT)
-            rows.append(UsageRow(device, "energy", "Wh", 0, register, deltas, {}))
+            rows.append(UsageRow(device, "energy", self.unit, 0, register, deltas, {}))
             self.registers[device] = register + sum(deltas)
         header = self._header(start + STEP * COUNT)
         self._seal(Usage(header=header, start=start - self.shift, step=STEP, count=COUNT, rows=tuple(rows)))

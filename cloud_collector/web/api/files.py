@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 from cloud_collector.web.api.problem import Refusal
-from cloud_collector.web.table import inert
+from shared.inert import inert
 
 BATCH_ROWS: Final = 5_000
 """Rows that are read at once; in Parquet they are a row group."""
