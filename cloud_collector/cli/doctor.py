@@ -18,6 +18,7 @@ from rich.console import Console
 from cloud_collector.billing.revisions import NoCatalog, revisions
 from cloud_collector.cli.doctor_broker import broker_of
 from cloud_collector.cli.gateway import iso
+from cloud_collector.cli.ingest import key_findings
 from cloud_collector.cli.opened import Json, KeyUnusable, ending, read_key, settings
 from cloud_collector.notify.post import reached
 from cloud_collector.settings import CollectorSettings
@@ -105,6 +106,7 @@ def _store(known: CollectorSettings, now: int) -> Iterator[Finding]:
             yield _checkpoints(store, now)
             yield _zones(store)
             yield _open_alarms(store)
+            yield from key_findings(known, store)
     except DatabaseError as error:
         yield bad("store", str(error), "mend that first: everything else rests on it")
 

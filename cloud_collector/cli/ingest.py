@@ -3,6 +3,8 @@
 import json
 import logging
 import os
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -24,12 +26,15 @@ from cloud_collector.cli.opened import (
 )
 from cloud_collector.ingest.log import LogRefused, Meter, log_of, logs, open_log
 from cloud_collector.settings import CollectorSettings
+from cloud_collector.store.store import Store
+from cloud_collector.upkeep.finding import Finding, bad, good
 from shared.effects.chance import system_chance
 from shared.effects.clock import SystemClock
 from shared.errors import InvalidRecord
 from shared.grammar import GATEWAY_PATTERN
 from shared.key import SigningKey
 
+NOT_FOUND: Final = 3
 REFUSED: Final = 4
 _log: Final = logging.getLogger(__name__)
 app = typer.Typer(no_args_is_help=True, help="Logs for usage that programs send over HTTP.")
@@ -65,6 +70,11 @@ def open_(
                 say(f"{name} is a gateway that meters for itself: give the log a name of its own")
                 raise typer.Exit(REFUSED)
             write_new(path, SigningKey(os.urandom(32)))
+        elif not path.exists():
+            say(
+                f"the key of {name} is not at {path}: put it back from where you keep it, or open a log of another name"
+            )
+            raise typer.Exit(NOT_FOUND)
         public = read_key(path).public
         try:
             found = open_log(
@@ -129,11 +139,27 @@ def key_path(known: CollectorSettings, name: str) -> Path:
 
 def log_key(known: CollectorSettings, name: str) -> SigningKey | None:
     """A log's key; None, and a word in the program's log, where it cannot be read."""
+    path = key_path(known, name)
+    if not path.exists():
+        return None
     try:
-        return read_key(key_path(known, name))
+        return read_key(path)
     except KeyUnusable as error:
         _log.warning('event=ingest_key_unusable log=%s why="%s"', name, error)
         return None
+
+
+def key_findings(known: CollectorSettings, store: Store) -> Iterator[Finding]:
+    """For the doctor: whether each log's key is here."""
+    for each in logs(store):
+        name, path, key = f"log {each.gateway}", key_path(known, each.gateway), log_key(known, each.gateway)
+        if key is None or key.public.id not in {row[0] for row in store.rows("gateway_keys", each.gateway)}:
+            waiting = f"{each.waiting} events wait to be sealed"
+            yield bad(name, f"its key is not at {path}; {waiting}", "put it back from where you keep it")
+        elif path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            yield bad(name, f"others may read {path}", f"`chmod 600 {path}`")
+        else:
+            yield good(name, f"{key.public.id}, {key.public.words}")
 
 
 def _id_of(known: CollectorSettings, name: str) -> str | None:

@@ -104,7 +104,7 @@ class OwnLogs:
         if row is None or not _is_over(row[6], now_ms):
             return
         key = self._find_key(gateway)
-        if key is None:
+        if key is None or key.public.id not in {each[0] for each in store.rows("gateway_keys", gateway)}:
             # What is sent goes on being taken, up to its bound; it is sealed where the key is.
             _log.error("event=ingest_key_missing log=%s", gateway)
             return
