@@ -3,16 +3,18 @@
 Derived from the store at every look. An account without `keep_detail`, and one whose billing cannot say, keeps all.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from cloud_collector.activity.lifecycle import FOREVER
-from cloud_collector.billing.due import periods_until
+from cloud_collector.billing.device_states import changes_for
+from cloud_collector.billing.due import periods_until, silent_in
 from cloud_collector.contracts.catalog import AnchorKind, Catalog, StartRule
-from cloud_collector.contracts.period import boundary, iso, later
+from cloud_collector.contracts.period import boundary, iso, later, local_date
 from cloud_collector.contracts.revision import Revision
 from cloud_collector.contracts.terms import terms_of, timezone_of
+from cloud_collector.fleet.holes import complete_until
 from cloud_collector.rating.rate import committed_in
 from cloud_collector.store.store import Store
 
@@ -91,6 +93,7 @@ def _limits(store: Store, catalog: Catalog, name: str, now: int) -> Iterator[tup
     contract = catalog.contracts[name]
     zone, look_back = timezone_of(catalog, contract), catalog.operator.look_back
     until = start = boundary(zone, contract.start)
+    silent = _silent(store, catalog, name, now)
     ended = FOREVER if contract.end is None else boundary(zone, contract.end)
     for row in store.rows("periods_closed", name):
         if look_back is None:
@@ -99,6 +102,16 @@ def _limits(store: Store, catalog: Catalog, name: str, now: int) -> Iterator[tup
         barred = later(zone, row[1], look_back)
         if barred >= now:
             yield row[0], f"{name}: the period from {iso(row[0])} may be corrected until {iso(barred)} ({look_back})"
+            break
+        missing = silent(row[0])
+        if missing:
+            yield (
+                row[0],
+                (
+                    f"{name}: {missing} has not proved that nothing of the period from {iso(row[0])} is missing, and what it "
+                    "sends late is billed or declared with the rest: get it to report, or end its devices"
+                ),
+            )
             break
         until = row[1]
     else:
@@ -112,6 +125,28 @@ def _limits(store: Store, catalog: Catalog, name: str, now: int) -> Iterator[tup
         (at, f"{name}: {number}, which covers the time from {iso(at)}, is disputed")
         for number, at in store.rows("retention_disputed_of", name)
     )
+
+
+def _silent(store: Store, catalog: Catalog, name: str, now: int) -> Callable[[int], str]:
+    """P3: names a gateway that may still send something of the period that begins then, or nothing."""
+    terms, states = terms_of(catalog, name), changes_for(store, catalog, [name])
+    anchored = None
+    if terms.anchor is AnchorKind.ACTIVATION:
+        first = store.rows("first_start_used", name, name)
+        anchored = local_date(terms.timezone, first[0][0]) if first and first[0][0] is not None else None
+    periods = {each.start: each for each in periods_until(terms, now, anchored)}
+    reached: dict[str, int | None] = {}
+
+    def complete(gateway: str) -> int | None:
+        if gateway not in reached:
+            reached[gateway] = complete_until(store, gateway)
+        return reached[gateway]
+
+    def silent(start: int) -> str:
+        period = periods.get(start)
+        return "" if period is None else min(silent_in(terms, period, complete, states), default="")
+
+    return silent
 
 
 def _committed(

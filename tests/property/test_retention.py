@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from cloud_collector.access.viewer import LOCAL_OPERATOR
 from cloud_collector.billing.archive import MemoryArchive
+from cloud_collector.billing.export import as_bundle, invoice
 from cloud_collector.billing.revisions import revisions
 from cloud_collector.billing.run import bill_due
 from cloud_collector.intake.intake import Intake
@@ -19,7 +20,7 @@ from cloud_collector.upkeep.checkpoints import make
 from shared.report import Clock
 from shared.topic import Leaf, topic_of
 from tests.unit.billing_samples import NOVEMBER, OCTOBER, RECEIPT_KEY, Gateway, new_store, receive, store_biller
-from tests.unit.test_retention import DAY, DECEMBER, KEEPS, LATER, compared, faulty, gone, horizons, sums
+from tests.unit.test_retention import DAY, DECEMBER, KEEPS, LATER, compared, delete, faulty, gone, horizons, sums
 
 DAYS: Final = 66
 HAPPENS: Final = ("birth", "gap", "unknown", "reboot", "fold", "lose", "hole", "one", "relative")
@@ -94,3 +95,50 @@ def test_what_goes_changes_no_sum_no_audit_and_no_rebuild(events: dict[int, str]
     rebuild(store, CollectorSettings())
     assert (sums(store), compared(store)) == (after, None)
     assert gone(store) or len(events) > 2 or not lines
+
+
+GRADUATED: Final = """model = "graduated"
+tiers = [{ up_to = 100, price = 0.30 }, { price = 0.25 }]
+included = 50
+"""
+WINDOWS: Final = """model = "per_unit"
+windows = [{ name = "night", from = "22:00", to = "06:00", price = 0.10 },
+           { name = "day", from = "06:00", to = "22:00", price = 0.30 }]
+"""
+TARIFFS: Final = {
+    "graduated": KEEPS,
+    "windows": KEEPS.replace(GRADUATED, WINDOWS),
+    "grace": KEEPS.replace("at_least = 0.5", "at_least = 99999999"),
+    "tested first": KEEPS.replace("grace = ", 'ignore_first = "2d"\ngrace = '),
+    "a commitment a quarter": KEEPS.replace(
+        'cycle = "month"\n', 'cycle = "month"\ncommitment = { amount = 1500, cycle = "quarter" }\n'
+    ),
+}
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("name", TARIFFS)
+def test_half_a_year_is_billed_the_same_whether_detail_goes_meanwhile_or_not(name: str) -> None:
+    """P12, P14, P17: and the newest invoice has its whole evidence."""
+    gateway = Gateway()
+    gateway.birth(OCTOBER - 3_600)
+    for day in range(186):
+        gateway.day(OCTOBER + day * DAY, {"sdm630-1": 330 + day, "sdm630-2": 140 if day >= 5 else 0})
+    billed = []
+    for lets_go in (False, True):
+        store, archive, taken, went = new_store(catalog=TARIFFS[name]), MemoryArchive(), 0, 0
+        for end_day in (31, 61, 92, 123, 151, 182):
+            now = OCTOBER + (end_day + 3) * DAY
+            receive(store, gateway.lines[taken : end_day + 3], at=now)
+            taken = end_day + 3
+            bill_due(store, now * 1000, store_biller(archive))
+            make(store, RECEIPT_KEY, archive, now)
+            went += delete(store, now + DAY) if lets_go and end_day > 90 else 0
+        found = [invoice(store, archive, row[0]) for row in store.rows("invoices")]
+        billed.append([each.body["net"] for each in found])
+        assert (went > 80) is lets_go
+        assert store.rows("parked") == []
+        assert as_bundle(store, found[-1], RECEIPT_KEY.public)
+        assert (faulty(store, archive), compared(store)) == ([], None)
+    assert billed[0] == billed[1]
+    assert len(billed[0]) == 6

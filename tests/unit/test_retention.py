@@ -319,3 +319,17 @@ def test_a_whole_store_is_copied_with_what_was_let_go() -> None:
     copy_store(store, target)
     assert gone(target) == gone(store)
     assert (sums(target), compared(target), faulty(target, archive)) == (sums(store), None, [])
+
+
+def test_while_a_report_is_missing_everything_stays_that_it_may_change() -> None:
+    """P3: what comes late is billed or declared with the rest, so the rest is still there."""
+    gateway = metered()
+    missing = gateway.lines.pop(19)
+    store, _ = world(gateway)
+    assert (
+        "roof-1 has not proved that nothing of the period from 2026-09-30T21:00:00Z is missing"
+        in horizons(store)[0].why[0]
+    )
+    assert delete(store) == 0
+    receive(store, [missing], at=OCTOBER + 80 * DAY)
+    assert delete(store) > 0
