@@ -105,13 +105,8 @@ def _limits(store: Store, catalog: Catalog, name: str, now: int) -> Iterator[tup
             break
         missing = silent(row[0])
         if missing:
-            yield (
-                row[0],
-                (
-                    f"{name}: {missing} has not proved that nothing of the period from {iso(row[0])} is missing, and what it "
-                    "sends late is billed or declared with the rest: get it to report, or end its devices"
-                ),
-            )
+            since = f"{name}: {missing} has not proved that nothing of the period from {iso(row[0])} is missing"
+            yield row[0], f"{since}; what it sends late is billed or declared: get it to report, or end its devices"
             break
         until = row[1]
     else:
