@@ -50,6 +50,7 @@ COMPONENTS: Final[dict[str, Callable[[], bool]]] = {
     "pg_dump": _command("pg_dump"),
     "playwright": _module("playwright"),
     "postgres": lambda: _postgres() is not None,
+    "prometheus": _command("prometheus"),
     "promtool": _command("promtool"),
     "snmpd": _command("snmpd"),
     "systemd-analyze": _command("systemd-analyze"),

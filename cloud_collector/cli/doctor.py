@@ -24,10 +24,9 @@ from cloud_collector.notify.post import reached
 from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.place import is_there, open_database, place_of
 from cloud_collector.store.store import Store, migrations
-from cloud_collector.upkeep.backup import backups_in, made_at_of
 from cloud_collector.upkeep.finding import Finding, Word, bad, good, look, plain, skipped
 from cloud_collector.upkeep.incidents import open_incidents
-from cloud_collector.upkeep.surroundings import backup_folder, certificates
+from cloud_collector.upkeep.surroundings import backup_folder, backups_made, certificates
 from shared.effects.clock import SystemClock
 from shared.errors import DatabaseError
 
@@ -228,9 +227,7 @@ def _mail(known: CollectorSettings) -> Finding:
 
 def _backups(known: CollectorSettings, now: int) -> Finding:
     folder = backup_folder(known)
-    made = [at for path in backups_in(folder) if (at := made_at_of(path)) is not None]
-    if folder.is_dir():
-        made += [int(path.stat().st_mtime) for path in folder.glob("[0-9]*.dump")]
+    made = backups_made(folder)
     if not made:
         return look(
             "backups", f"there is none in {folder}", "`systemctl start cloud-collector-backup`, and enable its timer"

@@ -81,7 +81,7 @@ def set_up(chosen: Chosen, *, postgres_password: str, grafana_password: str) -> 
         *(Written(name=f"systemd/{name}", text=made[name]) for name in _UNITS if name != "sysusers.conf"),
         Written(name="sysusers.d/meterseal.conf", text=made["sysusers.conf"]),
         Written(name="prometheus/prometheus.yml", text=example("prometheus/prometheus.yml")),
-        Written(name="prometheus/meterseal-alerts.yml", text=_alerts(chosen)),
+        Written(name="prometheus/meterseal-alerts.yml", text=example("prometheus/meterseal-alerts.yml")),
         Written(name="grafana/meterseal.json", text=example("grafana/meterseal.json")),
         Written(name="grafana/provisioning.yaml", text=made["grafana-provisioning.yaml"]),
         Written(name="compose.yaml", text=made["compose.yaml"]),
@@ -202,17 +202,6 @@ def _backup_unit(chosen: Chosen) -> str:
         if not chosen.store.startswith("postgresql:///"):
             text = _changed(text, ("PrivateNetwork=yes\n", ""))
     return text
-
-
-def _alerts(chosen: Chosen) -> str:
-    """A server's dumps have no manifest that the collector could look at: that rule would always fire."""
-    text = example("prometheus/meterseal-alerts.yml")
-    if not chosen.store:
-        return text
-    rules = re.split(r"(?m)^(?=      - alert: )", text)
-    kept = [rule for rule in rules if not rule.startswith("      - alert: MetersealBackupOld")]
-    assert len(kept) == len(rules) - 1, "the rule is there"
-    return "".join(kept)
 
 
 def _chosen_parts(text: str, *, postgres: bool) -> str:

@@ -31,7 +31,7 @@ def surroundings(known: CollectorSettings) -> Surroundings:
     return Surroundings(
         disk_bytes_free=shutil.disk_usage(folder).free if folder.is_dir() else 0,
         store_bytes=0 if known.store else sum(path.stat().st_size for path in _files(known.store_path)),
-        backup_at=max((made_at_of(path) or 0 for path in backups_in(backup_folder(known))), default=0),
+        backup_at=max(backups_made(backup_folder(known)), default=0),
         certificate_ends_at=min((ends_at for _, ends_at in certificates(known.pki_path)), default=0),
     )
 
@@ -39,6 +39,14 @@ def surroundings(known: CollectorSettings) -> Surroundings:
 def backup_folder(known: CollectorSettings) -> Path:
     """Where backups lie: what is set, else `backups` beside the store."""
     return known.backup.path or known.store_path.with_name("backups")
+
+
+def backups_made(folder: Path) -> list[int]:
+    """When each backup in the folder was made, a server's dumps (which have no manifest) among them."""
+    if not folder.is_dir():
+        return []
+    own = [at for path in backups_in(folder) if (at := made_at_of(path)) is not None]
+    return own + [int(path.stat().st_mtime) for path in folder.glob("[0-9]*.dump")]
 
 
 def certificates(folder: Path) -> Iterator[tuple[str, int]]:

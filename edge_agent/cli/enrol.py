@@ -124,7 +124,8 @@ def _awaited(server: Https, place: Place, key: SigningKey, found: Credentials, *
     words = key.public.words
     if found.standing is Standing.PENDING:
         print(f"\n{found.gateway}, and these are its words:\n\n  {words}\n")
-        print(f"At the collector: cloud-collector gateway accept {found.gateway} {words}")
+        # Flushed: whoever reads it through a pipe has to see the words while this waits for them.
+        print(f"At the collector: cloud-collector gateway accept {found.gateway} {words}", flush=True)
         if not wait:
             sys.stderr.write("not accepted yet; the same command again says how it stands\n")
             return Exit.OK

@@ -1,6 +1,7 @@
 """What monitoring is given rests on the names that the collector really exposes, and promtool takes it."""
 
 import json
+import os
 import re
 import subprocess
 from collections import Counter
@@ -200,3 +201,8 @@ def test_surroundings_are_what_lies_there(tmp_path: Path) -> None:
     found = surroundings(known)
     assert (found.store_bytes, found.backup_at, found.certificate_ends_at) == (5, 1_795_230_000, 0)
     assert found.disk_bytes_free > 0
+    dump = tmp_path / "backups" / "2026-11-22T03-00-00Z.dump"
+    dump.touch()
+    os.utime(dump, (1_795_316_400, 1_795_316_400))
+    (tmp_path / "backups" / "store.schema-3.dump").touch()
+    assert surroundings(known).backup_at == 1_795_316_400, "a dump of PostgreSQL is one too"
