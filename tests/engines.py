@@ -29,7 +29,9 @@ ON_BOTH: Final = frozenset(
     """.split()
 )
 """Modules that touch the store: all of their tests run twice."""
-SQLITE_ALONE: Final[dict[str, str]] = {}
+SQLITE_ALONE: Final[dict[str, str]] = {
+    "tests.unit.test_ingest_log.test_a_backup_with_keys_puts_a_logs_key_back": "a database server has tools of its own",
+}
 """Tests that are about SQLite itself, with the reason."""
 _EMPTY: Final = """
 do $$

@@ -15,6 +15,7 @@ from cloud_collector.billing.reimport import Reimported
 from cloud_collector.billing.reimport import reimport as reimport_documents
 from cloud_collector.billing.run import complete_archive
 from cloud_collector.cli.gateway import iso, show_rows
+from cloud_collector.cli.ingest import ingest_folder
 from cloud_collector.cli.opened import Json, archive, ending, opened, read_key, say, settings
 from cloud_collector.intake.replay import audit as audit_store
 from cloud_collector.settings import CollectorSettings
@@ -32,14 +33,16 @@ NOT_FOUND: Final = 3
 REFUSED: Final = 4
 KEYS_HERE: Final = "the private keys are in it: keep it as safe as they are"
 NO_KEYS: Final = (
-    "the private keys are not in it (--with-keys puts them there): keep a copy of the receipt key and of the folder "
-    "pki_path elsewhere, for no gateway believes a collector without them"
+    "the private keys are not in it (--with-keys puts them there): keep a copy of the receipt key and of the folders "
+    "pki_path and ingest_path elsewhere, for no gateway believes a collector without them"
 )
 
 app = typer.Typer(no_args_is_help=True, help="The store in one file: made while the collector runs, checked, put back.")
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A backup.")]
-Keys = Annotated[bool, typer.Option("--with-keys", help="Private keys too: the receipt key and the CA's folder.")]
+Keys = Annotated[
+    bool, typer.Option("--with-keys", help="Private keys too: the receipt key, the CA's folder, logs' keys.")
+]
 
 
 @app.command()
@@ -267,16 +270,18 @@ def _key_id(known: CollectorSettings) -> str:
 def _secrets(known: CollectorSettings) -> Iterator[tuple[str, Path]]:
     for path in _receipt_keys(known):
         yield f"receipt/{path.name}", path
-    if known.pki_path.is_dir():
-        for path in sorted(known.pki_path.iterdir()):
-            if path.is_file() and not path.name.startswith("."):
-                yield f"pki/{path.name}", path
+    for kind, folder in (("pki", known.pki_path), ("ingest", ingest_folder(known))):
+        if folder.is_dir():
+            for path in sorted(folder.iterdir()):
+                if path.is_file() and not path.name.startswith("."):
+                    yield f"{kind}/{path.name}", path
 
 
 def _put_secrets(known: CollectorSettings, file: Path, manifest: Manifest) -> Iterator[Path]:
+    folders = {"receipt": known.key_file.parent, "ingest": ingest_folder(known)}
     for name, content in backup.secrets_of(file, manifest):
         kind, _, inner = name.partition("/")
-        folder = known.key_file.parent if kind == "receipt" else known.pki_path
+        folder = folders.get(kind, known.pki_path)
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / Path(inner).name
         try:

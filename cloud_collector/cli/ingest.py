@@ -132,9 +132,14 @@ def list_(store: StoreOption = None, json_: Json = False) -> None:
     )
 
 
+def ingest_folder(known: CollectorSettings) -> Path:
+    """Where logs' keys lie."""
+    return known.ingest_path or known.key_file.with_name("ingest")
+
+
 def key_path(known: CollectorSettings, name: str) -> Path:
     """Where a log's key lies."""
-    return (known.ingest_path or known.key_file.with_name("ingest")) / f"{name}.pem"
+    return ingest_folder(known) / f"{name}.pem"
 
 
 def log_key(known: CollectorSettings, name: str) -> SigningKey | None:

@@ -173,6 +173,21 @@ def test_the_doctor_looks_after_the_keys_of_logs(desk: Desk) -> None:
     assert "0 events wait" in said()[1]
 
 
+def test_a_backup_with_keys_puts_a_logs_key_back(desk: Desk) -> None:
+    """P22."""
+    desk.run("key", "new")
+    desk.open("--meter", "orders=1")
+    file = desk.folder / "ingest" / "shop-1.pem"
+    before = file.read_text()
+    desk.run("backup", "create", "--with-keys", "--to", str(desk.folder / "backups"))
+    (made,) = (desk.folder / "backups").iterdir()
+    file.unlink()
+    desk.store.unlink()
+    desk.run("backup", "restore", str(made), "--with-keys")
+    assert file.read_text() == before
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

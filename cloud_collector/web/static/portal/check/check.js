@@ -229,7 +229,9 @@ function green(outcome) {
   const body = outcome.body;
   const what = body.kind === "credit_note" ? "credit note" : "invoice";
   const rest = outcome.reports === 0 ? "" : `, all ${outcome.reports} meter reports are as their gateways signed them`;
-  return `The ${what} ${body.number} over ${body.total} ${body.currency} is as it was sealed${rest}, and every figure adds up.`;
+  const sent = (body.sent ?? []).join(", ");
+  const word = sent === "" ? "" : ` The usage of ${sent} was sent to the operator over HTTP and sealed with a key that the operator holds, not at a meter.`;
+  return `The ${what} ${body.number} over ${body.total} ${body.currency} is as it was sealed${rest}, and every figure adds up.${word}`;
 }
 
 function red(outcome) {
