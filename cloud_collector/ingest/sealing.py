@@ -171,7 +171,9 @@ class _Sealing:
             prev=state.prev,
             boot=state.boot,
             clock=Clock.SYNCHRONISED,
-            sealed_at=self._now_ms // 1_000,
+            # A second before its receipt, as any gateway's line: a birth that is received in the very second in which
+            # it was sealed looks like one whose clock ran ahead and was moved back (P13).
+            sealed_at=self._now_ms // 1_000 - 1,
         )
 
     def _birth(self, channels: Sequence[_Channel]) -> Birth:

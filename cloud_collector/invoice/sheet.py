@@ -225,6 +225,8 @@ def _check(body: Body, words: Mapping[str, str], key_words: str, *, attached: bo
         "title": words["check"],
         "how": how,
         "command": command if "voids" in body else f"{command} --trust {words['trust']}",
-        "words": words["check_words_void" if "voids" in body else "check_words"],
+        "words": words[
+            "check_words_void" if "voids" in body else "check_words_sent" if sent_lines(body) else "check_words"
+        ],
         "made": made,
     }

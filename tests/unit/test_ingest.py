@@ -354,6 +354,7 @@ def test_from_events_to_an_invoice_that_verifies_and_says_how_it_was_measured(sh
     assert (found.body["net"], found.body["channels"][0][:3]) == ("1.75", ["shop-1", "till-1", "energy"])
     outcome = verify(raw, TRUST)
     assert outcome.findings == ()
+    assert found.body["cutoff"]["moved"] == [], "its clock is the collector's own"
     assert any("sealed with a key that the operator holds" in note for note in outcome.notes)
     distrusted = verify(raw, Trust(fingerprints=frozenset({RECEIPT_KEY.public.sha256}), words=frozenset()))
     assert not distrusted.ok, "its key is to be trusted like a gateway's"
