@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from cloud_collector.contracts.period import iso
+from cloud_collector.billing.revisions import revisions
+from cloud_collector.contracts.period import iso, local_date
 from cloud_collector.proof.evidence import Needed
 from cloud_collector.store.store import Store
 from shared.line import Body
@@ -26,11 +27,13 @@ class Deletion:
     """Who asked for it; None: it was agreed."""
     lines: int | None
     """None while it goes on."""
+    zone: str
+    """Whose days are said."""
 
     @property
     def sentence(self) -> str:
         """For people."""
-        return _sentence(self.before, self.at_ms, self.request)
+        return _sentence(self.before, self.at_ms, self.request, self.zone)
 
     def to_json(self) -> dict[str, Any]:
         """The public form."""
@@ -51,8 +54,8 @@ class Absence:
     sentence: str
     ranges: tuple[tuple[str, str, str, int, int, int], ...]
     """gateway, log, epoch, the first and the last that is gone, and how many are."""
-    proven: tuple[int, int] | None
-    """How many lines it rested on when it last followed from all of them, and when that was (Unix milliseconds)."""
+    proven: tuple[int, str] | None
+    """How many lines it rested on when it last followed from all of them, and on which day that was."""
 
     @property
     def told(self) -> str:
@@ -61,15 +64,16 @@ class Absence:
         said = f"{self.sentence}: {which} are gone. The lines at both ends of each of its counters are kept as signed, "
         said += "so that every quantity of a whole period is still the difference of two signed counters"
         if self.proven is not None:
-            lines, at_ms = self.proven
-            said += f"; on {_day(at_ms // 1000)}, before they went, it followed from all of its {lines} lines"
+            lines, day = self.proven
+            said += f"; on {day}, before they went, it followed from all of its {lines} lines"
         return said + ". Bundles that were handed out before stay whole"
 
 
 def deletions(store: Store, account: str) -> list[Deletion]:
     """What was deleted of an account's detail, the newest first."""
+    zone = _zone(store, account)
     return [
-        Deletion(deed=deed, before=before, at_ms=at, who=who, request=request, lines=lines)
+        Deletion(deed=deed, before=before, at_ms=at, who=who, request=request, lines=lines, zone=zone)
         for deed, before, at, who, request, lines in store.rows("let_go_deeds", account, DEEDS_MAX)
     ]
 
@@ -101,21 +105,27 @@ def absence(store: Store, body: Body, wanted: Needed) -> Absence | None:
         return None
     rows = store.rows("let_go_deed", newest)
     mine = [row for row in rows if row[2] == body["account"]["id"]] or rows
-    row = store.row("let_go_invoice_of", body["number"])
+    row, zone = store.row("let_go_invoice_of", body["number"]), body["period"]["timezone"]
     return Absence(
-        sentence=_sentence(mine[0][3], mine[0][0], mine[0][1]),
+        sentence=_sentence(mine[0][3], mine[0][0], mine[0][1], zone),
         ranges=tuple(ranges),
-        proven=None if row is None else (row[0], row[1]),
+        proven=None if row is None else (row[0], _day(row[1] // 1000, zone)),
     )
 
 
-def _sentence(before: int, at_ms: int, request: int | None) -> str:
+def _zone(store: Store, account: str) -> str:
+    catalog = revisions(store)[-1].catalog
+    known = catalog.accounts.get(account)
+    return (None if known is None else known.timezone) or catalog.operator.timezone
+
+
+def _sentence(before: int, at_ms: int, request: int | None, zone: str) -> str:
     agreed = "as agreed" if request is None else f"as asked for by request {request}"
-    return f"detail before {_day(before)} was deleted on {_day(at_ms // 1000)} {agreed}"
+    return f"detail before {_day(before, zone)} was deleted on {_day(at_ms // 1000, zone)} {agreed}"
 
 
-def _day(at: int) -> str:
-    return iso(at)[:10]
+def _day(at: int, zone: str) -> str:
+    return local_date(zone, at).isoformat()
 
 
 def standing(body: Body, usages: Iterable[Usage]) -> list[str]:

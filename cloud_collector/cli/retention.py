@@ -116,15 +116,15 @@ def _print(plan: Plan, as_json: bool, verb: str) -> None:
     if as_json:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
         return
-    for row in rows:
-        for sentence in _sentences(row, verb):
+    for account, row in zip(sorted(plan.horizons), rows, strict=True):
+        for sentence in _sentences(plan.horizons[account], row, verb):
             print(sentence)
 
 
-def _sentences(row: dict[str, Any], verb: str) -> Iterator[str]:
-    name = row["account"] or "channels of no contract"
-    yield f"{name}: detail before {row['before'][:10]}: {row['lines']} reports ({row['bytes']:,} bytes) {verb}"
-    if row["before"] != row["agreed_before"]:
-        yield f"  until {row['agreed_before'][:10]} it would be old enough, and stays:"
+def _sentences(horizon: Horizon, row: dict[str, Any], verb: str) -> Iterator[str]:
+    name, before = row["account"] or "channels of no contract", horizon.day(horizon.before)
+    yield f"{name}: detail before {before}: {row['lines']} reports ({row['bytes']:,} bytes) {verb}"
+    if horizon.before < horizon.wanted:
+        yield f"  what is from before {horizon.day(horizon.wanted)} would be old enough, and stays:"
         yield from (f"    {why}" for why in row["because"])
     yield from (f"  {each['lines']} reports stay: {each['because']}" for each in row["stays"])

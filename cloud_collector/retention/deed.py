@@ -10,7 +10,6 @@ from typing import Final
 
 from cloud_collector.access import trail
 from cloud_collector.access.viewer import Deed, Viewer
-from cloud_collector.contracts.period import iso
 from cloud_collector.intake.turns import NOBODY, take_turns
 from cloud_collector.retention.holds import overlapping
 from cloud_collector.retention.plan import Plan, chains_of, channels_of, going, state_of
@@ -70,7 +69,7 @@ def end(store: Store, begun: Begun, now_ms: int) -> int:
             tally = begun.plan.tallies[account]
             if not tally.lines:
                 continue
-            what = f"deleted the detail before {iso(horizon.before)[:10]}: {tally.lines} reports, deed {begun.deed}"
+            what = f"deleted the detail before {horizon.day(horizon.before)}: {tally.lines} reports, deed {begun.deed}"
             trail.enter(store, begun.who, Deed.CONFIGURE, what, account=account, now_ms=now_ms)
     return lines
 

@@ -32,10 +32,16 @@ class Horizon:
     """As far as it was received before."""
     why: tuple[str, ...]
     """Why what lies between the two stays."""
+    zone: str = "UTC"
+    """Whose days are said."""
     begins: int = 0
     """When its first contract began: there is nothing before."""
     unstarted: frozenset[str] = frozenset()
     """Devices of which everything stays: they have not begun to be billed."""
+
+    def day(self, instant: int) -> str:
+        """The local day of an instant."""
+        return local_date(self.zone, instant).isoformat()
 
 
 def agreed(store: Store, known: Sequence[Revision], now: int) -> list[Horizon]:
@@ -75,6 +81,7 @@ def horizon(store: Store, catalog: Catalog, account: str, wanted: int, received:
         begins=min(
             (_begins(catalog, name) for name, each in catalog.contracts.items() if each.account == account), default=0
         ),
+        zone=_zone(catalog, account),
         unstarted=_unstarted(store, catalog, account),
     )
 

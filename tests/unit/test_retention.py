@@ -251,7 +251,7 @@ def test_a_bundle_from_before_verifies_for_ever_and_none_is_made_up_afterwards()
     with pytest.raises(NotHandedOut) as refused:
         as_bundle(store, found, RECEIPT_KEY.public)
     told = str(refused.value)
-    assert "detail before 2026-11-30 was deleted on 2027-02-07 as agreed" in told
+    assert "detail before 2026-12-01 was deleted on 2027-02-07 as agreed" in told
     assert "lines 9 to 32 of roof-1 main 5f2c91aa are gone" in told
     assert "it followed from all of its" in told
 

@@ -67,7 +67,7 @@ def test_a_preview_says_what_goes_what_stays_and_why_and_changes_nothing(site: P
     done = run(site, "retention", "preview")
     assert done.exit_code == 0
     first, *others = done.stdout.splitlines()
-    assert first.startswith("acme: detail before 2026-11-30: 53 reports (")
+    assert first.startswith("acme: detail before 2026-12-01: 53 reports (")
     assert first.endswith("bytes) would go")
     assert any("acme-chargers: the period from 2026-11-30T22:00:00Z is not billed yet" in each for each in others)
     assert any("stay: an issued invoice rests on them" in each for each in others)
@@ -85,11 +85,11 @@ def test_a_run_does_what_the_preview_said_and_the_audit_says_so(site: Path) -> N
     assert audited.stdout.splitlines() == [
         "71 lines, 2 invoices: everything in the store follows from the lines",
         "53 of the lines have no bytes any more, and 2 of the invoices cannot be made again for that:",
-        "    acme: detail before 2026-11-30 was deleted on 2027-02-07 as agreed",
+        "    acme: detail before 2026-12-01 was deleted on 2027-02-07 as agreed",
     ]
     assert len(gone(opened(site))) == 53
     log = run(site, "audit-log", "list", "--json").stdout
-    assert "deleted the detail before 2026-11-30: 53 reports, deed 1" in log
+    assert "deleted the detail before 2026-12-01: 53 reports, deed 1" in log
     again = run(site, "retention", "run")
     assert (again.exit_code, "0 reports" in again.stdout) == (0, True)
 

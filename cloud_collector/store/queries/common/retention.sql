@@ -16,8 +16,8 @@ select max(before) from letting_go_account where account = ?;
 select max(a.before) from letting_go_account a join letting_go_done e on e.deed = a.deed where a.account = ?;
 
 -- name: let_go_deeds
-select g.id, a.before, g.at, g.who, g.request, e.lines from letting_go_account a join letting_go g on g.id = a.deed
-left join letting_go_done e on e.deed = g.id where a.account = ? order by g.id desc limit ?;
+select g.id, a.before, g.at, g.who, d.id, e.lines from letting_go_account a join letting_go g on g.id = a.deed
+left join deletion d on d.id = g.request and d.account = a.account left join letting_go_done e on e.deed = g.id where a.account = ? order by g.id desc limit ?;
 
 -- name: let_go_requests_done
 select g.request, max(e.at) from letting_go g join letting_go_done e on e.deed = g.id
@@ -54,8 +54,8 @@ select min(l.seq), max(l.seq), count(*), max(g.deed) from line l join chain c on
 where c.gateway = ? and c.log = ? and c.epoch = ? and l.seq between ? and ? and l.aside = 0;
 
 -- name: let_go_deed
-select g.at, g.request, a.account, a.before from letting_go g left join letting_go_account a on a.deed = g.id
-where g.id = ? order by a.account;
+select g.at, d.id, a.account, a.before from letting_go g join letting_go_account a on a.deed = g.id
+left join deletion d on d.id = g.request and d.account = a.account where g.id = ? order by a.account;
 
 -- name: let_go_count
 select count(*) from let_go;
