@@ -84,8 +84,9 @@ def chapters_of(store: Store, view: UsageView, known: Sequence[Revision], device
     held = holdings(known[-1].catalog)
     if device not in held:
         raise UnknownDevice(f"no contract of the catalog has the device {device[:80]}{nearest(device, held)[:120]}")
-    found = chapters(store, view, known, now, contracts=dict.fromkeys(each.contract for each in held[device]))
-    return sorted((each for each in found if each.device.id == device), key=lambda each: each.held.start)
+    contracts = dict.fromkeys(each.contract for each in held[device])
+    found = chapters(store, view, known, now, contracts=contracts, only={device})
+    return sorted(found, key=lambda each: each.held.start)
 
 
 def _of_contract(

@@ -40,6 +40,7 @@ LISTS: Final = {
     "one gateway": "/gateways/gw-00077",
     "devices, first page": "/devices",
     "devices, searched": "/devices?q=99/m5",
+    "one device": "/devices/gw-00077/m5",
     "accounts": "/accounts",
     "contracts": "/contracts",
     "overview": "/",
@@ -78,8 +79,8 @@ async def _measure(path: Path) -> dict[str, float]:
 
 def _site(path: Path) -> Site:
     @contextmanager
-    def opened() -> Iterator[Store]:
-        held = Store(SqliteDatabase(path, read_only=True), migrated=True)
+    def opened(*, read_only: bool = True) -> Iterator[Store]:
+        held = Store(SqliteDatabase(path, read_only=read_only), migrated=True)
         try:
             yield held
         finally:
@@ -87,6 +88,7 @@ def _site(path: Path) -> Site:
 
     return Site(
         open_store=opened,
+        open_writer=lambda: opened(read_only=False),
         clock=SimpleClock(utc_ms=NOW_MS),
         zone=lambda _: "Europe/Helsinki",
         subscriptions=lambda *_: [],

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
+from cloud_collector.activity.holding import holdings
 from cloud_collector.client.agreements import Closed, Contract, Standing
 from cloud_collector.client.page import Page
 from cloud_collector.contracts.catalog import Contract as Agreed
@@ -64,12 +65,9 @@ def devices_of_contract(site: Here, viewer: Asking, contract: str, part: Part) -
     with seen(site, viewer) as sight:
         sight.contract(contract)
         after = part.after(("", 0)) or ("", 0)
+        found = _chapters(sight, contract, str(after[0]), part.limit + 1)
         return told(
-            page(
-                (each for each in _chapters(sight, contract) if _key(each) > after),
-                part,
-                _key,
-            ),
+            page((each for each in found if _key(each) > after), part, _key),
             lambda each: standing_of(each, sight.now),
         )
 
@@ -89,9 +87,14 @@ def standing_of(chapter: Chapter, now: int) -> Standing:
     )
 
 
-def _chapters(sight: Sight, contract: str) -> Iterator[Chapter]:
-    found = chapters(sight.store, sight.view, sight.known, sight.now, contracts=[contract])
-    yield from sorted(found, key=_key)
+def _chapters(sight: Sight, contract: str, first: str, at_once: int) -> Iterator[Chapter]:
+    """In order, from a device on; so many are looked at as are asked for, however many the contract has."""
+    held = holdings(sight.known[-1].catalog)
+    names = sorted(name for name in held if name >= first and any(each.contract == contract for each in held[name]))
+    for at in range(0, len(names), at_once):
+        only = set(names[at : at + at_once])
+        found = chapters(sight.store, sight.view, sight.known, sight.now, contracts=[contract], only=only)
+        yield from sorted(found, key=_key)
 
 
 def _key(chapter: Chapter) -> tuple[str | int, ...]:

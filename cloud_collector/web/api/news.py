@@ -60,6 +60,11 @@ class News:
         """The id of the newest warning that was told."""
         return self._warning
 
+    @property
+    def owes(self) -> bool:
+        """Whether contracts have moved that the last round had no room for."""
+        return bool(self._due)
+
     def want(self, contracts: Collection[str]) -> None:
         """These are told with the next rounds, whether they moved or not."""
         self._due |= dict.fromkeys(contracts)
