@@ -13,7 +13,13 @@ from typing import Final
 
 from cloud_collector.ingest.log import WINDOW_SECONDS
 from cloud_collector.invoice.sent import AGENT, SOURCE
-from cloud_collector.limits import INGEST_LINES_MAX, INGEST_STEP_SECONDS, INGEST_STEPS, INGEST_WAIT_SECONDS
+from cloud_collector.limits import (
+    BATCH_MESSAGES_MAX,
+    INGEST_LINES_MAX,
+    INGEST_STEP_SECONDS,
+    INGEST_STEPS,
+    INGEST_WAIT_SECONDS,
+)
 from cloud_collector.store.store import Store
 from shared.effects.chance import Chance
 from shared.errors import Refused
@@ -74,8 +80,11 @@ class OwnLogs:
 
     def due(self, store: Store, now_ms: int) -> list[tuple[str, bytes]]:
         """What was sealed and has no receipt, and what is sealed now, as messages; raises DatabaseError."""
-        found = []
+        found: list[tuple[str, bytes]] = []
         for (gateway,) in store.rows("ingest_gateways"):
+            if len(found) >= BATCH_MESSAGES_MAX:
+                # P9: the others' turn comes with the next tick, when these have caught up.
+                break
             if not store.rows("ingest_outbox", gateway):
                 self._seal(store, gateway, now_ms)
             topic = topic_of(gateway, Leaf.REPORT, self._prefix)

@@ -195,7 +195,8 @@ class _Request:
         device, meter, at, amount = first
         known = log.meters[meter]
         when = "in this request" if received_at is None else f"at {iso(received_at // 1_000)}"
-        what = f"{_decimal(amount, known.exponent)} {known.unit} of {event.gateway}/{device} {meter} at {_moment(at)}"
+        unit = "" if known.unit == "1" else f" {known.unit}"
+        what = f"{_decimal(amount, known.exponent)}{unit} of {event.gateway}/{device} {meter} at {_moment(at)}"
         why = f"the id {event.id} of {event.source} was taken {when} for {what}: give another event another id"
         self._conflicts.append(_fault(event, "id", why))
         return None

@@ -90,6 +90,21 @@ def test_long_silence_is_made_up_for_in_bounded_rounds(shop: Shop) -> None:
         assert running.verdicts["accepted"] == 64, "32 lines of each log"
 
 
+def test_a_tick_takes_in_no_more_than_a_batch_and_nobody_is_forgotten(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P9."""
+    monkeypatch.setattr("cloud_collector.ingest.sealing.BATCH_MESSAGES_MAX", 20)
+    shop.pass_time(36 * 300)
+    with shop.site.writing() as store:
+        running = collector(shop, store)
+        counts = []
+        for _ in range(4):
+            asyncio.run(running.tick(shop.clock.utc_ms()))
+            counts.append(running.verdicts["accepted"])
+    assert counts == [32, 68, 72, 72], "the second log's turn comes when the first has caught up"
+
+
 def test_a_program_sends_with_a_token_over_real_http(shop: Shop) -> None:
     with shop.site.writing() as store:
         given: dict[str, Any] = {
