@@ -4,9 +4,12 @@ import json
 import sqlite3
 from pathlib import Path
 
+import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
+from cloud_collector.access.tokens import make_token
+from cloud_collector.access.viewer import ALLOWED, Role
 from cloud_collector.billing.archive import FolderArchive
 from cloud_collector.billing.run import bill_due
 from cloud_collector.cli import retention as command
@@ -18,8 +21,11 @@ from cloud_collector.retention.chore import Retention
 from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
 from cloud_collector.upkeep.checkpoints import make
+from cloud_collector.web.app import create_app
 from shared.effects.memory import SimpleClock
 from shared.effects.sqlite import SqliteDatabase
+from tests.portal_site import site_of
+from tests.serving import served
 from tests.unit.billing_samples import NOVEMBER, OCTOBER, RECEIPT_KEY, new_store, receive, store_biller
 from tests.unit.test_retention import DAY, DECEMBER, FIRST, KEEPS, LATER, compared, gone, metered, sums
 
@@ -150,3 +156,42 @@ def test_a_backup_of_it_verifies_and_is_computed_again(site: Path) -> None:
     done = run(site, "backup", "verify", str(made), "--audit")
     assert done.exit_code == 0, done.output
     assert run(site, "checkpoint", "verify").exit_code == 0
+
+
+def test_customers_see_what_was_deleted_when_and_what_they_asked_for(site: Path) -> None:
+    """On the data page; the page of a report that went says so, and its evidence is refused with the reason."""
+    store = opened(site)
+    store.run("deletion_add", "acme", "2026-11-10", LATER * 1000, "anna")
+    token = make_token(
+        store,
+        "of-acme",
+        scopes=ALLOWED[Role.CUSTOMER],
+        accounts={"acme"},
+        days=30,
+        by="a test",
+        chance=bytes(32),
+        now_ms=LATER * 1000,
+    )
+    store.close()
+    assert run(site, "retention", "run", "--request", "1").exit_code == 0
+    told = "etail before 2026-12-01 was deleted on 2027-02-07 as asked for by request 1"
+    portal = site_of(site / "collector.db", SimpleClock(utc_ms=LATER * 1000))
+    with (
+        served(create_app(portal)) as url,
+        httpx.Client(base_url=f"{url}/portal/acme", headers={"Authorization": f"Bearer {token}"}) as client,
+    ):
+        page = client.get("/data").text
+        assert f"D{told}: 53 reports" in page
+        assert "(request 1). Carried out on" in page
+        data = client.get("/data.json").json()
+        assert [each["lines"] for each in data["deleted"]] == [53]
+        assert data["requests"][0]["done_at"] == "2027-02-07T21:00:00Z"
+        line = client.get("/lines/roof-1/main/5f2c91aa/20")
+        assert (line.status_code, told in line.text) == (404, True)
+        kept = client.get("/lines/roof-1/main/5f2c91aa/33.json")
+        assert kept.json()["genuine"] is True
+        evidence = client.get("/invoices/INV-1/evidence.zip")
+        day = client.get("/days/2026-10-20").text
+        assert "detail deleted as agreed" in day
+    assert evidence.status_code == 409
+    assert "lines 9 to 32 of roof-1 main 5f2c91aa are gone" in evidence.text
