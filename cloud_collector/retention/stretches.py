@@ -11,9 +11,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from cloud_collector.store.store import Store
+from shared.report import Verdict
 
 WINDOW_LINES: Final = 1_000
 """Positions of a chain that are read at once."""
+MARKS: Final = tuple(f'"{verdict.value}"'.encode() for verdict in Verdict)
+"""A line with one of these says of an interval what became of its meter: a fact that nothing else tells."""
 STRETCH_LINES_MAX: Final = 10_000
 """Lines that become one figure, at most."""
 
@@ -147,16 +150,18 @@ def _lines(store: Store, chain: Chain, channels: list[Channel], first: int) -> I
                 if channel.id in spans[seq] or not plain:
                     doubled[seq] += 1
                 spans[seq][channel.id] = (start or 0, until or 0, register, end)
-        for id_, seq, received_at, size, plain in rows:
+        for id_, seq, received_at, content, plain in rows:
+            raw = bytes(content)
             found = spans.get(seq, {})
             times = {(row[0], row[1]) for row in found.values()}
-            whole = bool(plain) and len(times) == 1 and not doubled[seq] and not told(seq)
+            noted = any(mark in raw for mark in MARKS)
+            whole = bool(plain) and not noted and len(times) == 1 and not doubled[seq] and not told(seq)
             start, until = next(iter(times)) if whole else (0, 0)
             yield Held(
                 id=id_,
                 seq=seq,
                 received=received_at // 1000,
-                size=size or 0,
+                size=len(raw),
                 plain=whole,
                 start=start,
                 until=until,

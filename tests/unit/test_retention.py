@@ -1,6 +1,7 @@
 """`keep_detail`: detail goes as agreed, and what invoices rest on stays (P1, P5, P11, P12, P16, P19, P22)."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -28,7 +29,9 @@ from cloud_collector.store.view import StoreView
 from cloud_collector.upkeep.checkpoints import faults, make
 from cloud_collector.usage.span import ChannelName
 from shared.effects.sqlite import SqliteDatabase
-from shared.errors import DatabaseError
+from shared.errors import DatabaseError, Refused
+from shared.line import Line, parse
+from shared.report import Usage, Verdict, read
 from shared.topic import Leaf, topic_of
 from tests.unit.billing_samples import (
     CATALOG,
@@ -333,3 +336,24 @@ def test_while_a_report_is_missing_everything_stays_that_it_may_change() -> None
     assert delete(store) == 0
     receive(store, [missing], at=OCTOBER + 80 * DAY)
     assert delete(store) > 0
+
+
+def test_a_report_that_tells_what_became_of_a_meter_stays() -> None:
+    """P4: a reset is named in one interval's note and nowhere else."""
+    gateway = metered()
+    noted = Gateway()
+    for day, raw in enumerate(gateway.lines):
+        line = parse(raw)
+        assert isinstance(line, Line)
+        report = read(line)
+        assert not isinstance(report, Refused)
+        header = replace(report.header, prev=noted.prev)
+        report = replace(report, header=header)
+        if day == 19 and isinstance(report, Usage):
+            first, *others = report.rows
+            report = replace(report, rows=(first._replace(notes={3: Verdict.RESET}), *others))
+        noted._seal(report)
+    store, _ = world(noted)
+    delete(store)
+    assert not {19, 20, 21} & set(gone(store))
+    assert {12, 25} <= set(gone(store))

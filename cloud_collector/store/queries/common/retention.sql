@@ -65,7 +65,7 @@ select c.id, c.log, c.epoch, c.through from chain c
 where c.gateway = ? and c.standing not in ('cloned', 'disowned') order by c.id;
 
 -- name: retention_lines
-select l.id, l.seq, l.received_at, length(l.raw),
+select l.id, l.seq, l.received_at, l.raw,
     l.kind = 'usage' and l.clock in ('S', 'I') and l.let_go is null
     and not exists (select 1 from disowned d where d.line = l.id)
     and not exists (select 1 from bad_row b where b.line = l.id)
