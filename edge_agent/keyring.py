@@ -42,7 +42,8 @@ class Keys:
     former: tuple[PublicKey, ...] = ()
     """Keys whose lines may still be held."""
     lines: tuple[bytes, ...] = ()
-    """The `rotate` lines that brought in the present key, until they are receipted."""
+    """The `rotate` lines that brought in the present key, and those before it of which that was not known yet; until
+    they are receipted."""
     trusted: Trusted | None = None
 
     @property

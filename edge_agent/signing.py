@@ -6,7 +6,8 @@ are durable beside the key before anything of it leaves. So at every start one o
 
 - the next key and no line of it: nothing was announced, it is announced another time;
 - lines in the spool that announce it: the word beside the key is made good;
-- lines beside the key that a lost spool no longer holds: they are sent from here;
+- lines beside the key that a lost spool no longer holds: they are sent from here, those of earlier keys that the
+  collector may not know yet before them;
 - lines whose positions another life of this gateway has taken before them: the old key goes on, and announces
   the new one in another epoch;
 - a spool of another key: an image from before, or a gateway that people gave a new key. Nobody knows how
@@ -27,7 +28,10 @@ from edge_agent.sealed import Author, SealedLine
 from edge_agent.spool import Spool
 from edge_agent.timekeeping import Tick
 from shared.key import PublicKey, SigningKey
-from shared.report import Clock
+from shared.report import Clock, Report, Rotate
+
+LINES_MAX: Final = 64
+"""Lines that announce keys and are not confirmed: what is kept of them beside the keys is bounded (P9)."""
 
 
 class Signing:
@@ -77,7 +81,7 @@ class Signing:
         if keys.next is not None:
             lines = spool.handover.announcing(keys.next.public)
             if lines:
-                keys = self._keep(keys.promoted(lines))
+                keys = self._keep(keys.promoted(_beside(keys, lines)))
         signer = spool.kept(kept.SIGNER)
         self._stranger = signer is not None and signer != keys.current.public.id
         if not self._stranger:
@@ -102,13 +106,13 @@ class Signing:
         assert keys.next is not None, "made above"
         sealed = seal([_announcement(log, keys.next, tick) for log in self._spool.logs])
         lines = [line.raw for line in sealed if line.kind == "rotate"]
-        self._keys = self._keep(keys.promoted(lines))
+        self._keys = self._keep(keys.promoted(_beside(keys, lines)))
         return self._keys.current
 
     @property
     def unheard(self) -> bool:
         """Whether every line that announces the present key was set aside, so that nobody will ever know it."""
-        lines = [held_line(raw)[0] for raw in self._keys.lines]
+        lines = self._announcing()
         return bool(lines) and all(self._spool.handover.is_aside(line) for line in lines)
 
     def withdraw(self) -> None:
@@ -121,10 +125,10 @@ class Signing:
 
     def finish(self) -> bool:
         """Forget what the last rotation needed, once the collector holds its lines; whether that was now."""
-        keys = self._keys
-        if not keys.lines or not all(self._spool.handover.is_done(held_line(raw)[0]) for raw in keys.lines):
+        lines = self._announcing()
+        if not lines or not all(self._spool.handover.is_done(line) for line in lines):
             return False
-        self._keep(replace(keys, lines=(), old=None))
+        self._keep(replace(self._keys, lines=(), old=None))
         return True
 
     def trusts_by(self, name: str) -> int | None:
@@ -143,10 +147,26 @@ class Signing:
         """These are the operator's keys as people have configured them."""
         self._configured = tuple(receipt_keys)
 
+    def _announcing(self) -> list[SealedLine]:
+        """The lines that announce the present key."""
+        present = self._keys.current.public.text
+        return [line for line, said in map(held_line, self._keys.lines) if _announces(said, present)]
+
     def _keep(self, keys: Keys) -> Keys:
         self._keyring.keep(keys)
         self._keys = keys
         return keys
+
+
+def _beside(keys: Keys, lines: Sequence[bytes]) -> list[bytes]:
+    """These lines announce the next key, after those by which the collector comes to know the present one (P10)."""
+    assert keys.next is not None, "a key is made before it is announced"
+    earlier = [raw for raw in keys.lines if not _announces(held_line(raw)[1], keys.next.public.text)]
+    return [*earlier, *lines][-LINES_MAX:]
+
+
+def _announces(said: Report, key: str) -> bool:
+    return isinstance(said, Rotate) and said.next == key
 
 
 def _announcement(log: str, key: SigningKey, tick: Tick) -> Sealable:

@@ -118,6 +118,31 @@ def _cut_at(number: int, *, through: bool) -> Callable[[FileKeyring, Keys], None
     return cut
 
 
+def test_a_spool_that_is_lost_after_two_rotations_of_which_nobody_heard_leaves_the_way_to_the_last_key(
+    tmp_path: Path,
+) -> None:
+    """P10: the collector knows the last key by the one in between, and that one by the first."""
+
+    async def story() -> None:
+        pair = Pair(tmp_path)
+        async with pair.running() as agent:
+            await pair.exchange(700)
+            pair.wire.cut()
+            await agent.rotate_key()
+            await pair.exchange(600)
+            key = await agent.rotate_key()
+            await pair.exchange(600)
+        lose_spool(tmp_path)
+        pair.wire.up = True
+        async with pair.running() as agent:
+            await pair.exchange(1_200)
+            assert agent.status()["key"] == key
+            assert pair.keys_used()[-1] == key
+            assert agent.status()["backlog_lines"] <= 1
+
+    run(story())
+
+
 def test_a_spool_that_is_lost_before_the_rotation_was_heard_of_does_not_stop_the_next_epoch(tmp_path: Path) -> None:
     """The lines that announce the key lie beside it, too."""
 
