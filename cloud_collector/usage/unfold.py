@@ -175,6 +175,9 @@ def _share(each: Folded, seq: int, before: Told | None, after: Told | None) -> U
     first = max(0, first)
     last = min(count, max(last, first + 1))
     cut = slice(first, last)
+    if not moving and all(each.deltas[cut]):
+        # Others have told all of these intervals. A row that stands still here would only bound what is told between.
+        return None
     unsure = [at - first for at in range(first, last) if at in each.estimated or shares[at] != each.deltas[at]]
     return Unfolded(
         seq=seq,
