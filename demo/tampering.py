@@ -78,7 +78,7 @@ def _changed(text: str, body: dict[str, Any], index: int) -> tuple[str, Tampered
 
 def _write(database: sqlite3.Connection, id_: int, raw: bytes) -> None:
     """The schema forbids it; who owns the file takes the trigger away and puts it back."""
-    (trigger,) = database.execute("select sql from sqlite_master where name = 'line_unchanged'").fetchone()
-    database.execute("drop trigger line_unchanged")
+    (trigger,) = database.execute("select sql from sqlite_master where name = 'line_bytes_unchanged'").fetchone()
+    database.execute("drop trigger line_bytes_unchanged")
     database.execute("update line set raw = ? where id = ?", (raw, id_))
     database.execute(trigger)

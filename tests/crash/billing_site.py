@@ -92,7 +92,7 @@ PLANS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fuse:
-    """The process ends by SIGKILL at this commit of its own, just before it or just after."""
+    """The process ends by SIGKILL at this commit of its own after the one that enters its command in the audit log."""
 
     commit: int
     before: bool
@@ -165,7 +165,7 @@ def copy(pristine: Path, folder: Path) -> Path:
 def begin(
     folder: Path, words: Sequence[str], *, together: int, fuse: Fuse | None = None, tell: Path | None = None
 ) -> int:
-    """Begin the command in a process of its own; returns its id. `tell` is written when it first commits."""
+    """Begin the command in a process of its own; returns its id. `tell` is written when it first commits a result."""
     child = os.fork()
     if child:
         return child
@@ -203,7 +203,8 @@ def _command(folder: Path, words: Sequence[str], *, together: int, fuse: Fuse | 
 @contextlib.contextmanager
 def _armed(fuse: Fuse | None, tell: Path | None) -> Iterator[None]:
     execute = SqliteDatabase.execute
-    commits = 0
+    # Before a command does anything, it is entered in the audit log: who always died there would never get further.
+    commits = -1
 
     def counted(self: SqliteDatabase, sql: str, parameters: Parameters = ()) -> list[Row]:
         nonlocal commits

@@ -53,7 +53,7 @@ def test_runs_that_are_killed_at_any_moment_alone_or_two_at_once_issue_the_same_
     room: Path, schedulers: int
 ) -> None:
     folder = copy(room / "pristine", room / f"random-{schedulers}")
-    kills = Kills(folder, 3, together=2, schedulers=schedulers, seconds=0.3)
+    kills = Kills(folder, 3, together=2, schedulers=schedulers, seconds=0.1)
     assert len(list(kills.kill(12))) == 12
     assert kills.met["killed"] >= 3
     assert differences(room / "one", folder) == []

@@ -111,10 +111,12 @@ def test_light_and_dark_are_chosen_and_kept_without_a_script(console: Console, b
     with visit(browser, scripts=True) as person:
         page = person.open(console.url("/gateways"))
         light = page.evaluate(paper)
-        page.get_by_role("button", name="Dark").click()
+        with page.expect_navigation():
+            page.get_by_role("button", name="Dark").click()
         assert page.evaluate(paper) != light
         assert person.open(console.url("/accounts")).evaluate(paper) != light
-        page.get_by_role("button", name="Auto").click()
+        with page.expect_navigation():
+            page.get_by_role("button", name="Auto").click()
         assert page.evaluate(paper) == light
 
 

@@ -35,9 +35,10 @@ def add(router: APIRouter, site: Site) -> None:
 
     @router.post(f"{PATH}/credit", include_in_schema=False)
     def credited(request: Request, account: str, dispute: str, viewer: Visiting, form: Form) -> Response:
-        means = _asked(site, viewer)
         with site.look() as look:
+            # P20: that it is not this account's is said before what the viewer may not do.
             found = held(look.store, account, dispute)
+            means = _asked(site, viewer)
             to = PATH.format(account=account, dispute=found.id)
             reason = form.get("reason", "").strip() or found.reason
             if form.get("sure") != "yes":
@@ -55,9 +56,9 @@ def add(router: APIRouter, site: Site) -> None:
 
     @router.post(f"{PATH}/rebill", include_in_schema=False)
     def billed_again(request: Request, account: str, dispute: str, viewer: Visiting) -> Response:
-        means = _asked(site, viewer)
         with site.writing() as store:
             found = held(store, account, dispute)
+            means = _asked(site, viewer)
             with _kept(request, store, found, "bill again the period of"):
                 _rebill(store, found, viewer.name, site.clock.utc_ms(), means)
         return RedirectResponse(PATH.format(account=account, dispute=found.id), 303)
