@@ -94,7 +94,7 @@ def test_fifty_seeds_hold_every_promise_and_have_teeth(work: Work) -> None:
     assert not toothless(counts), f"{toothless(counts)}\n{coverage_table(counts)}"
 
 
-@pytest.mark.parametrize("seed", TRACED)
+@pytest.mark.parametrize("seed", [TRACED[0], *(pytest.param(seed, marks=pytest.mark.deep) for seed in TRACED[1:])])
 def test_a_seed_has_one_trace_whatever_the_hash_seed(work: Work, seed: int) -> None:
     """P15, of the simulation itself."""
     found = [trace for hash_seed in HASH_SEEDS for trace in work.result(traces, seed, hash_seed)]

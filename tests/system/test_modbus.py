@@ -26,7 +26,8 @@ from tests.modbus_peer import Unit, serve, unit_of
 from tests.processes import Process, free_port
 
 Way: TypeAlias = Literal["tcp", "rtu-over-tcp", "serial"]
-WAYS: Final[tuple[Way, ...]] = ("tcp", "rtu-over-tcp", "serial")
+WAYS: Final = ["tcp", pytest.param("rtu-over-tcp", marks=pytest.mark.deep), "serial"]
+"""The frames of the one between are those of the serial line: a release is judged by it too."""
 TIMEOUT: Final = 0.15
 SDM: Final = load_template("eastron-sdm630")
 IEM: Final = load_template("schneider-iem3000")

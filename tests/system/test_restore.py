@@ -7,6 +7,8 @@ from collections import Counter
 from fractions import Fraction
 from pathlib import Path
 
+import pytest
+
 from cloud_collector.proof.command import main as verify_invoice
 from shared.key import PublicKey
 from tests.crash.feed import Feed, totals
@@ -174,6 +176,7 @@ def trusted(folder: Path) -> list[str]:
     return [word for file in files for word in ("--trust", PublicKey.from_pem(file.read_text()).sha256)]
 
 
+@pytest.mark.deep
 def test_a_backup_made_under_load_is_whole(tmp_path: Path) -> None:
     """What is copied is one moment, however much is written beside it."""
     require("mosquitto")

@@ -160,6 +160,7 @@ def test_a_lie_in_one_line_is_found_and_named(story: Story, tmp_path: Path) -> N
     assert Decimal(fault.said) - Decimal(fault.now) == 12, "half an hour at 24.00"
 
 
+@pytest.mark.deep
 def test_the_same_seed_and_moment_tell_the_same_to_the_byte(story: Story, store: Store, tmp_path: Path) -> None:
     """P15."""
     again = tell(tmp_path / "again", now=NOW, seed="7")

@@ -81,6 +81,7 @@ def collector(site: Site) -> Iterator[Process]:
         assert process.stop() == 0
 
 
+@pytest.mark.deep
 def test_a_receiver_that_comes_late_hears_when_it_is_asked_for_and_again(site: Site, collector: Process) -> None:
     """P8: what nobody took waits; it arrives genuine, and is known by its id when it is sent once more."""
     port = free_port()

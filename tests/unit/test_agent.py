@@ -220,6 +220,7 @@ def test_a_failing_a_broken_and_a_silent_source_do_not_stop_the_others(tmp_path:
     run(story())
 
 
+@pytest.mark.deep
 def test_the_longest_waits_are_those_that_were_configured(tmp_path: Path) -> None:
     """P8: what `reconnect_seconds_max` and `drain_delay_seconds` say reaches the uplink."""
 

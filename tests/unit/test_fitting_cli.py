@@ -124,6 +124,7 @@ def test_a_display_that_agrees_is_stated_by_a_birth_and_shown_by_status(site: Pa
 
 
 @pytest.mark.usefixtures("agent")
+@pytest.mark.deep
 def test_a_display_that_differs_is_not_sealed_and_the_reason_is_guessed_aloud(site: Path) -> None:
     done = run(site, "commission", "main.energy", "--display", "12.3", code=1)
     assert "1/1000 of what is read" in done.stderr
@@ -158,6 +159,7 @@ def test_a_meter_is_exchanged_in_a_terminal_and_the_register_goes_on_exactly(sit
     assert status(site)["commissioned"] == {}, "what was compared was the other one"
 
 
+@pytest.mark.deep
 def test_an_exchange_is_sealed_on_the_spool_of_an_agent_that_does_not_run(site: Path, agent: Process) -> None:
     agent.stop()
     (site / "display").write_text("5\n", encoding="ascii")

@@ -262,6 +262,7 @@ def test_a_year_offline_fits_and_is_exact_to_the_unit(meters: int, bytes_max: in
     assert chain.through == chain.seq, "what is covered is missed by nobody"
 
 
+@pytest.mark.deep
 def test_days_are_folded_into_longer_lines_at_last() -> None:
     disk = Memory()
     spool = Spool.open(disk, gateway=GATEWAY, key=KEY, author=AUTHOR, random=Random(1), bytes_max=150_000)

@@ -192,6 +192,7 @@ async def test_a_namespace_is_found_by_its_name_wherever_the_server_has_it(plant
         assert await down(source) == "m1.energy: 'ns=two;s=energy' is no node id"
 
 
+@pytest.mark.deep
 async def test_a_server_that_goes_and_comes_back_is_read_again() -> None:
     """P8: and what it counted meanwhile is metered, for it is a counter."""
     peer = Peer()
