@@ -309,19 +309,14 @@ SABOTAGES: Final[dict[str, Callable[[], contextlib.AbstractContextManager[None]]
 
 
 FIRST_OF_ALL: Final = (
-    "activation-by-arrival",
     "baseline-billed",
     "boundary-counted-twice",
     "forget-on-puback",
-    "head-unchecked",
     "no-unique-position",
     "prev-unchecked",
     "receipt-before-commit",
-    "register-outside-the-transaction",
-    "rerun-ignores-booked",
-    "reset-read-as-rollback",
 )
-"""The rules that everything rests on: broken for every change, the others with `make deep` and `make sabotage`."""
+"""Broken for every change, because a seed notices soon; the others with `make deep` and `make sabotage`."""
 KNOWN_TO_NOTICE: Final[dict[str, tuple[int, ...]]] = {
     "activation-by-arrival": (43, 1, 9),
     "allowance-counted-twice": (11,),
