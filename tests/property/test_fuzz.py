@@ -31,7 +31,11 @@ PEAK_BYTES_MAX: Final = 24 * MEGABYTE
 """What a batch with poison in it may take: payloads inflated, their lines, and what JSON makes of them."""
 
 
-@pytest.mark.parametrize("seed", range(8))
+FAILED_ONCE: Final = (23,)
+"""A summary that nobody can read, in a boot whose time a clock line told."""
+
+
+@pytest.mark.parametrize("seed", [*range(8), *FAILED_ONCE])
 def test_twenty_thousand_bad_inputs_harm_nobody(seed: int) -> None:
     """P1, P8, P9, P21: `live` judges; what it did not meet, it could not judge."""
     life = live(seed)

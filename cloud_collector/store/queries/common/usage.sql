@@ -15,7 +15,7 @@ delete from boot where gateway = ? and log = ? and boot = ?;
 select id, raw, received_at, seq from line where chain = ? and boot = ? and clock in ('R', 'U') and aside = 0 order by seq;
 
 -- name: boot_last
-select max(case kind when 'summary' then (select min(c.first) from cover c where c.line = line.id) else seq end)
+select max(coalesce(case kind when 'summary' then (select min(c.first) from cover c where c.line = line.id) end, seq))
 from line where chain = ? and boot = ? and clock in ('R', 'U') and aside = 0;
 
 -- name: boot_clock
