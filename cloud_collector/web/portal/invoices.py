@@ -121,6 +121,7 @@ def _add_one(router: APIRouter, site: Site) -> None:
             told = {
                 "invoice": found.body,
                 "say": lambda amount: people.amount(amount, found.body["currency"]),
+                "number": people.number,
                 "step_told": lambda step, unit: step_told(step, unit, people),
                 "path": f"/portal/{account}/invoices/{number}",
                 "forms": [(form.value, words) for form, words in _FORMS],
