@@ -24,11 +24,11 @@ from cloud_collector.notify.post import reached
 from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.place import is_there, open_database, place_of
 from cloud_collector.store.store import Store, migrations
-from cloud_collector.upkeep.finding import Finding, Word, bad, good, look, plain, skipped
 from cloud_collector.upkeep.incidents import open_incidents
 from cloud_collector.upkeep.surroundings import backup_folder, backups_made, certificates
 from shared.effects.clock import SystemClock
 from shared.errors import DatabaseError
+from shared.finding import Finding, Word, bad, good, look, plain, skipped
 
 GIB: Final = 2**30
 DAY: Final = 86_400

@@ -20,8 +20,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from cloud_collector.fleet.pki import Pki
 from cloud_collector.settings import CollectorSettings
-from cloud_collector.upkeep.finding import Finding, bad, good, look, skipped
 from shared.errors import MetersealError
+from shared.finding import Finding, bad, good, look, skipped
 from shared.key import SigningKey
 from shared.limits import PAYLOAD_DEFLATED_BYTES_MAX
 from shared.topic import Leaf

@@ -27,10 +27,10 @@ from cloud_collector.cli.opened import (
 from cloud_collector.ingest.log import LogRefused, Meter, log_of, logs, open_log
 from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.store import Store
-from cloud_collector.upkeep.finding import Finding, bad, good
 from shared.effects.chance import system_chance
 from shared.effects.clock import SystemClock
 from shared.errors import InvalidRecord
+from shared.finding import Finding, bad, good
 from shared.grammar import GATEWAY_PATTERN
 from shared.key import SigningKey
 

@@ -11,13 +11,13 @@ from edge_agent.cli.exits import Exit
 from edge_agent.cli.person import Colour, dyed, wrapped
 from edge_agent.cli.show import SpoolMissing, read_rows, spool_backlog
 from edge_agent.installer import machine
-from edge_agent.installer.finding import Finding, Word, bad, good, plain, skipped, whole
 from edge_agent.installer.way import way_of
 from edge_agent.local import ask, door_of
 from edge_agent.settings import AgentSettings
 from edge_agent.words import count
 from shared.effects.clock import SystemClock
 from shared.errors import MetersealError
+from shared.finding import Finding, Word, bad, good, plain, skipped, whole
 
 _COLOURS: Final = {
     Word.GOOD: Colour.GOOD,

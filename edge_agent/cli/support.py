@@ -19,12 +19,12 @@ from edge_agent.cli.exits import Exit
 from edge_agent.cli.fresh import put_new, require_absent
 from edge_agent.cli.person import say
 from edge_agent.cli.show import SpoolMissing, spool_backlog
-from edge_agent.installer.finding import plain as plain_findings
 from edge_agent.invalid import ConfigInvalid
 from edge_agent.local import ask, door_of
 from edge_agent.plain import plain
 from edge_agent.settings import AgentSettings
 from shared.errors import MetersealError
+from shared.finding import plain as plain_findings
 
 LOG_BYTES_MAX: Final = 1024 * 1024
 """The end of the log that goes in."""

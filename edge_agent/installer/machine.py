@@ -12,12 +12,12 @@ from typing import Any, Final
 
 from edge_agent import tables
 from edge_agent.disk import FileDisk
-from edge_agent.installer.finding import Finding, bad, good, look
 from edge_agent.settings import AgentSettings
 from edge_agent.timekeeping import UTC_PLAUSIBLE_MS
 from edge_agent.words import AS_ROOT, count, span
 from shared.effects.clock import Clock
 from shared.errors import DatabaseBusy, DatabaseCorrupt, DatabaseError
+from shared.finding import Finding, bad, good, look
 
 _RECEIPT_GRACE_SECONDS: Final = 900
 _MEBI: Final = 1024 * 1024

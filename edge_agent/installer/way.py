@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from edge_agent.installer.finding import Finding, bad, good, look, skipped
 from edge_agent.settings import AgentSettings
 from shared.effects.broker import BrokerSettings
 from shared.effects.mqtt import MqttLink, alert_sentence
 from shared.errors import LinkError
+from shared.finding import Finding, bad, good, look, skipped
 from shared.topic import Leaf, topic_of
 
 SECONDS_MAX: Final = 10.0

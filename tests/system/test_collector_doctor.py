@@ -10,8 +10,8 @@ from typing import Any, Final
 import pytest
 
 from cloud_collector.cli.doctor_broker import limits_of
-from cloud_collector.upkeep.finding import Word
 from shared.effects.sqlite import SqliteDatabase
+from shared.finding import Word
 from tests.enrolled_site import Site
 from tests.processes import free_port, wait_until
 from tests.requirements import require

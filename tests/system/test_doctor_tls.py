@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from edge_agent.installer.finding import Finding
 from edge_agent.installer.way import way_of
 from edge_agent.settings import AgentSettings
 from shared.effects.broker import BrokerSettings
+from shared.finding import Finding
 from shared.topic import PREFIX
 from tests.brokers import mosquitto_broker
 from tests.system.test_link_mosquitto import Pki

@@ -97,7 +97,8 @@ def test_where_the_stream_is_refused_the_page_asks_every_fifteen_seconds(portal:
         asked = opened(portal, person)
         expect(person.page.locator("#liveness")).to_have_text("○ asked every 15 seconds")
         assert asked == []
-        person.page.clock.run_for(15_500)
+        with person.page.expect_request("**/live"):
+            person.page.clock.run_for(15_500)
         assert len(asked) == 1
         person.page.unroute("**/events")
         person.page.clock.run_for(60_000)

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from edge_agent.cli.doctor import line_of, step_for
-from edge_agent.installer.finding import Word, bad
 from edge_agent.installer.machine import clock_of, collector_of, disk_of, files_of, spool_of
 from edge_agent.settings import AgentSettings
 from shared.effects.memory import SimpleClock
+from shared.finding import Word, bad
 from shared.key import SigningKey
 from tests.brokers import Mosquitto, mosquitto_broker
 from tests.processes import ROOT, Process, command, free_port, run, wait_until

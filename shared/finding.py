@@ -1,4 +1,4 @@
-"""What a look at something found: a word, a sentence, and what to do next."""
+"""What a look at something found: what, a verdict in a word, a sentence, and what to do next."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -14,7 +14,7 @@ class Word(StrEnum):
     """It works, and somebody should look at it."""
     BAD = "bad"
     SKIPPED = "skipped"
-    """It could not be looked at, because something before it is bad."""
+    """It could not be looked at, because something before it is bad, or it is not used here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ def bad(name: str, says: str, what_next: str) -> Finding:
 
 
 def skipped(name: str, says: str) -> Finding:
-    """Something before it is bad."""
+    """It was not looked at, and this is why."""
     return Finding(name=name, word=Word.SKIPPED, says=says)
 
 
