@@ -98,9 +98,9 @@ class Flights:
             if not flight.answered:
                 flight.answered, flight.answered_sendings = True, flight.answered_sendings + 1
             if flight.answered_sendings >= UPLINK_RESTING_SENDINGS:
+                # Its backoff stays: what is sent in spite of it, such as a line that announces a key, is no storm.
+                flight.answered_sendings = 0
                 resting.append(place)
-        for place in resting:
-            del self._flights[place]
         return resting
 
     def next_due_ms(self, window: Iterable[Place]) -> int | None:

@@ -32,19 +32,23 @@ class Handover:
         lines = [held_line(raw) for (raw,) in self._database.execute(self._sql["rotations"])]
         return [line.raw for line, report in lines if isinstance(report, Rotate) and report.next == key.text]
 
-    def waiting(self) -> list[Place]:
-        """Waiting lines that announce keys: without them nothing after them is taken."""
+    def waiting(self, heard: str | None) -> list[Place]:
+        """Waiting lines that announce keys: without them nothing after them is taken.
+
+        `heard` is the present epoch once the collector has taken a line of it: it knows the key that signs there,
+        and lines of earlier epochs that rest need not announce it any more.
+        """
         if self._announcing:
-            self._announcing = [place for place in self._announcing if self._waits(place)]
+            self._announcing = [place for place in self._announcing if self._waits(place, heard)]
         return self._announcing
 
     def waiting_behind(self, limit: int) -> Sequence[tuple[Any, ...]]:
         """The oldest of what is sent only where nothing else needs its place."""
         return self._database.execute(self._sql["waiting_behind"], (limit,)) if self.behind else ()
 
-    def is_done(self, line: SealedLine) -> bool:
-        """Whether the collector has confirmed the line, or it is not held any more."""
-        return not self._waits(line.place, line.hash)
+    def is_done(self, line: SealedLine, heard: str | None) -> bool:
+        """Whether the collector has confirmed the line, or it is not held any more, or rests and is not needed."""
+        return not self._waits(line.place, heard, line.hash)
 
     def is_aside(self, line: SealedLine) -> bool:
         """Whether the collector has set the line aside: another one has its position."""
@@ -64,9 +68,10 @@ class Handover:
         rows = self._database.execute(self._sql["held_from"], (log, epoch, first, last, limit))
         return [Place(*row) for row in rows]
 
-    def _waits(self, place: Place, name: str | None = None) -> bool:
+    def _waits(self, place: Place, heard: str | None, name: str | None = None) -> bool:
         rows = self._database.execute(self._sql["unreceipted"], (place.log, place.epoch, place.seq))
-        return bool(rows) and name in (None, rows[0][0])
+        needless = heard not in (None, place.epoch)
+        return any(name in (None, held) and not (rested and needless) for held, rested in rows)
 
     def _count_behind(self) -> int:
         return int(self._database.execute(self._sql["behind_count"])[0][0])

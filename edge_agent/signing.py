@@ -125,8 +125,8 @@ class Signing:
 
     def finish(self) -> bool:
         """Forget what the last rotation needed, once the collector holds its lines; whether that was now."""
-        lines = self._announcing()
-        if not lines or not all(self._spool.handover.is_done(line) for line in lines):
+        lines, heard = self._announcing(), self._spool.heard_epoch
+        if not lines or not all(self._spool.handover.is_done(line, heard) for line in lines):
             return False
         self._keep(replace(self._keys, lines=(), old=None))
         return True

@@ -112,6 +112,12 @@ class Spool:
         return any(chain.contradicted for chain in self._chains.values() if chain.epoch == self._epoch)
 
     @property
+    def heard_epoch(self) -> str | None:
+        """The current epoch, once the collector has taken a line of it."""
+        taken = any(chain.through for chain in self._chains.values() if chain.epoch == self._epoch)
+        return self._epoch if taken else None
+
+    @property
     def waiting_count(self) -> int:
         """Lines that are still to be sent, or sent and not confirmed."""
         return self._waiting_count

@@ -187,7 +187,7 @@ select log, epoch, seq from line where kind = 'rotate' and receipted_at is null 
 update line set rested = 0 where log = ? and epoch = ? and seq = ? and rested <> 0
 
 -- name: unreceipted
-select hash from line where log = ? and epoch = ? and seq = ? and receipted_at is null and rested <> 2
+select hash, rested from line where log = ? and epoch = ? and seq = ? and receipted_at is null and rested <> 2
 
 -- name: is_aside
 select 1 from line where log = ? and epoch = ? and seq = ? and hash = ? and aside = 1

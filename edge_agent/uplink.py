@@ -176,7 +176,8 @@ class Uplink:
             now_ms = self._clock.boot_ms()
             draining = now_ms >= drain_ms
             # A key that nobody has heard of signs in vain: what announces it goes before anything else.
-            asked = [*self._spool.handover.waiting(), *(self._asked_places() if draining else ())]
+            announcing = self._spool.handover.waiting(self._spool.heard_epoch)
+            asked = [*announcing, *(self._asked_places() if draining else ())]
             oldest = self._spool.waiting(UPLINK_BACKLOG_LINES) if draining else []
             newest = self._spool.waiting_newest()
             self._note_drain(draining=draining)

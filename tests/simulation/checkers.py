@@ -1,5 +1,6 @@
 """The promises as checks, some at every event, some at the end; each names the promise that is broken."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Final
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 PROBLEMS_MAX: Final = 20
+QUIET_SENDINGS_MAX: Final = 80
+"""With the longest pause between two sendings, and half of it on average, six hours have fewer."""
 
 
 class Checkers:
@@ -44,6 +47,8 @@ class Checkers:
         self.expected: dict[tuple[str, str, str], set[int]] = {}
         """What the world says of each channel."""
         self._receipts = {topic_of(agent.name, Leaf.RECEIPT): agent.name for agent in world.agents}
+        self._reports = {topic_of(agent.name, Leaf.REPORT) for agent in world.agents}
+        self._sent_in_quiet: Counter[bytes] = Counter()
         world.broker.taps.append(self._publication)
         for agent in world.agents:
             agent.drive.before = self._watch_spool(agent)
@@ -82,6 +87,16 @@ class Checkers:
             self._problem(f"P9: {client} published {len(payload)} bytes on {topic}")
         if client.startswith("collector") and topic in self._receipts:
             self._receipt(self._receipts[topic], payload)
+        if topic in self._reports and self._world.quiet:
+            self._no_storm(client, payload)
+
+    def _no_storm(self, client: str, payload: bytes) -> None:
+        """P8: once trouble is over and nothing is used any more, no line is sent again and again."""
+        raws = unpack(payload)
+        for raw in [] if isinstance(raws, Refused) else raws:
+            self._sent_in_quiet[raw] += 1
+            if self._sent_in_quiet[raw] == QUIET_SENDINGS_MAX + 1:
+                self._problem(f"P8: {client} sends a line more than {QUIET_SENDINGS_MAX} times: {raw[:160]!r}")
 
     def _receipt(self, gateway: str, payload: bytes) -> None:
         raws = unpack(payload)

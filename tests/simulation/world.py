@@ -61,6 +61,8 @@ class World:
         self.loop = SimLoop(seed)
         self.coverage = Coverage()
         self.problems: list[str] = []
+        self.quiet = False
+        """Whether the last hours have begun, in which nothing is used."""
         self.events: deque[str] = deque(maxlen=EVENTS_KEPT)
         self.trace = hashlib.sha256()
         self.mix: Mix = draw_mix(seed, without)
@@ -233,6 +235,7 @@ class World:
 
     def _quiet(self) -> None:
         self.note("quiet")
+        self.quiet = True
         for agent in self.agents:
             agent.site.stop_counting(self.loop.now)
 

@@ -139,6 +139,10 @@ def test_a_spool_that_is_lost_after_two_rotations_of_which_nobody_heard_leaves_t
             assert agent.status()["key"] == key
             assert pair.keys_used()[-1] == key
             assert agent.status()["backlog_lines"] <= 1
+            assert not agent.status()["rotating"], "the collector has taken lines of the last key"
+            before = len(pair.wire.reports())
+            await pair.exchange(7_200)
+            assert len(pair.wire.reports()) - before < 40, "what nobody can confirm any more is no storm (P8)"
 
     run(story())
 
