@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 PROBLEMS_MAX: Final = 20
-QUIET_SENDINGS_MAX: Final = 80
-"""With the longest pause between two sendings, and half of it on average, six hours have fewer."""
+QUIET_SENDINGS_MAX: Final = 240
+"""Of lines that nobody takes, such as those of a revoked key: the collector asks for them every five minutes, in each
+of two logs, for six hours."""
 
 
 class Checkers:
