@@ -7,6 +7,8 @@
 PYTHON ?= python3
 SEEDS ?= 50
 JOBS ?= 2
+# Tests of whole processes wait for a good part of their time: for brokers, browsers, kills.
+TOGETHER ?= 3
 CUTS ?= 2000
 MESSAGES ?= 1000000
 ARCHES ?= $(shell dpkg --print-architecture 2>/dev/null || echo amd64)
@@ -67,13 +69,13 @@ layers: $(ENVIRONMENT)
 	$(BIN)/lint-imports --no-logo
 
 unit: $(ENVIRONMENT)
-	$(PY) -m pytest -n $(JOBS) -m 'not deep' tests/unit tests/property
+	$(PY) -m pytest -n $(TOGETHER) -m 'not deep' tests/unit tests/property
 
 simulation: $(ENVIRONMENT)
 	$(PY) -m pytest -m 'not deep' tests/simulation
 
 system: $(ENVIRONMENT)
-	$(PY) -m pytest -n $(JOBS) --dist loadfile -m 'not deep' tests/system
+	$(PY) -m pytest -n $(TOGETHER) --dist loadfile --no-loadscope-reorder -m 'not deep' tests/system
 
 deep: $(ENVIRONMENT)
 	$(PY) -m pytest -n $(JOBS) --dist loadfile -m deep tests

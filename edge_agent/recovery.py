@@ -14,11 +14,15 @@ from edge_agent.receipts import Chain, successor
 from edge_agent.salvage import Salvaged, salvage
 from edge_agent.sealed import Place, SealedLine
 from shared.effects.database import Database
-from shared.errors import DatabaseCorrupt, DatabaseError
+from shared.errors import DatabaseCorrupt, DatabaseError, DatabaseFailed
 from shared.key import PublicKey
 from shared.report import Rotate
 
 _LOG: Final = logging.getLogger(__name__)
+
+
+class SpoolForeign(DatabaseFailed):
+    """The spool belongs to another gateway."""
 
 
 class Origin(StrEnum):

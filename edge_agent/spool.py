@@ -16,30 +16,24 @@ from random import Random
 from typing import Any, Final
 
 from edge_agent import kept, tables
-from edge_agent.disk import Disk, FileDisk
+from edge_agent.disk import Disk
 from edge_agent.folding import LINE_OVERHEAD_BYTES
 from edge_agent.handover import Handover, held_line
 from edge_agent.limits import SPOOL_CHAINS_MAX, SPOOL_ROOM_SHARE
 from edge_agent.receipts import Chain, Heard, HeardAs, follow, judge, successor
-from edge_agent.recovery import Origin, drawn_epoch, recover
+from edge_agent.recovery import Origin, SpoolForeign, drawn_epoch, recover
 from edge_agent.room import Room
 from edge_agent.sealable import ForgottenContent, RotateContent, Sealable
 from edge_agent.sealed import Author, Place, SealedLine, report_of
 from edge_agent.statements import statements
 from shared.effects.database import Database
-from shared.errors import DatabaseFailed, MetersealError
+from shared.errors import MetersealError
 from shared.key import PublicKey, SigningKey
 from shared.limits import RECEIPTED_KEEP_SECONDS
 from shared.receipt import Receipt
 from shared.report import Birth, Header, seal_report
 
-__all__ = ["Disk", "FileDisk", "Origin", "Spool", "SpoolFull"]
-
 _LOG: Final = logging.getLogger(__name__)
-
-
-class SpoolForeign(DatabaseFailed):
-    """The spool belongs to another gateway."""
 
 
 class SpoolFull(MetersealError):

@@ -18,6 +18,9 @@ settings.register_profile("search", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 adapters.share()
 
+LONG = ("test_storm", "test_portal_pages", "test_console", "test_enrolment", "test_restore", "test_demo", "test_wall")
+"""Files that take longest begin first: beside them there is room for all the others."""
+
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """List each absent component with the number of tests it cost; workers of xdist report here too."""
@@ -51,7 +54,8 @@ def engine(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What lies in tests/system and tests/simulation bears the marker of its folder."""
+    """What lies in tests/system and tests/simulation bears the marker of its folder; long files come first."""
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
     for item in items:
         folder = Path(str(item.path)).parent.name
         if folder in ("system", "simulation"):

@@ -14,8 +14,9 @@ from random import Random
 from typing import Final
 
 from edge_agent.receipts import HeardAs
+from edge_agent.recovery import Origin
 from edge_agent.sealed import Place
-from edge_agent.spool import Origin, Spool
+from edge_agent.spool import Spool
 from shared.errors import Refused
 from shared.line import hash_of, parse
 from shared.report import Report, Summary, Usage, read

@@ -8,8 +8,9 @@ import pytest
 
 from edge_agent.disk import FileDisk
 from edge_agent.receipts import HeardAs
+from edge_agent.recovery import Origin
 from edge_agent.sealed import Place
-from edge_agent.spool import Origin, Spool, SpoolFull
+from edge_agent.spool import Spool, SpoolFull
 from shared.errors import DatabaseBusy, DatabaseFailed, Refused
 from shared.limits import RECEIPTED_KEEP_SECONDS
 from shared.line import hash_of, parse
