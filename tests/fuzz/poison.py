@@ -7,6 +7,7 @@ import json
 import random
 import zlib
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -274,7 +275,8 @@ class Mallory:
     def _value(self) -> Any:
         match self.draw.randrange(4):
             case 0:
-                return self.draw.choice(ODD)
+                # A copy: what is spoilt next may be this very value.
+                return deepcopy(self.draw.choice(ODD))
             case 1:
                 return self.draw.choice((*KINDS, *CLOCKS, "reset", "glitch", "mallory", "d0", "main"))
             case _:
