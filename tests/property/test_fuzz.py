@@ -19,7 +19,7 @@ from cloud_collector.store.store import Store
 from shared.effects.postgres import PostgresDatabase
 from shared.limits import PAYLOAD_BYTES_MAX, PAYLOAD_DEFLATED_BYTES_MAX
 from shared.line import hash_of
-from tests.fuzz.__main__ import live
+from tests.fuzz.life import live
 from tests.fuzz.poison import ROWS_MAX, Mallory
 from tests.fuzz.world import FuzzWorld, kept_verdicts
 from tests.postgres import new_schema
