@@ -30,8 +30,8 @@ COMMIT_SECONDS_MAX: Final = 5.0
 PROCESSES_MAX: Final = 5_000
 TOGETHER: Final = 8
 MEMORY: Final = Path("/dev/shm")
-INSIDE_LEAST: Final = 3
-"""Of a hundred kills so many must have left an invoice committed that its folder lacks, or the moments are dull."""
+INSIDE_LEAST: Final = 1
+"""Of a hundred kills so many must have left an invoice committed that its folder lacks; about one in twenty does."""
 
 
 def undisturbed(pristine: Path, folder: Path, *, together: int) -> float:
@@ -162,7 +162,9 @@ def main() -> int:
         count = len(books(room / "undisturbed")["invoices"])
         say(f"seed {options.seed}: {options.contracts} contracts, {count} invoices in {seconds:.1f} s undisturbed")
         folder = copy(room / "pristine", room / "killed")
-        kills = Kills(folder, options.seed, together=TOGETHER, schedulers=options.schedulers, seconds=seconds)
+        # Two at once are done in half the time; and whatever the machine does beside, the last kills shall find work.
+        pace = seconds / (2 * options.schedulers)
+        kills = Kills(folder, options.seed, together=TOGETHER, schedulers=options.schedulers, seconds=pace)
         with Progress(console=console) as progress:
             bar = progress.add_task("killing", total=options.kills)
             for _ in kills.kill(options.kills):
