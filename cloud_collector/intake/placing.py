@@ -21,11 +21,15 @@ class Log:
 
 
 def clock_boots(store: Store, log: Log, boots: Iterable[str]) -> set[str]:
-    """Boots with a clock line are placed by it; which of them moved by that."""
+    """Boots with a clock line are placed by it, and those that lost theirs are no longer; which of them moved by that.
+
+    What follows, the order of epochs first, rests on no clock line that does not count any more (P15).
+    """
     moved = set()
     for boot in sorted(boots):
         offset = _clocked(store, log, boot)
-        if offset is not None and _put(store, log, boot, offset, estimated=False):
+        known = offset is not None or _is_clocked(store, log, boot)
+        if known and _put(store, log, boot, offset, estimated=False):
             moved.add(boot)
     return moved
 
@@ -97,6 +101,11 @@ def _clocked(store: Store, log: Log, boot: str) -> int | None:
 def _is_placed(store: Store, log: Log, boot: str) -> bool:
     row = store.row("boot_one", log.gateway, log.log, boot)
     return row is not None and row[0] is not None
+
+
+def _is_clocked(store: Store, log: Log, boot: str) -> bool:
+    row = store.row("boot_one", log.gateway, log.log, boot)
+    return row is not None and row[0] is not None and not row[1]
 
 
 def _last(store: Store, log: Log, boot: str) -> tuple[int, int] | None:
