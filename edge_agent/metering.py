@@ -50,6 +50,8 @@ class Metering:
             self.resume(snapshot)
             self._time = sample(self._time, tick)
         for log in self._logs.values():
+            # What a history has gained while nothing ran belongs to its own time, not to a window closed before it.
+            log.following = False
             log.restart(self._at(log), self._time)
         self._configure(specs, Grid(step, count))
 
@@ -211,7 +213,7 @@ class Metering:
             known.emit(content, known.now_ms, self._time)
 
     def caught_up(self, log: str) -> None:
-        """A historic log's source has delivered its history: the wall clock closes its windows from now on."""
+        """A historic log's source has delivered its history: until a restart the wall clock closes its windows."""
         self._logs[log].following = True
 
     def resume_at(self, log: str) -> int | None:

@@ -62,7 +62,13 @@ def test_real_agents_go_on_from_the_past_and_the_collector_accepts_every_line(de
         boots = database.execute(
             "select count(*) from (select chain from line group by chain having count(distinct boot) = 2)"
         ).fetchone()[0]
+        since = database.execute(
+            "select l.kind, cast(l.raw as text) from line l"
+            " where exists (select 1 from line e where e.chain = l.chain and e.seq < l.seq and e.boot <> l.boot)"
+        ).fetchall()
     assert boots == logs - LIVE_LOGS, "every log of the past goes on with another boot of its gateway"
+    assert {kind for kind, _ in since} == {"birth", "usage"}, "nothing was missed between the past and the present"
+    assert not any('"missing"' in raw for _, raw in since), "each minute holds what was read in it"
 
 
 LIVE_LOGS = 1

@@ -425,6 +425,30 @@ def test_a_replay_that_has_caught_up_seals_by_the_wall_clock_and_loses_no_readin
     assert bench.reader.used["m1", "energy"] == 90
 
 
+@pytest.mark.parametrize("interval", [(60, 15), (60, 1)])
+def test_what_a_history_gained_while_nothing_ran_is_sealed_in_its_own_intervals(interval: tuple[int, int]) -> None:
+    """Its file is read before the wall clock closes a window, also where windows are cut otherwise now."""
+    bench = Bench(spec(historic=True))
+    readings = [
+        Reading(device="m1", meter="energy", value=3 * minute, at_ms=0, utc=MIDNIGHT + 60 * minute)
+        for minute in range(151)
+    ]
+    bench.metering.caught_up("main")
+    bench.metering.observe(readings[:20], bench.tick)
+    bench.wait(20 * 60)
+    bench.step, bench.count = interval
+    bench.restart(down=130 * 60)
+    bench.metering.observe(readings[20:], bench.tick)
+    bench.metering.caught_up("main")
+    bench.wait(60)
+    usages = bench.reader.of(Usage)
+    assert [usage.start for usage in usages[1:]] == [usage.end for usage in usages[:-1]]
+    assert usages[-1].end == MIDNIGHT + 150 * 60
+    assert [delta for usage in usages for delta in usage.rows[0].deltas] == [3] * 150
+    assert not any(usage.rows[0].notes for usage in usages)
+    assert not bench.reader.of(Gap)
+
+
 def test_declared_lines_are_sealed_after_the_birth() -> None:
     metering = Metering([spec()], tick=Bench().tick)
     rows = (GapRow("m1", "energy", MIDNIGHT, MIDNIGHT + 60, GapCause.SPOOL_LOST, None, None),)
