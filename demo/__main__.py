@@ -22,6 +22,7 @@ from rich.console import Console
 from cloud_collector.store.store import Store
 from demo.guide import guide
 from demo.papers import papers
+from demo.port import Port
 from demo.processes import BIN, DemoFailed, Processes, run
 from demo.site import LIVE, LIVE_STEP, Site, by_log
 from demo.story import Story, tell
@@ -46,8 +47,11 @@ def main() -> int:
     processes = Processes(folder)
     began = time.monotonic()
     try:
-        story = _tell(folder, options.seed, said)
+        broker, web = Port(), Port(preferred=8080)
+        story = _tell(folder, options.seed, said, broker=broker, web=web)
         _show(story.site, said, began)
+        broker.release()
+        web.release()
         _go_on(story, processes, said)
         lie, forged = _lie(story.site, said)
         said.print(f"\n[bold]All of it took {time.monotonic() - began:.0f} s[/] and lies in {folder}\n")
@@ -67,7 +71,7 @@ def main() -> int:
     return 0
 
 
-def _tell(folder: Path, seed: str, said: Console) -> Story:
+def _tell(folder: Path, seed: str, said: Console, *, broker: Port, web: Port) -> Story:
     said.print(
         "[bold]Meterseal[/]  Northwind Metering and its customers: an office, a garage, a house, a building site\n"
     )
@@ -76,8 +80,8 @@ def _tell(folder: Path, seed: str, said: Console) -> Story:
         now=int(time.time()),
         seed=seed,
         interfaces=_interfaces(),
-        broker_port=_free_port(),
-        web_port=_free_port(preferred=8080),
+        broker_port=broker.number,
+        web_port=web.number,
         heard=lambda sentence: said.print(f"  {sentence}"),
     )
     said.print(
@@ -174,17 +178,6 @@ def _listens(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(0.5)
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _free_port(preferred: int = 0) -> int:
-    for port in (preferred, 0):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise DemoFailed("no TCP port is free on 127.0.0.1")
 
 
 if __name__ == "__main__":
