@@ -28,8 +28,8 @@ def clock_boots(store: Store, log: Log, boots: Iterable[str]) -> set[str]:
     moved = set()
     for boot in sorted(boots):
         offset = _clocked(store, log, boot)
-        known = offset is not None or _is_clocked(store, log, boot)
-        if known and _put(store, log, boot, offset, estimated=False):
+        told = offset is not None or _is_placed(store, log, boot, by_clock=True)
+        if told and _put(store, log, boot, offset, estimated=False):
             moved.add(boot)
     return moved
 
@@ -98,14 +98,9 @@ def _clocked(store: Store, log: Log, boot: str) -> int | None:
     return min(firsts)[1] if firsts else None
 
 
-def _is_placed(store: Store, log: Log, boot: str) -> bool:
+def _is_placed(store: Store, log: Log, boot: str, *, by_clock: bool = False) -> bool:
     row = store.row("boot_one", log.gateway, log.log, boot)
-    return row is not None and row[0] is not None
-
-
-def _is_clocked(store: Store, log: Log, boot: str) -> bool:
-    row = store.row("boot_one", log.gateway, log.log, boot)
-    return row is not None and row[0] is not None and not row[1]
+    return row is not None and row[0] is not None and not (by_clock and row[1])
 
 
 def _last(store: Store, log: Log, boot: str) -> tuple[int, int] | None:
