@@ -1,6 +1,7 @@
 """P14, P15, P16: a billing run that is killed at every commit, and resumed, issues the bytes of one that was not."""
 
 import os
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def test_runs_that_are_killed_at_any_moment_alone_or_two_at_once_issue_the_same_
     died = 0
     for seed in range(RUNS_MAX):
         folder = copy(room / "pristine", room / f"random-{schedulers}-{seed}")
-        kills = Kills(folder, seed, together=2, schedulers=schedulers, seconds=0.1)
+        kills = Kills(folder, random.Random(seed), together=2, schedulers=schedulers, seconds=0.1)
         assert len(list(kills.kill(6))) == 6
         assert differences(room / "one", folder) == []
         died += kills.met["killed"]
