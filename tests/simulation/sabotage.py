@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 from unittest.mock import patch
 
-import edge_agent.meter
-import edge_agent.receipts
 from cloud_collector.activity.threshold import Interval
 from cloud_collector.collector import Collector
 from cloud_collector.fleet.epochs import Epoch, Ordered, order
@@ -25,79 +23,13 @@ from cloud_collector.store.store import migrations
 from cloud_collector.store.view import StoreView
 from cloud_collector.usage.span import ChannelName, Measured, Span
 from cloud_collector.usage.unfold import Folded, Unfolded
-from edge_agent.meter import Judgement
-from edge_agent.meter_state import Metered, MeterState
-from edge_agent.reading import Reading
-from edge_agent.receipts import HeardAs
-from edge_agent.spool import Spool
-from edge_agent.timekeeping import Moment
-from edge_agent.uplink import Uplink
 from shared.effects.link import Message
-from shared.errors import Refused
-from shared.line import hash_of
-from shared.payload import unpack
-from shared.report import Verdict
-from shared.topic import Leaf
 from shared.validity import Validity
 from tests.simulation.billing_sabotage import BILLING_SABOTAGES
+from tests.simulation.edge_sabotage import EDGE_SABOTAGES
 from tests.simulation.run import run_seed
 
 SEEDS_MAX: Final = 200
-
-
-@contextlib.contextmanager
-def forget_on_puback() -> Iterator[None]:
-    """P7: a line counts as safe as soon as the broker has taken it."""
-    publish = Uplink._publish
-
-    async def forgetful(self: Uplink, session: Any, leaf: Leaf, payload: bytes, *, retain: bool = False) -> None:
-        await publish(self, session, leaf, payload, retain=retain)
-        raws = unpack(payload) if leaf is Leaf.REPORT else []
-        for raw in [] if isinstance(raws, Refused) else raws:
-            for row in self._spool._database.execute("select id from line where hash = ?", (hash_of(raw),)):
-                self._spool._database.execute("delete from line where id = ?", row)
-
-    with patch.object(Uplink, "_publish", forgetful):
-        yield
-
-
-@contextlib.contextmanager
-def head_unchecked() -> Iterator[None]:
-    """P7: a receipt is believed whatever line it names as its head."""
-    judge = edge_agent.receipts.judge
-
-    def gullible(*args: Any, **kwargs: Any) -> HeardAs:
-        meaning = judge(*args, **kwargs)
-        return HeardAs.CONFIRMED if meaning is HeardAs.CONTRADICTED else meaning
-
-    with patch("edge_agent.spool.judge", gullible):
-        yield
-
-
-@contextlib.contextmanager
-def reset_read_as_rollback() -> Iterator[None]:
-    """P4: what was counted since a reset is lost."""
-    judge_fall = edge_agent.meter.judge_fall
-
-    def mistaken(*args: Any, **more: Any) -> Judgement:
-        found = judge_fall(*args, **more)
-        return found._replace(amount=0, verdict=Verdict.ROLLBACK) if found.verdict is Verdict.RESET else found
-
-    with patch("edge_agent.meter.judge_fall", mistaken):
-        yield
-
-
-@contextlib.contextmanager
-def guessed_reset() -> Iterator[None]:
-    """P4: a lower value is taken for a reset and counted from zero, however much that is."""
-    judge_fall = edge_agent.meter.judge_fall
-
-    def guessing(state: MeterState, value: int, *args: Any, **more: Any) -> Judgement:
-        found = judge_fall(state, value, *args, **more)
-        return found._replace(amount=value, verdict=Verdict.RESET) if found.verdict is Verdict.ROLLBACK else found
-
-    with patch("edge_agent.meter.judge_fall", guessing):
-        yield
 
 
 @contextlib.contextmanager
@@ -113,36 +45,6 @@ def summary_beside_its_detail() -> Iterator[None]:
         ]  # fmt: skip
 
     with patch("cloud_collector.intake.summaries.unfold", greedy):
-        yield
-
-
-@contextlib.contextmanager
-def register_outside_the_transaction() -> Iterator[None]:
-    """P2: the line is committed first, and the windows without it afterwards."""
-    seal = Spool._seal
-
-    def torn(self: Spool, unsealed: Any, snapshot: Any, *rest: Any) -> Any:
-        before = self.snapshot()
-        if before is None:
-            return seal(self, unsealed, snapshot, *rest)
-        lines = seal(self, unsealed, before, *rest)
-        self.commit(snapshot)
-        return lines
-
-    with patch.object(Spool, "_seal", torn):
-        yield
-
-
-@contextlib.contextmanager
-def baseline_billed() -> Iterator[None]:
-    """P4: the first reading of a channel counts as usage."""
-    baseline = edge_agent.meter.baseline
-
-    def greedy(state: MeterState, reading: Reading, at: Moment) -> tuple[MeterState, Metered]:
-        after, metered = baseline(state, reading, at)
-        return after, Metered(tuple(step._replace(amount=reading.value % 1_000 + 1) for step in metered.steps))
-
-    with patch("edge_agent.meter.baseline", greedy):
         yield
 
 
@@ -287,16 +189,10 @@ def turns_untaken() -> Iterator[None]:
 
 
 SABOTAGES: Final[dict[str, Callable[[], contextlib.AbstractContextManager[None]]]] = {
-    "forget-on-puback": forget_on_puback,
     "receipt-before-commit": receipt_before_commit,
     "no-unique-position": no_unique_position,
-    "head-unchecked": head_unchecked,
     "prev-unchecked": prev_unchecked,
-    "baseline-billed": baseline_billed,
-    "reset-read-as-rollback": reset_read_as_rollback,
-    "guessed-reset": guessed_reset,
     "summary-beside-its-detail": summary_beside_its_detail,
-    "register-outside-the-transaction": register_outside_the_transaction,
     "rerun-ignores-booked": rerun_ignores_booked,
     "activation-by-arrival": activation_by_arrival,
     "boundary-counted-twice": boundary_counted_twice,
@@ -304,6 +200,7 @@ SABOTAGES: Final[dict[str, Callable[[], contextlib.AbstractContextManager[None]]
     "replaced-key-goes-on": replaced_key_goes_on,
     "clone-accepted": clone_accepted,
     "turns-untaken": turns_untaken,
+    **EDGE_SABOTAGES,
     **BILLING_SABOTAGES,
 }
 
@@ -328,6 +225,7 @@ KNOWN_TO_NOTICE: Final[dict[str, tuple[int, ...]]] = {
     "guessed-reset": (27, 14),
     "head-unchecked": (22, 9, 12),
     "late-delta-dropped": (46,),
+    "no-backoff": (67,),
     "no-unique-position": (8,),
     "peak-an-hour-longer": (11,),
     "prev-unchecked": (0, 8, 1, 5),
@@ -338,6 +236,7 @@ KNOWN_TO_NOTICE: Final[dict[str, tuple[int, ...]]] = {
     "rerun-ignores-booked": (0,),
     "reset-read-as-rollback": (11,),
     "revoked-key-opens-an-epoch": (1,),
+    "rotation-never-rests": (59,),
     "seat-without-use": (11,),
     "shares-rounded-alone": (45,),
     "summary-beside-its-detail": (1,),
