@@ -6,6 +6,9 @@ BATCH_MESSAGES_MAX: Final = 256
 """Messages in one transaction."""
 BATCH_BYTES_MAX: Final = 256 * 1024
 """Payload in one transaction, as it travelled: about as many lines of a backlog as BATCH_MESSAGES_MAX are live."""
+STORE_LOG_PAGES: Final = 16_000
+"""Pages of SQLite's write-ahead log, 64 MiB, before they go to their places: a batch touches two thousand, and most
+of them again in the next batch. Each commit is durable in the log."""
 QUEUE_MESSAGES_MAX: Final = 512
 """Messages received and not yet committed; beyond it the collector stops receiving, and the broker waits."""
 GATEWAY_WAITING_MAX: Final = 384

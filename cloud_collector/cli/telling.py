@@ -8,6 +8,7 @@ import asyncio
 import logging
 import os
 import random
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -33,6 +34,8 @@ from shared.effects.web_post import web_post
 from shared.errors import DatabaseError, LinkError
 from shared.topic import Leaf, topic_of
 
+REST_SECONDS: Final = 0.1
+"""Between two contracts, in a thread of its own: a receipt waits for one of them at the most, not for all."""
 _log: Final = logging.getLogger(__name__)
 
 
@@ -102,7 +105,7 @@ def watch_of(settings: CollectorSettings) -> Watch:
         for address in wish_of(store, contract).mail if mails else ():
             store.run("delivery_add", id_, "email", address, seen.as_of_ms)
 
-    return Watch(StoreView, told)
+    return Watch(StoreView, told, rest=lambda: time.sleep(REST_SECONDS))
 
 
 async def _tell(settings: CollectorSettings, link: Link, clock: Clock, elected: Callable[[], bool]) -> None:

@@ -24,7 +24,7 @@ from cloud_collector.rating.pool import apportioned
 from cloud_collector.rating.standing import Standing, standings
 from cloud_collector.usage.quantity import worth
 
-LOOK_BACK_SECONDS: Final = (3_600, 86_400, 40 * 86_400)
+LOOK_BACK_SECONDS: Final = (300, 3_600, 86_400, 40 * 86_400)
 """How far back the latest report is looked for, in turn."""
 
 

@@ -58,9 +58,18 @@ class Kept:
 class Watch:
     """Remembers at which facts each contract was looked at last; what it forgets it only looks at again."""
 
-    def __init__(self, view: Callable[[Store], UsageView], told: Told, *, most: int = CONTRACTS_A_LOOK_MAX) -> None:
+    def __init__(
+        self,
+        view: Callable[[Store], UsageView],
+        told: Told,
+        *,
+        most: int = CONTRACTS_A_LOOK_MAX,
+        rest: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`rest` is called after each contract: intake has the processor meanwhile."""
         self._view = view
         self._told = told
+        self._rest = rest
         self._most = most
         self._seen: dict[str, _Seen] = {}
         self._habits: dict[tuple[str, int], Habits] = {}
@@ -94,6 +103,7 @@ class Watch:
                 # P19: never guess; the others are judged.
                 _log.warning('event=contract_not_judged contract=%s why="%s"', name, error)
             self._seen[name] = seen
+            self._rest()
         return tuple(kept)
 
     def _judge(self, store: Store, known: Sequence[Revision], contract: Contract, now_ms: int) -> list[Kept]:
@@ -131,9 +141,15 @@ class Watch:
         ahead, usual = self._hourly(seen)
         measured = figures(replace(seen.cost(foretold=False), forecast=ahead), usual)
         period = seen.period
+
+        def standing() -> tuple[Past, dict[Threshold, int]]:
+            return _past(store.rows("warnings_of_period", contract.key, period.start))
+
+        if not judge(warn, measured, standing()[0]):
+            # Most often nothing is new, and intake need not wait for a transaction.
+            return []
         with store.atomic():
-            rows = store.rows("warnings_of_period", contract.key, period.start)
-            past, turns = _past(rows)
+            past, turns = standing()
             made = judge(warn, measured, past)
             return [self._keep(store, seen, each, turns.get(each.threshold, 0) + 1) for each in made]
 

@@ -2,6 +2,7 @@
 
 from importlib.util import find_spec
 
+from cloud_collector.limits import STORE_LOG_PAGES
 from cloud_collector.settings import CollectorSettings
 from shared.effects.database import Database
 from shared.effects.sqlite import SqliteDatabase
@@ -47,4 +48,4 @@ def is_url(text: str) -> bool:
 
 
 def _open_file(known: CollectorSettings, *, read_only: bool) -> Database:
-    return SqliteDatabase(known.store_path, read_only=read_only)
+    return SqliteDatabase(known.store_path, read_only=read_only, log_pages=STORE_LOG_PAGES)

@@ -20,7 +20,10 @@ class SqliteDatabase:
 
     engine: Final = "sqlite"
 
-    def __init__(self, path: Path | str, *, exclusive: bool = False, read_only: bool = False) -> None:
+    def __init__(
+        self, path: Path | str, *, exclusive: bool = False, read_only: bool = False, log_pages: int | None = None
+    ) -> None:
+        """`log_pages`: so long the write-ahead log grows before its pages go to their places; SQLite's own if None."""
         self._path = path
         target = f"file:{Path(path).absolute()}?mode=ro" if read_only else str(path)
         try:
@@ -38,6 +41,8 @@ class SqliteDatabase:
                 # P2: NORMAL loses acknowledged commits on a power cut.
                 self._connection.execute("pragma synchronous=full")
                 self._connection.execute("pragma foreign_keys=on")
+                if log_pages is not None:
+                    self._connection.execute(f"pragma wal_autocheckpoint={log_pages:d}")
             if exclusive:
                 self._connection.execute("begin immediate")
                 self._connection.execute("commit")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from unittest.mock import patch
 
 import pytest
 
@@ -92,6 +93,22 @@ def test_many_contracts_take_several_rounds_and_none_is_forgotten() -> None:
     for _ in range(4):
         watch.round(store, (OCTOBER + HOUR) * 1000)
     assert sorted({row[1] for row in store.rows("warnings")}) == [f"c{n}" for n in range(5)]
+
+
+def test_intake_has_its_turn_after_each_contract_and_waits_for_no_transaction_that_says_nothing(store: Store) -> None:
+    rested: list[tuple[int, int]] = []
+
+    def rest() -> None:
+        rested.append((len(store.rows("warnings")), began.call_count))
+
+    watch = Watch(StoreView, lambda *_: None, rest=rest)
+    receive(store, [line for at, line in month()[1] if at <= OCTOBER + 10 * DAY], at=OCTOBER + 10 * DAY)
+    with patch.object(store, "atomic", wraps=store.atomic) as began:
+        watch.round(store, (OCTOBER + 10 * DAY) * 1000)
+        watch.round(store, (OCTOBER + 10 * DAY + HOUR) * 1000)
+    (warned, first), (again, second) = rested
+    assert warned == again > 0
+    assert first == second == 1, "what fires is kept in a transaction, and an hour in which nothing does has none"
 
 
 def test_too_little_is_said_when_the_period_has_ended_and_withdrawn_by_what_comes_late() -> None:
