@@ -18,23 +18,34 @@ from shared.grammar import GATEWAY_PATTERN
 
 
 def alerts(store: Store, now_ms: int) -> dict[str, bytes]:
-    """By gateway what is to be retained there; empty where nothing stands."""
+    """By gateway what is to be retained there: each that a contract has ever named; empty where nothing stands.
+
+    What was retained for whoever had a gateway before is taken back, also by a process that knows nothing of it (P20).
+    """
     if store.row("catalog_newest") is None:
         return {}
-    catalog = revisions(store)[-1].catalog
-    return {gateway: _payload(store, contracts, now_ms) for gateway, contracts in _served(catalog)}
+    known = revisions(store)
+    found = {gateway: b"" for revision in known for gateway in _named(revision.catalog)}
+    warned = {name for (name,) in store.rows("contracts_warned", now_ms // 1_000)}
+    for gateway, contracts in _served(known[-1].catalog):
+        found[gateway] = _payload(store, [name for name in contracts if name in warned], now_ms)
+    return found
+
+
+def _named(catalog: Catalog) -> set[str]:
+    gateways = {device.id.rpartition("/")[0] for contract in catalog.contracts.values() for device in contract.devices}
+    return {each for each in gateways if GATEWAY_PATTERN.fullmatch(each)}
 
 
 def _served(catalog: Catalog) -> Iterator[tuple[str, list[str]]]:
-    """Gateways of one account alone, with those of its contracts that want to be warned."""
+    """Gateways of one account alone, with its contracts."""
     accounts: dict[str, set[str]] = {}
-    wanting: dict[str, list[str]] = {}
+    serving: dict[str, list[str]] = {}
     for name, contract in sorted(catalog.contracts.items()):
         for gateway in sorted({device.id.rpartition("/")[0] for device in contract.devices}):
             accounts.setdefault(gateway, set()).add(contract.account)
-            if contract.warn is not None:
-                wanting.setdefault(gateway, []).append(name)
-    for gateway, contracts in sorted(wanting.items()):
+            serving.setdefault(gateway, []).append(name)
+    for gateway, contracts in sorted(serving.items()):
         if len(accounts[gateway]) == 1 and GATEWAY_PATTERN.fullmatch(gateway):
             yield gateway, contracts
 

@@ -4,7 +4,7 @@ Pure. Each threshold fires once a period, a jump over several fires each, and wh
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
@@ -91,6 +91,8 @@ class Notice:
     limit: Fraction
     """What the threshold stands at: its share of the yardstick."""
     unit: str
+    asked: bool = True
+    """Whether anybody still wants to be warned of it; a withdrawal says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +103,8 @@ class Past:
     """Fired, and not withdrawn."""
     spent: frozenset[Threshold] = frozenset()
     """Fired once, and withdrawn."""
+    fired: Mapping[Threshold, Notice] = field(default_factory=dict)
+    """How each that stands has fired, where that is known."""
 
 
 def judge(warn: Warn, figures: Figures, past: Past) -> tuple[Notice, ...]:
@@ -118,16 +122,25 @@ def judge(warn: Warn, figures: Figures, past: Past) -> tuple[Notice, ...]:
                 )
         elif met and _may_fire(threshold, past.spent):
             found.append(Notice(threshold=threshold, what=What.FIRED, figure=figure, limit=limit, unit=measured.unit))
+    found += [
+        replace(past.fired[each], what=What.WITHDRAWN, asked=False)
+        for each in sorted(past.standing & past.fired.keys())
+        if not _is_asked(each, warn, figures.yardsticks)
+    ]
     return tuple(found)
 
 
-def past_of(rows: Iterable[tuple[Threshold, What]]) -> Past:
+def _is_asked(threshold: Threshold, warn: Warn, yardsticks: Mapping[Against, Measured]) -> bool:
+    """Whether people still want to hear of it: the percentage is theirs, and a budget may be taken back as well."""
+    percents = warn.over if threshold.side is Side.OVER else warn.under
+    return threshold.percent in percents and (threshold.against is not Against.BUDGET or Against.BUDGET in yardsticks)
+
+
+def past_of(notices: Iterable[Notice]) -> Past:
     """What a period's facts, in their order, have come to."""
-    last = dict(rows)
-    return Past(
-        standing=frozenset(each for each, what in last.items() if what is What.FIRED),
-        spent=frozenset(each for each, what in last.items() if what is What.WITHDRAWN),
-    )
+    last = {each.threshold: each for each in notices}
+    fired = {threshold: each for threshold, each in last.items() if each.what is What.FIRED}
+    return Past(standing=frozenset(fired), spent=frozenset(last.keys() - fired.keys()), fired=fired)
 
 
 def said(warning: Notice) -> str:
@@ -135,6 +148,8 @@ def said(warning: Notice) -> str:
     threshold = warning.threshold
     name = {Against.BUDGET: "the budget", Against.COMMITMENT: "the commitment", Against.NORMAL: "what is normal"}
     share = f"{threshold.percent:f} % of {name[threshold.against]}"
+    if not warning.asked:
+        return f"Withdrawn: nobody asks any more to be warned of {share}"
     if warning.what is What.WITHDRAWN:
         return f"Withdrawn: {share} is not {_word(threshold)} any more; it is {amount_of(warning.figure, warning.unit)}"
     limit, figure = f"{share}, {amount_of(warning.limit, warning.unit)}", amount_of(warning.figure, warning.unit)

@@ -4,9 +4,11 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from fractions import Fraction
 from typing import Final
 
 from cloud_collector.billing.revisions import revisions
+from cloud_collector.contracts.agreed import Warn
 from cloud_collector.contracts.catalog import Contract
 from cloud_collector.contracts.money import plain
 from cloud_collector.contracts.period import Period, boundary
@@ -75,9 +77,14 @@ class Watch:
         self._habits: dict[tuple[str, int], Habits] = {}
         self._made: dict[tuple[str, int], tuple[int, Forecast | None, Normal | None]] = {}
         self._last = ""
+        self._known = 0
+        """The revisions at which everyone was looked at last."""
 
     def round(self, store: Store, now_ms: int) -> tuple[Kept, ...]:
-        """Judge every contract with thresholds of which something is new, or the hour; raises DatabaseError."""
+        """Judge every contract of which something is new, or the hour; raises DatabaseError.
+
+        Without thresholds it is judged where warnings may still stand.
+        """
         if store.row("catalog_newest") is None:
             return ()
         known = revisions(store)
@@ -85,12 +92,16 @@ class Watch:
         kept: list[Kept] = []
         looked = 0
         contracts = known[-1].catalog.contracts
+        warned: set[str] = set()
+        if len(known) != self._known:
+            # Of whoever is not to be warned any more, what stands is taken back.
+            warned = {row[0] for row in store.rows("contracts_warned", now_ms // 1_000)}
         # Where everything moves all the time, everyone has a turn.
         asked: Mapping[str, int] = dict(store.rows("wishes_newest"))
         for name in sorted(contracts, key=lambda each: (each <= self._last, each)):
             contract = wished(store, contracts[name]) if name in asked else contracts[name]
             seen = (len(known), asked.get(name), now_ms // (1_000 * HOUR), *_sources(contract, sources))
-            if contract.warn is None or self._seen.get(name) == seen:
+            if self._seen.get(name) == seen or (contract.warn is None and name not in warned):
                 continue
             if looked == self._most:
                 break
@@ -104,6 +115,8 @@ class Watch:
                 _log.warning('event=contract_not_judged contract=%s why="%s"', name, error)
             self._seen[name] = seen
             self._rest()
+        else:
+            self._known = len(known)
         return tuple(kept)
 
     def _judge(self, store: Store, known: Sequence[Revision], contract: Contract, now_ms: int) -> list[Kept]:
@@ -136,8 +149,7 @@ class Watch:
         return None if last.period.start in last.agreement.closed or last.period.end * 1_000 > now_ms else last
 
     def _judge_period(self, store: Store, contract: Contract, seen: Look) -> list[Kept]:
-        warn = contract.warn
-        assert warn is not None, "only contracts with thresholds are judged"
+        warn = contract.warn or Warn()
         ahead, usual = self._hourly(seen)
         measured = figures(replace(seen.cost(foretold=False), forecast=ahead), usual)
         period = seen.period
@@ -206,13 +218,15 @@ class Watch:
 
 
 def _past(rows: Iterable[Row]) -> tuple[Past, dict[Threshold, int]]:
-    facts: list[tuple[Threshold, What]] = []
+    notices: list[Notice] = []
     turns: dict[Threshold, int] = {}
-    for against, side, way, percent, what, turn in rows:
+    for against, side, way, percent, what, turn, figure, limit, unit in rows:
         threshold = Threshold(against=Against(against), side=Side(side), way=Way(way), percent=Decimal(percent))
-        facts.append((threshold, What(what)))
+        notices.append(
+            Notice(threshold=threshold, what=What(what), figure=Fraction(figure), limit=Fraction(limit), unit=unit)
+        )
         turns[threshold] = turn
-    return past_of(facts), turns
+    return past_of(notices), turns
 
 
 def _sources(contract: Contract, sources: Mapping[str, int]) -> Iterable[int]:

@@ -132,6 +132,10 @@ def _budget(text: str) -> Decimal | None:
 
 
 def _percents(text: str, side: str) -> tuple[Decimal, ...]:
+    if (unclear := re.search(r"\d+,\d+", text)) is not None:
+        raise WishRefused(
+            f"{unclear[0][:20]!r} may be one threshold {side} or two: write 87.5 with a point, or 80 100 with a space"
+        )
     parts = [each for each in re.split(r"[\s;,%]+", text) if each]
     found = sorted({_number(each, f"{each[:20]!r}") for each in parts})
     if any(not 0 < each <= PERCENT_MAX for each in found):

@@ -28,7 +28,7 @@ def warning_letter(
         f"Hello {name},",
         f"{told['said']}.",
         f"This is about the contract {told['contract']}, from {period['start']} to {period['end']} (exclusive).",
-        "Ask us to change the thresholds, or the budget, if you want to be told at other figures.",
+        "To be told at other figures, change the budget or the thresholds on your portal, under Warnings, or ask us.",
         operator,
     ]
     found.set_content("\n\n".join(body) + "\n")

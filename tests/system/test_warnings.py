@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from cloud_collector.insight.wishes import keep_wish, read_wish
+from cloud_collector.store.store import Store
 from shared.effects.clock import SystemClock
+from shared.effects.sqlite import SqliteDatabase
 from shared.report import Usage, UsageRow
 from tests.processes import Process, command, free_port, mosquitto, wait_for_port, wait_until
 from tests.requirements import require
@@ -70,15 +73,16 @@ def site(tmp_path: Path) -> Iterator[tuple[Path, int]]:
     broker.stop()
 
 
-def test_the_loop_of_the_how_to_switches_a_relay_off_when_the_budget_is_overrun(site: tuple[Path, int]) -> None:
+def test_the_loop_of_the_how_to_switches_a_relay_off_while_the_budget_is_used_up(site: tuple[Path, int]) -> None:
     folder, port = site
     blocks = re.findall(r"(?:^ {4}.*\n)+", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     (loop,) = [block for block in blocks if "mosquitto_sub" in block]
     loop = loop.replace("-h localhost", f"-h 127.0.0.1 -p {port}").replace("acme-roof-1", "roof-1")
     relay = subprocess.Popen(
-        ["mosquitto_sub", "-h", "127.0.0.1", "-p", str(port), "-t", "zigbee2mqtt/charger/set", "-C", "1", "-W", "60"],
+        ["mosquitto_sub", "-h", "127.0.0.1", "-p", str(port), "-t", "zigbee2mqtt/charger/set", "-C", "2", "-W", "60"],
         stdout=subprocess.PIPE,
     )
+    assert relay.stdout is not None
     acting = subprocess.Popen(["bash", "-c", loop], start_new_session=True)
     options = {
         "store_path": folder / "collector.db",
@@ -92,10 +96,17 @@ def test_the_loop_of_the_how_to_switches_a_relay_off_when_the_budget_is_overrun(
     collector = Process("collector", [*command("cloud-collector"), "run", *flags], folder / "collector.log")
     collector.start()
     try:
-        switched, _ = relay.communicate(timeout=60)
+        switched = relay.stdout.readline()
         assert json.loads(switched) == {"state": "OFF"}, (folder / "collector.log").read_text(encoding="utf-8")
         wait_until(lambda: "warning" in collector.events, 10, "the warning was logged")
+        more = read_wish("c", budget="1000000", over="100", under="", mail="")
+        store = Store(SqliteDatabase(folder / "collector.db"))
+        keep_wish(store, more, who="anna", now_ms=SystemClock().utc_ms())
+        store.close()
+        assert json.loads(relay.stdout.readline()) == {"state": "ON"}, "the customer has granted more"
     finally:
         assert collector.stop() == 0
         subprocess.run(["kill", "--", f"-{acting.pid}"], check=False)
         acting.wait(10)
+        relay.wait(60)
+        relay.stdout.close()

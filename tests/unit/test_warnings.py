@@ -12,9 +12,9 @@ from cloud_collector.insight.warnings import (
     Against,
     Figures,
     Measured,
+    Notice,
     Past,
     Side,
-    Threshold,
     Way,
     What,
     judge,
@@ -41,11 +41,11 @@ def normal(figure: int, so_far: int, whole: int = 100) -> Figures:
 
 def lived(*course: Figures, warn: Warn = WARN) -> list[list[str]]:
     """What is said at each look, short: `+over 80` fires, `-over 80` is withdrawn, `~` is projected."""
-    facts: list[tuple[Threshold, What]] = []
+    facts: list[Notice] = []
     told = []
     for figures in course:
         found = judge(warn, figures, past_of(facts))
-        facts += [(each.threshold, each.what) for each in found]
+        facts += found
         told.append(
             [
                 f"{'+' if each.what is What.FIRED else '-'}{'~' if each.threshold.way is Way.PROJECTED else ''}"
@@ -115,15 +115,26 @@ def test_a_yardstick_of_nothing_warns_of_nothing() -> None:
     assert judge(WARN, Figures(yardsticks={}, ended=False), Past()) == ()
 
 
+def test_what_nobody_asks_for_any_more_is_withdrawn_once_and_in_words_that_say_so() -> None:
+    fired = judge(WARN, budget(110), Past())
+    assert [str(each.threshold.percent) for each in fired] == ["80", "100"]
+    (gone,) = judge(Warn(over=(Decimal(80),)), budget(110), past_of(fired))
+    assert (gone.what, gone.threshold.percent, gone.figure) == (What.WITHDRAWN, Decimal(100), Fraction(110))
+    assert said(gone) == "Withdrawn: nobody asks any more to be warned of 100 % of the budget"
+    assert judge(Warn(over=(Decimal(80),)), budget(110), past_of([*fired, gone])) == ()
+    unset = judge(WARN, Figures(yardsticks={}, ended=False), past_of(fired))
+    assert [each.what for each in unset] == [What.WITHDRAWN] * 2, "the budget was taken back"
+
+
 @given(st.lists(st.tuples(st.integers(0, 200), st.booleans()), max_size=20))
 def test_fired_and_withdrawn_take_turns_and_what_stands_is_what_holds(course: list[tuple[int, bool]]) -> None:
-    facts: list[tuple[Threshold, What]] = []
+    facts: list[Notice] = []
     for figure, ended in course:
-        facts += [(each.threshold, each.what) for each in judge(WARN, budget(figure, ended=ended), past_of(facts))]
+        facts += judge(WARN, budget(figure, ended=ended), past_of(facts))
         standing = {each.percent for each in past_of(facts).standing if each.side is Side.OVER}
         assert standing == {percent for percent in WARN.over if figure >= percent}
-    for threshold in {each for each, _ in facts}:
-        turns = [what for each, what in facts if each == threshold]
+    for threshold in {each.threshold for each in facts}:
+        turns = [each.what for each in facts if each.threshold == threshold]
         assert turns == [What.FIRED, What.WITHDRAWN] * (len(turns) // 2) + [What.FIRED] * (len(turns) % 2)
 
 

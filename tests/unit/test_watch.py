@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from unittest.mock import patch
 
 import pytest
@@ -12,7 +13,9 @@ from cloud_collector.contracts.read import load_catalog
 from cloud_collector.insight.alerts import alerts
 from cloud_collector.insight.look import Look, look
 from cloud_collector.insight.normal import Habits, habits, normal
+from cloud_collector.insight.warnings import What
 from cloud_collector.insight.watch import Watch
+from cloud_collector.insight.wishes import WishRefused, keep_wish, read_wish
 from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
 from shared.errors import DatabaseError
@@ -238,4 +241,38 @@ def test_a_gateway_of_two_accounts_tells_neither_of_the_others_bill() -> None:
     store = new_store(catalog=text + 'start = 2026-10-01\ndevices = ["roof-1/theirs"]\n')
     live(store, watching(), until=OCTOBER + 20 * DAY, begin=OCTOBER + 19 * DAY)
     assert store.rows("warnings") != []
-    assert alerts(store, (OCTOBER + 20 * DAY) * 1000) == {}
+    assert alerts(store, (OCTOBER + 20 * DAY) * 1000) == {"roof-1": b""}, "and what was retained before is taken back"
+
+
+def test_what_a_customer_asks_for_reaches_the_site_and_is_taken_back_with_the_wish(store: Store) -> None:
+    apply(store, load_catalog(CATALOG), now_ms=OCTOBER * 1000)
+    watch, at = watching(), OCTOBER + 10 * DAY
+    live(store, watch, until=at)
+    assert alerts(store, at * 1000) == {"roof-1": b""}
+    for budget, over, percents in (("10", "80", ["80"]), ("10", "", []), ("10", "80", ["80"]), ("", "80", [])):
+        keep_wish(store, read_wish("c", budget=budget, over=over, under="", mail=""), who="anna", now_ms=at * 1000)
+        watch.round(store, at * 1000)
+        told = alerts(store, at * 1000)["roof-1"]
+        against = [each for each in json.loads(told or b'{"warnings":[]}')["warnings"] if each["against"] == "budget"]
+        assert [each["percent"] for each in against if each["way"] == "actual"] == percents
+        assert bool(against) == bool(percents)
+
+
+@pytest.mark.parametrize("over", ["87,5", "80,100", "50, 87,5"])
+def test_a_comma_that_may_mean_two_things_is_asked_back_about(over: str) -> None:
+    with pytest.raises(WishRefused, match=r"may be one threshold over or two: write 87.5"):
+        read_wish("c", budget="10", over=over, under="", mail="")
+    assert read_wish("c", budget="10", over="87.5, 100", under="5", mail="").over == (Decimal("87.5"), Decimal(100))
+
+
+def test_a_catalog_that_warns_no_more_takes_back_what_stands_and_so_does_one_without_the_gateway(store: Store) -> None:
+    """P20: whoever has the gateway next reads nothing of the former one's figures, also from a new process."""
+    at = OCTOBER + 20 * DAY
+    live(store, watching(), until=at, begin=OCTOBER + 19 * DAY)
+    assert json.loads(alerts(store, at * 1000)["roof-1"])["warnings"]
+    apply(store, load_catalog(CATALOG), now_ms=at * 1000)
+    kept = watching().round(store, at * 1000)
+    assert {each.warning.what for each in kept} == {What.WITHDRAWN}
+    assert alerts(store, at * 1000) == {"roof-1": b""}
+    apply(store, load_catalog(CATALOG.replace('"roof-1/', '"roof-9/')), now_ms=at * 1000)
+    assert alerts(store, at * 1000) == {"roof-1": b"", "roof-9": b""}

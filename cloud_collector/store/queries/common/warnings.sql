@@ -4,7 +4,11 @@ insert into warning (
 ) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) returning id;
 
 -- name: warnings_of_period
-select against, side, way, percent, what, turn from warning where contract = ? and period_start = ? order by id;
+select against, side, way, percent, what, turn, figure, threshold, unit
+from warning where contract = ? and period_start = ? order by id;
+
+-- name: contracts_warned
+select distinct contract from warning where what = 'fired' and period_end > ?;
 
 -- name: warnings
 select id, contract, account, period_start, period_end, against, side, way, percent, turn, what, at, figure, threshold,
