@@ -15,10 +15,13 @@ SEEN_AGAIN_MS: Final = 3_600_000
 
 def looked(site: Site, request: Request, viewer: Viewer, account: str, what: str, deed: Deed = Deed.READ) -> None:
     """It is kept who looked at the account's data; what leaves the house is kept each time."""
-    now_ms = site.clock.utc_ms()
+    request.state.looked = True
+    if deed is Deed.READ:
+        # Most looks are looks again, and wait for nobody who writes.
+        after_ms = site.clock.utc_ms() - SEEN_AGAIN_MS
+        with site.open_store() as store:
+            seen = trail.entries(store, account=account, who=viewer.name, after_ms=after_ms, limit=50)
+        if any(each.what == what for each in seen):
+            return
     with site.writing() as store:
-        if deed is Deed.READ:
-            seen = trail.entries(store, account=account, who=viewer.name, after_ms=now_ms - SEEN_AGAIN_MS, limit=50)
-            if any(each.what == what for each in seen):
-                return
         gate.record(request, deed, what, account=account, store=store)

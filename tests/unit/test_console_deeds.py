@@ -192,6 +192,31 @@ def test_an_operator_who_looks_at_a_customers_pages_stands_in_that_customers_lis
     assert what in [each["what"] for each in csv.DictReader(io.StringIO(sheet))]
 
 
+@pytest.mark.parametrize(
+    ("path", "what"),
+    [
+        ("", "this month as"),
+        ("/devices", "devices as"),
+        ("/invoices", "invoices as"),
+        ("/invoices/INV-1", "invoices/INV-1 as"),
+        ("/warnings", "warnings as"),
+        ("/disputes", "disputes as"),
+        ("/days/2026-11-12", "days/2026-11-12 as"),
+        ("/data", "data as"),
+    ],
+)
+@pytest.mark.parametrize("form", ["json", "csv"])
+def test_who_takes_a_page_of_the_portal_as_data_stands_in_the_list_once(
+    world: Desk, path: str, what: str, form: str
+) -> None:
+    customer = {"Authorization": f"Bearer {world.tokens['acme']}"}
+    for _ in range(2):
+        assert world.get(f"/portal/acme{path}.{form}", **customer).status_code == 200
+    assert [each[1] for each in world.seen("acme")].count(f"{what} {form.upper()}") == 1
+    assert world.get("/portal/acme/invoices/INV-99.json", **customer).status_code == 404
+    assert not any("INV-99" in each[1] for each in world.seen("acme")), "what is not there was not looked at"
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, filled: Filled) -> Desk:
     return Desk(tmp_path_factory.mktemp("world"), filled)

@@ -1,6 +1,6 @@
 """What the portal's pages have in common: whose they are, the way between them, and that it is kept who looked."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request, Response
@@ -11,18 +11,28 @@ from cloud_collector.billing.revisions import NoCatalog, revisions
 from cloud_collector.contracts.catalog import Account, Catalog, Contract
 from cloud_collector.store.store import Store
 from cloud_collector.web import gate
+from cloud_collector.web.api.sight import site_of
+from cloud_collector.web.looking import looked
 from cloud_collector.web.shell import Nav, page
 from cloud_collector.web.site import Look, Moment
 from cloud_collector.web.table import Table
 
 CSV: Final = "text/csv; charset=utf-8"
+DATA_FORMS: Final = frozenset({"csv", "json"})
 
 
-def visiting(account: str, viewer: gate.Asking) -> Viewer:
-    """For a route's signature: who asks may see this account; for everyone else there is nothing here (P20)."""
+def visiting(request: Request, account: str, viewer: gate.Asking) -> Iterator[Viewer]:
+    """For a route's signature: who asks may see this account; for everyone else there is nothing here (P20).
+
+    That a page was taken as data is kept as well, once it was there.
+    """
     gate.must_see(viewer, account)
     gate.must(viewer, Deed.READ)
-    return viewer
+    request.state.looked = False
+    yield viewer
+    page_of, _, form = request.url.path.removeprefix(f"/portal/{account}").rpartition(".")
+    if form in DATA_FORMS and not request.state.looked:
+        looked(site_of(request), request, viewer, account, f"{page_of.strip('/') or 'this month'} as {form.upper()}")
 
 
 Visiting = Annotated[Viewer, Depends(visiting)]
