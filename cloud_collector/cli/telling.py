@@ -8,7 +8,7 @@ import asyncio
 import logging
 import os
 import random
-import time
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -44,10 +44,14 @@ async def telling(
     settings: CollectorSettings, link: Link, clock: Clock, elected: Callable[[], bool]
 ) -> AsyncIterator[None]:
     """Within, thresholds are watched, and what fires is delivered: of several collectors by the elected one."""
-    task = asyncio.create_task(_tell(settings, link, clock, elected))
+    closing = threading.Event()
+    watch = watch_of(settings, rest=lambda: closing.wait(REST_SECONDS))
+    task = asyncio.create_task(_tell(settings, watch, link, clock, elected))
     try:
         yield
     finally:
+        # A round on its thread is waited for by whoever ends: it rests no more.
+        closing.set()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
@@ -93,7 +97,7 @@ def secret_of(settings: CollectorSettings, name: str) -> str | None:
         return None
 
 
-def watch_of(settings: CollectorSettings) -> Watch:
+def watch_of(settings: CollectorSettings, rest: Callable[[], object] = lambda: None) -> Watch:
     """A watch whose warnings are planned to be delivered."""
     mails = bool(settings.mail.host)
 
@@ -105,11 +109,13 @@ def watch_of(settings: CollectorSettings) -> Watch:
         for address in wish_of(store, contract).mail if mails else ():
             store.run("delivery_add", id_, "email", address, seen.as_of_ms)
 
-    return Watch(StoreView, told, rest=lambda: time.sleep(REST_SECONDS))
+    return Watch(StoreView, told, rest=rest)
 
 
-async def _tell(settings: CollectorSettings, link: Link, clock: Clock, elected: Callable[[], bool]) -> None:
-    watch, ways = watch_of(settings), ways_of(settings)
+async def _tell(
+    settings: CollectorSettings, watch: Watch, link: Link, clock: Clock, elected: Callable[[], bool]
+) -> None:
+    ways = ways_of(settings)
     shown: dict[str, bytes] = {}
     while True:
         await clock.sleep(settings.tick_seconds)

@@ -12,29 +12,24 @@ from typing import Any
 from cloud_collector.billing.revisions import revisions
 from cloud_collector.contracts.catalog import Catalog
 from cloud_collector.contracts.period import iso
+from cloud_collector.fleet.gateways import names
 from cloud_collector.store.store import Store
 from shared.effects.database import Row
 from shared.grammar import GATEWAY_PATTERN
 
 
 def alerts(store: Store, now_ms: int) -> dict[str, bytes]:
-    """By gateway what is to be retained there: each that a contract has ever named; empty where nothing stands.
+    """By gateway what is to be retained there: of each that is known; empty where nothing stands.
 
     What was retained for whoever had a gateway before is taken back, also by a process that knows nothing of it (P20).
     """
     if store.row("catalog_newest") is None:
         return {}
-    known = revisions(store)
-    found = {gateway: b"" for revision in known for gateway in _named(revision.catalog)}
+    found = {name: b"" for name in names(store) if GATEWAY_PATTERN.fullmatch(name)}
     warned = {name for (name,) in store.rows("contracts_warned", now_ms // 1_000)}
-    for gateway, contracts in _served(known[-1].catalog):
+    for gateway, contracts in _served(revisions(store)[-1].catalog):
         found[gateway] = _payload(store, [name for name in contracts if name in warned], now_ms)
     return found
-
-
-def _named(catalog: Catalog) -> set[str]:
-    gateways = {device.id.rpartition("/")[0] for contract in catalog.contracts.values() for device in contract.devices}
-    return {each for each in gateways if GATEWAY_PATTERN.fullmatch(each)}
 
 
 def _served(catalog: Catalog) -> Iterator[tuple[str, list[str]]]:

@@ -99,12 +99,10 @@ class Notice:
 class Past:
     """What has become of a period's thresholds so far."""
 
-    standing: frozenset[Threshold] = frozenset()
-    """Fired, and not withdrawn."""
+    standing: Mapping[Threshold, Notice] = field(default_factory=dict)
+    """Fired, and not withdrawn; how it fired."""
     spent: frozenset[Threshold] = frozenset()
     """Fired once, and withdrawn."""
-    fired: Mapping[Threshold, Notice] = field(default_factory=dict)
-    """How each that stands has fired, where that is known."""
 
 
 def judge(warn: Warn, figures: Figures, past: Past) -> tuple[Notice, ...]:
@@ -123,8 +121,8 @@ def judge(warn: Warn, figures: Figures, past: Past) -> tuple[Notice, ...]:
         elif met and _may_fire(threshold, past.spent):
             found.append(Notice(threshold=threshold, what=What.FIRED, figure=figure, limit=limit, unit=measured.unit))
     found += [
-        replace(past.fired[each], what=What.WITHDRAWN, asked=False)
-        for each in sorted(past.standing & past.fired.keys())
+        replace(past.standing[each], what=What.WITHDRAWN, asked=False)
+        for each in sorted(past.standing)
         if not _is_asked(each, warn, figures.yardsticks)
     ]
     return tuple(found)
@@ -139,8 +137,8 @@ def _is_asked(threshold: Threshold, warn: Warn, yardsticks: Mapping[Against, Mea
 def past_of(notices: Iterable[Notice]) -> Past:
     """What a period's facts, in their order, have come to."""
     last = {each.threshold: each for each in notices}
-    fired = {threshold: each for threshold, each in last.items() if each.what is What.FIRED}
-    return Past(standing=frozenset(fired), spent=frozenset(last.keys() - fired.keys()), fired=fired)
+    standing = {threshold: each for threshold, each in last.items() if each.what is What.FIRED}
+    return Past(standing=standing, spent=frozenset(last.keys() - standing.keys()))
 
 
 def said(warning: Notice) -> str:

@@ -66,7 +66,7 @@ class Watch:
         told: Told,
         *,
         most: int = CONTRACTS_A_LOOK_MAX,
-        rest: Callable[[], None] = lambda: None,
+        rest: Callable[[], object] = lambda: None,
     ) -> None:
         """`rest` is called after each contract: intake has the processor meanwhile."""
         self._view = view
