@@ -97,7 +97,7 @@ def told(outcome: Verification) -> str:
         rows.append(f"  {mark:<4}  {STAGES[stage]}{_detail(outcome, stage) if not found and reached else ''}")
         rows += [f"        {finding.place}: {finding.sentence}" for finding in found]
     rows += [f"  note  {note}" for note in outcome.notes]
-    rows.append("  note  this version of bundles has no checkpoints, proofs or verify.html")
+    rows.append("  note  this version of bundles holds no checkpoints and no proofs of inclusion")
     return "\n".join(rows)
 
 
