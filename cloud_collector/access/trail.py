@@ -8,6 +8,8 @@ from cloud_collector.access.viewer import Deed, Viewer
 from cloud_collector.contracts.period import iso
 from cloud_collector.store.store import Store
 
+NEWEST: Final = 2**62
+"""Above the place of every entry."""
 WHAT_MAX: Final = 500
 """Characters that are kept of what was done."""
 
@@ -24,6 +26,8 @@ class Entry:
     what: str
     account: str
     """Whose data it was; empty: nobody's own."""
+    id: int = 0
+    """Its place in the log."""
 
     def to_json(self) -> dict[str, Any]:
         """As commands and pages print it."""
@@ -45,11 +49,22 @@ def enter(store: Store, viewer: Viewer, deed: Deed, what: str, *, account: str =
 
 
 def entries(
-    store: Store, *, account: str | None = None, who: str | None = None, after_ms: int = 0, limit: int
+    store: Store,
+    *,
+    account: str | None = None,
+    who: str | None = None,
+    after_ms: int = 0,
+    before: int = NEWEST,
+    limit: int,
 ) -> Sequence[Entry]:
-    """The newest entries first: of everybody, of an account, of a person."""
-    rows = store.rows("trail", account, account, who, who, after_ms, limit)
+    """The newest entries first: of everybody, of an account, of a person, since an instant, before a place."""
+    rows = store.rows("trail", account, account, who, who, after_ms, before, limit)
     return [
-        Entry(at_ms=at, who=name, role=role, means=means, deed=deed, what=what, account=of)
-        for at, name, role, means, deed, what, of in rows
+        Entry(id=id_, at_ms=at, who=name, role=role, means=means, deed=deed, what=what, account=of)
+        for at, name, role, means, deed, what, of, id_ in rows
     ]
+
+
+def has_looked(store: Store, viewer: Viewer, what: str, *, account: str, after_ms: int) -> bool:
+    """Whether it stands there that this viewer looked at the same since then."""
+    return store.row("trail_looked", account, viewer.name, what, after_ms) is not None

@@ -8,16 +8,13 @@ It needs the extra `client`. A POST names itself (`Idempotency-Key`), and is sen
 """
 
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from datetime import datetime
-from types import TracebackType
-from typing import Any, Final, Self, TypeVar
-from urllib.parse import quote
+from typing import Any
 
 import httpx
-from pydantic import TypeAdapter
 
 from cloud_collector.client.agreements import Account, Channel, Closed, Contract, Event, Held, Standing
+from cloud_collector.client.asking import Asking, NoCollector, Refused, device_path, given, listed, part, written
 from cloud_collector.client.money import Cost, Invoice, InvoiceLine
 from cloud_collector.client.operations import (
     Alarm,
@@ -30,68 +27,17 @@ from cloud_collector.client.operations import (
     Warned,
     Webhook,
 )
-from cloud_collector.client.page import Page, Problem
 from cloud_collector.client.proofs import Checkpoint, Consistency, Inclusion, Revision, RevisionText
 from cloud_collector.client.runs import Approved, Drafted, Outcome, Parked, Run, RunDetail
 from cloud_collector.client.sent import TakenEvents
 from cloud_collector.client.stream import Happening, happenings
 from cloud_collector.client.usage import Step, Stretch
-from shared.effects.chance import Chance, system_chance
-from shared.errors import MetersealError
 
-T = TypeVar("T")
-PATH: Final = "/api/v1"
-PAGE: Final = 200
-"""Items that are asked for at once."""
-_ADAPTERS: Final[dict[Any, TypeAdapter[Any]]] = {}
+__all__ = ["Client", "NoCollector", "Refused"]
 
 
-class Refused(MetersealError):
-    """The collector has turned a request down; `problem` says why."""
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.detail)
-        self.problem = problem
-
-
-class NoCollector(MetersealError):
-    """What answers is no collector, or nothing does."""
-
-
-class Client:
+class Client(Asking):
     """Speaks with one collector, as whoever the token is."""
-
-    def __init__(
-        self,
-        url: str,
-        *,
-        token: str | None = None,
-        timeout: float = 30.0,
-        transport: httpx.BaseTransport | None = None,
-        chance: Chance = system_chance,
-    ) -> None:
-        """`url` is the collector's, without a path; `transport` may stand in for the network."""
-        headers = {"Accept": "application/json", "User-Agent": "meterseal-client"}
-        if token is not None:
-            headers["Authorization"] = f"Bearer {token}"
-        self._chance = chance
-        self._http = httpx.Client(
-            base_url=url.rstrip("/") + PATH, headers=headers, timeout=timeout, transport=transport
-        )
-
-    def __enter__(self) -> Self:
-        """For `with`."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """The connections are closed."""
-        self.close()
-
-    def close(self) -> None:
-        """The connections are closed."""
-        self._http.close()
 
     # Agreements
 
@@ -101,7 +47,7 @@ class Client:
 
     def account(self, account: str) -> Account:
         """One account; raises Refused."""
-        return self._get(Account, f"/accounts/{_part(account)}")
+        return self._get(Account, f"/accounts/{part(account)}")
 
     def contracts(self, *, account: str | None = None) -> Iterator[Contract]:
         """Every contract in sight, or those of an account."""
@@ -109,15 +55,15 @@ class Client:
 
     def contract(self, contract: str) -> Contract:
         """One contract; raises Refused."""
-        return self._get(Contract, f"/contracts/{_part(contract)}")
+        return self._get(Contract, f"/contracts/{part(contract)}")
 
     def periods(self, contract: str) -> Iterator[Closed]:
         """The contract's closed periods, the newest first."""
-        return self._pages(Closed, f"/contracts/{_part(contract)}/periods")
+        return self._pages(Closed, f"/contracts/{part(contract)}/periods")
 
     def standings(self, contract: str) -> Iterator[Standing]:
         """Where each device of the contract stands."""
-        return self._pages(Standing, f"/contracts/{_part(contract)}/devices")
+        return self._pages(Standing, f"/contracts/{part(contract)}/devices")
 
     def devices(self, *, account: str | None = None, contract: str | None = None) -> Iterator[Held]:
         """Every device in sight, in each of its times under a contract."""
@@ -125,15 +71,15 @@ class Client:
 
     def device(self, device: str) -> list[Standing]:
         """Where `gateway/device` stands; raises Refused."""
-        return self._get(list[Standing], f"/devices/{_device(device)}")
+        return self._get(list[Standing], f"/devices/{device_path(device)}")
 
     def timeline(self, device: str) -> Iterator[Event]:
         """What happened to `gateway/device`."""
-        return self._pages(Event, f"/devices/{_device(device)}/timeline")
+        return self._pages(Event, f"/devices/{device_path(device)}/timeline")
 
     def channels(self, device: str) -> list[Channel]:
         """The meters of `gateway/device`."""
-        return self._get(list[Channel], f"/devices/{_device(device)}/channels")
+        return self._get(list[Channel], f"/devices/{device_path(device)}/channels")
 
     # Usage and money
 
@@ -151,16 +97,16 @@ class Client:
         meter: str | None = None,
     ) -> Iterator[Stretch]:
         """What `gateway/device` used."""
-        path = f"/devices/{_device(device)}/usage"
-        return self._pages(Stretch, path, start=_iso(start), end=_iso(end), step=Step(step).value, meter=meter)
+        path = f"/devices/{device_path(device)}/usage"
+        return self._pages(Stretch, path, start=written(start), end=written(end), step=Step(step).value, meter=meter)
 
     def cost(self, contract: str, *, as_of: datetime | None = None) -> Cost:
         """What the contract's running period costs; raises Refused."""
-        return self._get(Cost, f"/contracts/{_part(contract)}/cost", as_of=_iso(as_of))
+        return self._get(Cost, f"/contracts/{part(contract)}/cost", as_of=written(as_of))
 
     def costs(self, account: str) -> Iterator[Cost]:
         """What each running contract of the account costs."""
-        return self._pages(Cost, f"/accounts/{_part(account)}/cost", limit=20)
+        return self._pages(Cost, f"/accounts/{part(account)}/cost", limit=20)
 
     def invoices(
         self, *, account: str | None = None, contract: str | None = None, kind: str | None = None
@@ -174,19 +120,19 @@ class Client:
 
     def invoice(self, number: str) -> Invoice:
         """One document; raises Refused."""
-        return self._get(Invoice, f"/invoices/{_part(number)}")
+        return self._get(Invoice, f"/invoices/{part(number)}")
 
     def lines(self, number: str) -> Iterator[InvoiceLine]:
         """The document's lines with the registers that they rest on."""
-        return self._pages(InvoiceLine, f"/invoices/{_part(number)}/lines")
+        return self._pages(InvoiceLine, f"/invoices/{part(number)}/lines")
 
     def document(self, number: str, form: str) -> bytes:
         """The document as `pdf`, `html`, `json`, `sealed`, `factur-x`, `ubl` or `bundle`; raises Refused."""
-        return self._asked("GET", f"/invoices/{_part(number)}/{_part(form)}").content
+        return self._asked("GET", f"/invoices/{part(number)}/{part(form)}").content
 
     def exported(self, path: str, **asked: str | None) -> Iterator[bytes]:
         """A file such as `/accounts/acme/usage.csv`, in the parts in which it comes; raises Refused."""
-        with self._streamed(path, params=_given(asked)) as answer:
+        with self._streamed(path, params=given(asked)) as answer:
             yield from answer.iter_bytes()
 
     # Operations
@@ -197,7 +143,7 @@ class Client:
 
     def standing_warnings(self, contract: str) -> list[Warned]:
         """The contract's warnings that were not withdrawn."""
-        return self._get(list[Warned], f"/contracts/{_part(contract)}/warnings")
+        return self._get(list[Warned], f"/contracts/{part(contract)}/warnings")
 
     def gateways(self) -> Iterator[GatewayState]:
         """The fleet."""
@@ -205,11 +151,11 @@ class Client:
 
     def gateway(self, gateway: str) -> GatewayDetail:
         """One gateway; raises Refused."""
-        return self._get(GatewayDetail, f"/gateways/{_part(gateway)}")
+        return self._get(GatewayDetail, f"/gateways/{part(gateway)}")
 
     def holes(self, gateway: str) -> list[Hole]:
         """What is missing of a gateway."""
-        return self._get(list[Hole], f"/gateways/{_part(gateway)}/holes")
+        return self._get(list[Hole], f"/gateways/{part(gateway)}/holes")
 
     def unmatched(self) -> Iterator[Unmatched]:
         """What belongs to nobody that is known."""
@@ -229,7 +175,7 @@ class Client:
 
     def stop_webhook(self, webhook: str) -> Webhook:
         """Nothing is sent there any more; raises Refused."""
-        return self._post(Webhook, f"/webhooks/{_part(webhook)}/stop")
+        return self._post(Webhook, f"/webhooks/{part(webhook)}/stop")
 
     def deliveries(self) -> Iterator[Delivery]:
         """Every warning on its way, the newest first."""
@@ -259,17 +205,17 @@ class Client:
 
     def draft(self, contracts: Collection[str] | None = None) -> Drafted:
         """What is due is drafted for approval; raises Refused."""
-        return self._post(Drafted, "/billing/drafts", {"contracts": _names(contracts)})
+        return self._post(Drafted, "/billing/drafts", {"contracts": listed(contracts)})
 
     def approve(self, run: int, *, contracts: Collection[str] | None = None, but: Collection[str] = ()) -> Approved:
         """Drafts of a run are approved; raises Refused."""
         return self._post(
-            Approved, f"/billing/runs/{run}/approve", {"contracts": _names(contracts), "but": sorted(but)}
+            Approved, f"/billing/runs/{run}/approve", {"contracts": listed(contracts), "but": sorted(but)}
         )
 
     def begin(self, contracts: Collection[str] | None = None) -> RunDetail:
         """A run is begun; `run` says how far it is. Raises Refused."""
-        return self._post(RunDetail, "/billing/runs", {"contracts": _names(contracts)})
+        return self._post(RunDetail, "/billing/runs", {"contracts": listed(contracts)})
 
     # Proofs
 
@@ -297,95 +243,7 @@ class Client:
 
     def events(self, *, account: str | None = None, last: str | None = None) -> Generator[Happening, None, None]:
         """What happens, as it happens, until the stream ends; go on with the last event's id. Raises Refused."""
-        path = "/events" if account is None else f"/accounts/{_part(account)}/events"
+        path = "/events" if account is None else f"/accounts/{part(account)}/events"
         headers = {"Accept": "text/event-stream"} | ({} if last is None else {"Last-Event-ID": last})
         with self._streamed(path, headers=headers, timeout=httpx.Timeout(30.0, read=60.0)) as answer:
             yield from happenings(answer.iter_lines())
-
-    # How it is asked
-
-    def _get(self, kind: type[T], path: str, **asked: str | None) -> T:
-        return _shaped(kind, self._asked("GET", path, params=_given(asked)).content)
-
-    def _post(self, kind: type[T], path: str, body: Any = None, more: Mapping[str, str] | None = None) -> T:
-        headers = {"Idempotency-Key": self._chance(16).hex(), **(more or {})}
-
-        def send() -> httpx.Response:
-            return self._asked("POST", path, json=body, headers=headers)
-
-        try:
-            answer = send()
-        except NoCollector:
-            # It may have been done: under the same name it is done once.
-            answer = send()
-        return _shaped(kind, answer.content)
-
-    def _pages(self, record: type[T], path: str, /, *, limit: int = PAGE, **asked: str | None) -> Iterator[T]:
-        given: dict[str, str] = _given(asked) | {"limit": str(limit)}
-        cursor: dict[str, str] = {}
-        while True:
-            page: Page[T] = _shaped(
-                Page[record],  # type: ignore[valid-type]  # a record's type, known when it runs
-                self._asked("GET", path, params=given | cursor).content,
-            )
-            yield from page.items
-            if page.next is None:
-                return
-            cursor = {"cursor": page.next}
-
-    def _asked(self, method: str, path: str, **how: Any) -> httpx.Response:
-        try:
-            answer = self._http.request(method, path, **how)
-        except httpx.TransportError as error:
-            raise NoCollector(f"{self._http.base_url} does not answer: {error}") from error
-        if not answer.is_success:
-            raise _refusal(answer)
-        return answer
-
-    @contextmanager
-    def _streamed(self, path: str, **how: Any) -> Iterator[httpx.Response]:
-        try:
-            with self._http.stream("GET", path, **how) as answer:
-                if not answer.is_success:
-                    answer.read()
-                    raise _refusal(answer)
-                yield answer
-        except httpx.TransportError as error:
-            raise NoCollector(f"{self._http.base_url} does not answer any more: {error}") from error
-
-
-def _refusal(answer: httpx.Response) -> MetersealError:
-    if answer.headers.get("content-type", "").partition(";")[0] != "application/problem+json":
-        return NoCollector(f"{answer.url} answered {answer.status_code} and no problem: is it a collector?")
-    return Refused(_shaped(Problem, answer.content))
-
-
-def _shaped(kind: type[T], raw: bytes) -> T:
-    if kind not in _ADAPTERS:
-        _ADAPTERS[kind] = TypeAdapter(kind)
-    found: T = _ADAPTERS[kind].validate_json(raw)
-    return found
-
-
-def _given(asked: Mapping[str, str | None]) -> dict[str, str]:
-    return {name: value for name, value in asked.items() if value is not None}
-
-
-def _part(name: str) -> str:
-    """One part of a path, whatever is in the name."""
-    return quote(name, safe="")
-
-
-def _device(device: str) -> str:
-    gateway, _, name = device.rpartition("/")
-    return f"{_part(gateway)}/{_part(name)}"
-
-
-def _iso(at: datetime | None) -> str | None:
-    if at is not None and at.tzinfo is None:
-        raise ValueError(f"{at} has no zone")
-    return None if at is None else at.isoformat()
-
-
-def _names(names: Iterable[str] | None) -> list[str] | None:
-    return None if names is None else sorted(names)

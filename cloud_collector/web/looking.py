@@ -20,8 +20,7 @@ def looked(site: Site, request: Request, viewer: Viewer, account: str, what: str
         # Most looks are looks again, and wait for nobody who writes.
         after_ms = site.clock.utc_ms() - SEEN_AGAIN_MS
         with site.open_store() as store:
-            seen = trail.entries(store, account=account, who=viewer.name, after_ms=after_ms, limit=50)
-        if any(each.what == what for each in seen):
-            return
+            if trail.has_looked(store, viewer, what, account=account, after_ms=after_ms):
+                return
     with site.writing() as store:
         gate.record(request, deed, what, account=account, store=store)

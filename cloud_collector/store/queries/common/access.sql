@@ -2,9 +2,12 @@
 insert into trail (at, who, role, means, deed, what, account) values (?, ?, ?, ?, ?, ?, ?)
 
 -- name: trail
-select at, who, role, means, deed, what, account from trail
-where (cast(? as text) is null or account = ?) and (cast(? as text) is null or who = ?) and at >= ?
+select at, who, role, means, deed, what, account, id from trail
+where (cast(? as text) is null or account = ?) and (cast(? as text) is null or who = ?) and at >= ? and id < ?
 order by id desc limit ?
+
+-- name: trail_looked
+select 1 from trail where account = ? and who = ? and what = ? and at >= ? and deed = 'read' limit 1
 
 -- name: token_add
 insert into token (name, secret, role, accounts, scopes, made_at, made_by, ends_at) values (?, ?, ?, ?, ?, ?, ?, ?)
