@@ -14,7 +14,8 @@ from typing import Any
 import httpx
 
 from cloud_collector.client.agreements import Account, Channel, Closed, Contract, Event, Held, Standing
-from cloud_collector.client.asking import Asking, NoCollector, Refused, device_path, given, listed, part, written
+from cloud_collector.client.asking import NoCollector, Refused, device_path, given, listed, part, written
+from cloud_collector.client.desk import Desk
 from cloud_collector.client.money import Cost, Invoice, InvoiceLine
 from cloud_collector.client.operations import (
     Alarm,
@@ -36,7 +37,7 @@ from cloud_collector.client.usage import Step, Stretch
 __all__ = ["Client", "NoCollector", "Refused"]
 
 
-class Client(Asking):
+class Client(Desk):
     """Speaks with one collector, as whoever the token is."""
 
     # Agreements

@@ -63,7 +63,7 @@ def test_a_customer_adds_a_webhook_and_is_told_its_secret_once(hooks: Hooks) -> 
     shown = hooks.ask("GET", "/webhooks/bot", ANNA).json()
     assert shown == {key: value for key, value in made.items() if key != "secret"}
     with hooks.site.open_store() as store:
-        assert store.rows("trail", "acme", "acme", None, None, 0, 9)[0][5].startswith("webhook bot to https://bot")
+        assert store.rows("trail", "acme", "acme", None, None, 0, 99, 9)[0][5].startswith("webhook bot to https://bot")
 
 
 def test_the_same_request_again_adds_nothing_and_no_secret_lies_in_the_store(hooks: Hooks) -> None:

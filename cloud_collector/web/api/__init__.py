@@ -14,6 +14,7 @@ from cloud_collector.web import gate
 from cloud_collector.web.api import (
     accounts,
     acting,
+    audit,
     billing,
     contracts,
     cost,
@@ -53,6 +54,7 @@ ROUTERS: Final = (
     acting.router,
     proofs.router,
     webhooks.router,
+    audit.router,
 )
 _DESCRIPTION: Final = """\
 Everything that the collector's pages show, for programs.
