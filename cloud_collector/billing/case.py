@@ -80,10 +80,10 @@ class _Opening(NamedTuple):
     """The earliest that is open."""
 
 
-def has_ended(store: Store, contract: str, known: Sequence[Revision], now: int, sight: Sight) -> bool:
-    """Whether the contract has an open period whose end has passed: otherwise nothing can be due."""
+def ended_period(store: Store, contract: str, known: Sequence[Revision], now: int, sight: Sight) -> Period | None:
+    """The contract's earliest open period, if its end has passed: otherwise nothing can be due."""
     following = _opening(store, contract, known, now, sight).next
-    return following is not None and following.end <= now
+    return following if following is not None and following.end <= now else None
 
 
 def case_of(store: Store, contract: str, known: Sequence[Revision], now: int, sight: Sight, *, billed_at: int) -> Case:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from cloud_collector.billing.approval import Approval, Approved, approved_period
 from cloud_collector.billing.approved import issue_corrections
 from cloud_collector.billing.archive import Archive, ArchiveConflict, ArchiveFailed
-from cloud_collector.billing.case import Case, Sight, case_of, has_ended, still
+from cloud_collector.billing.case import Case, Sight, case_of, ended_period, still
 from cloud_collector.billing.confirmation import require_confirmed, waits_for_confirmation
 from cloud_collector.billing.cutoff import cutoff
 from cloud_collector.billing.due import Due, Waiting
@@ -177,7 +177,7 @@ class Closing(NamedTuple):
 
 def _may_be_due(run: Run, contract: str) -> bool:
     try:
-        return has_ended(run.store, contract, run.known, run.as_of_ms // 1000, run.sight)
+        return ended_period(run.store, contract, run.known, run.as_of_ms // 1000, run.sight) is not None
     except DatabaseError:
         raise
     except MetersealError:

@@ -16,6 +16,7 @@ from cloud_collector.contracts.node import nearest
 from cloud_collector.contracts.period import local_date, local_days
 from cloud_collector.contracts.revision import Revision
 from cloud_collector.insight.cost import Cost, DeviceCost
+from cloud_collector.insight.ended import Ended, ended_in
 from cloud_collector.insight.look import NotRunning, look
 from cloud_collector.rating.csv_facts import instant_ms_of
 from cloud_collector.rating.standing import Standing
@@ -53,6 +54,7 @@ def cost(
         raise _ended("--as-of lies in the future: `quote` foresees, and the forecast does", 2)
     found: list[Cost] = []
     absent: list[dict[str, str]] = []
+    waits: list[Ended] = []
     partly = False
     with opened(settings(store=store)) as held:
         known = _revisions(held)
@@ -65,12 +67,18 @@ def cost(
                 # P19: never guess; the account's others are shown.
                 absent.append({"contract": contract, "why": str(error)})
                 partly = partly or not isinstance(error, NotRunning)
+        if as_of is None:
+            waits = list(ended_in(held, known, _contracts(known[-1].catalog, name), at_ms))
     for each in absent:
         say(f"{each['contract']} costs nothing now: {each['why']}")
     if json_:
-        print(json.dumps(as_json(found, absent), indent=2, ensure_ascii=False))
+        print(
+            json.dumps(
+                as_json(found, absent) | {"ended": [each.to_json() for each in waits]}, indent=2, ensure_ascii=False
+            )
+        )
     else:
-        print("\n\n".join([*map(told, found), *_sums(found)]))
+        print("\n\n".join([*map(told, found), *_sums(found), *map(not_billed, waits)]))
     if partly:
         raise typer.Exit(PARTLY)
 
@@ -196,6 +204,14 @@ def _sums(found: Sequence[Cost]) -> list[str]:
             for code, held in _by_currency(found)
         )
     ]
+
+
+def not_billed(each: Ended) -> str:
+    """What has ended and waits for its invoice, for people."""
+    period, zone = each.period, each.period.timezone
+    amount = "" if each.draft is None else f", {as_written(each.draft.total)} {each.draft.currency} with tax"
+    said = each.told(lambda at: f"{local_date(zone, at)} ({zone})")
+    return f"ended, not billed yet: {each.contract}, {period.first} to {period.last} (exclusive){amount}. {said}"
 
 
 def _by_currency(found: Sequence[Cost]) -> list[tuple[str, list[Cost]]]:

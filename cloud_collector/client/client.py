@@ -16,7 +16,7 @@ import httpx
 from cloud_collector.client.agreements import Account, Channel, Closed, Contract, Event, Held, Standing
 from cloud_collector.client.asking import NoCollector, Refused, device_path, given, listed, part, written
 from cloud_collector.client.desk import Desk
-from cloud_collector.client.money import Cost, Invoice, InvoiceLine
+from cloud_collector.client.money import Cost, Ended, Invoice, InvoiceLine
 from cloud_collector.client.operations import (
     Alarm,
     Delivery,
@@ -108,6 +108,10 @@ class Client(Desk):
     def costs(self, account: str) -> Iterator[Cost]:
         """What each running contract of the account costs."""
         return self._pages(Cost, f"/accounts/{part(account)}/cost", limit=20)
+
+    def ended(self, account: str) -> list[Ended]:
+        """What of the account's contracts has ended and is not billed yet."""
+        return self._get(list[Ended], f"/accounts/{part(account)}/ended")
 
     def invoices(
         self, *, account: str | None = None, contract: str | None = None, kind: str | None = None

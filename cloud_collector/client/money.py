@@ -165,6 +165,25 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A contract's earliest period that has ended and is not billed, with its invoice as it would be now."""
+
+    contract: Contract
+    start: Instant
+    end: Instant
+    waits_until: Instant | None
+    """When it is billed all the same; null where the next run bills it."""
+    silent: list[str]
+    """Gateways whose reports it waits for, or is billed without."""
+    more: bool
+    """Whether the period after it has ended too."""
+    net: Money | None
+    """Null where it cannot be billed as it is."""
+    total: Money | None
+    currency: Currency | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Invoice:
     """An issued document, as it stands in a list."""
 

@@ -113,6 +113,7 @@ def test_every_record_is_typed(desk: Client) -> None:
     assert [each.quantity for each in hours] == [Decimal(330 * 4)] * 24
     cost = desk.cost("acme-chargers")
     assert sum((each.net for each in cost.charges), Decimal(0)) == cost.net == next(desk.costs("acme")).net
+    assert desk.ended("acme") == []
     invoice = desk.invoice("INV-1")
     lines = list(desk.lines("INV-1"))
     assert sum((each.line.amount for each in lines), Decimal(0)) < invoice.total

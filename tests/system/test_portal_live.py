@@ -80,6 +80,7 @@ def test_a_report_changes_the_figures_of_the_open_page_within_a_second_and_only_
         now = person.page.inner_text(".figure")
         assert now in person.page.inner_text("[data-made=acme-chargers] h3"), "how it is made says the same"
         assert person.page.locator("[data-why=acme-chargers] li").first.is_visible(), "what was open stays open"
+        assert person.page.inner_text("[data-when=acme-chargers]") == "acme-chargers, day 13 of 30, until 2026-11-30"
         asked = person.context.request.get(portal.url(f"{MONTH}.json")).json()["totals"][0]["total"]
         assert asked.replace(".", ",") in now, "the figure is the one that the page's data say"
         assert person.errors == []
@@ -103,6 +104,26 @@ def test_where_the_stream_is_refused_the_page_asks_every_fifteen_seconds(portal:
         person.page.unroute("**/events")
         person.page.clock.run_for(60_000)
         expect(person.page.locator("#liveness")).to_have_text("● live")
+
+
+def test_the_forecast_follows_a_minute_behind(portal: Portal, roof: Gateway, browser: Browser) -> None:
+    """Then the page that stayed open says of what is to come what one that is opened now says."""
+    with visit(browser, headers=portal.headers("acme")) as person:
+        person.page.clock.install()
+        opened(portal, person)
+        before = person.page.inner_text("[data-forecast=acme-chargers]")
+        expect(person.page.locator("#liveness")).to_have_text("● live")
+        figure = person.page.inner_text(".figure")
+        report(portal, roof, 44, 9_000)
+        expect(person.page.locator(".figure")).not_to_have_text(figure)
+        person.page.wait_for_timeout(300)
+        assert person.page.inner_text("[data-forecast=acme-chargers]") == before
+        person.page.clock.run_for(61_000)
+        expect(person.page.locator("[data-forecast=acme-chargers]")).not_to_have_text(before)
+        now = person.page.inner_text("[data-forecast=acme-chargers]"), person.page.inner_text(".cards")
+        person.page.reload()
+        assert now == (person.page.inner_text("[data-forecast=acme-chargers]"), person.page.inner_text(".cards"))
+        assert person.errors == []
 
 
 def test_without_scripts_the_page_says_of_when_its_figures_are(portal: Portal, browser: Browser) -> None:

@@ -5,9 +5,10 @@ from typing import Any
 from fastapi import APIRouter
 
 from cloud_collector.client.agreements import Account, DataTerms
-from cloud_collector.client.money import Cost
+from cloud_collector.client.money import Cost, Ended
 from cloud_collector.client.page import Page
 from cloud_collector.contracts.catalog import Account as Agreed
+from cloud_collector.insight.ended import ended_of
 from cloud_collector.web.api.cost import cost_of
 from cloud_collector.web.api.cursor import Part, page, told
 from cloud_collector.web.api.route import ApiRoute
@@ -43,6 +44,14 @@ def account_cost(site: Here, viewer: Asking, account: str, part: Part) -> Any:
         found = page(names, part, lambda name: (name,))
         costs = [cost_of(sight, name) for name in found.items]
         return Page(items=[each for each in costs if each is not None], next=found.next)
+
+
+@router.get("/accounts/{account}/ended", response_model=list[Ended])
+def account_ended(site: Here, viewer: Asking, account: str) -> Any:
+    """Periods that have ended and are not billed yet: each invoice as it would be now, and what it waits for."""
+    with seen(site, viewer) as sight:
+        sight.account(account)
+        return [each.to_json() for each in ended_of(sight.store, account, sight.now_ms)]
 
 
 def _account(sight: Sight, agreed: Agreed) -> Account:

@@ -70,11 +70,17 @@ def moment_of(look: Look, account: str) -> Moment:
     return look.moment
 
 
-def nav_of(account: str) -> Nav:
-    """The way between an account's pages."""
+def running(look: Look, account: str) -> str:
+    """What the account's running period is called: the month of most, `Now` where contracts differ."""
+    cycles = {contract.plan.cycle for contract in contracts_of(look.store, account)}
+    return f"This {cycles.pop().value}" if len(cycles) == 1 else "Now"
+
+
+def nav_of(account: str, now: str) -> Nav:
+    """The way between an account's pages; `now` is what the first is called."""
     base = f"/portal/{account}"
     return (
-        ("This month", base),
+        (now, base),
         ("Devices", f"{base}/devices"),
         ("Invoices", f"{base}/invoices"),
         ("Warnings", f"{base}/warnings"),
@@ -94,9 +100,10 @@ def show(
     told: Mapping[str, Any],
 ) -> Response:
     """A page of the portal."""
-    context = {"account": owner(look.store, account), "base": f"/portal/{account}", "table": table, **told}
+    now = running(look, account)
+    context = {"account": owner(look.store, account), "base": f"/portal/{account}", "now": now, "table": table, **told}
     moment = moment_of(look, account)
-    return page(request, f"portal/{template}", title=title, nav=nav_of(account), moment=moment, told=context)
+    return page(request, f"portal/{template}", title=title, nav=nav_of(account, now), moment=moment, told=context)
 
 
 def as_csv(table: Table) -> Response:

@@ -18,12 +18,17 @@ def add(router: APIRouter, site: Site) -> None:
     path = "/portal/{account}"
 
     @router.get(f"{path}/live", include_in_schema=False)
-    def live(request: Request, account: str, viewer: Visiting) -> Response:
+    def live(request: Request, account: str, viewer: Visiting, *, ahead: bool = False) -> Response:
         del viewer
         with site.look() as look:
             who, moment = owner(look.store, account), moment_of(look, account)
-            found = account_cost(look.store, account, look.moment.now_ms, StoreView, foretold=False)
-            told = {"cost": found, "say": Say(locale_named(who.locale), moment)}
+            found = account_cost(look.store, account, look.moment.now_ms, StoreView, foretold=ahead)
+            told = {
+                "cost": found,
+                "say": Say(locale_named(who.locale), moment),
+                "base": f"/portal/{account}",
+                "ahead": ahead,
+            }
             return page(request, "portal/live.html", title="", nav=(), moment=moment, told=told)
 
     @router.get(f"{path}/events", response_class=StreamingResponse, include_in_schema=False)

@@ -14,6 +14,7 @@ from cloud_collector.contracts.period import Period, local_days
 from cloud_collector.insight.account_cost import AccountCost, account_cost
 from cloud_collector.insight.cost import Cost, DeviceCost
 from cloud_collector.insight.detail import Day, days
+from cloud_collector.insight.ended import ended_of
 from cloud_collector.invoice.locale import Locale, locale_named
 from cloud_collector.rating.standing import Standing
 from cloud_collector.store.store import Store
@@ -27,6 +28,7 @@ from cloud_collector.web.portal.frame import (
     catalog_of,
     moment_of,
     owner,
+    running,
     show,
 )
 from cloud_collector.web.site import Moment, Site
@@ -53,8 +55,6 @@ class Section:
 
     cost: Cost
     title: str
-    day: int
-    of_days: int
     meters: tuple[MeterDays, ...]
 
 
@@ -67,7 +67,9 @@ def add(router: APIRouter, site: Site) -> None:
         del viewer
         with site.look() as look:
             owner(look.store, account)
-            return as_json(account_cost(look.store, account, look.moment.now_ms, StoreView).to_json())
+            found = account_cost(look.store, account, look.moment.now_ms, StoreView)
+            waits = [each.to_json() for each in ended_of(look.store, account, look.moment.now_ms)]
+            return as_json(found.to_json() | {"ended": waits})
 
     @router.get(f"{path}.csv", include_in_schema=False)
     def as_sheet(account: str, viewer: Visiting) -> Response:
@@ -85,12 +87,13 @@ def add(router: APIRouter, site: Site) -> None:
             sections = [section(look.store, each, moment) for each in found.contracts]
             told = {
                 "cost": found,
+                "ended": ended_of(look.store, account, look.moment.now_ms),
                 "sections": sections,
                 "say": Say(locale_named(who.locale), moment),
                 "state_of": state_of,
             }
             table = _lines_table(account, found)
-            answer = show(request, look, account, "month.html", title="This month", table=table, told=told)
+            answer = show(request, look, account, "month.html", title=running(look, account), table=table, told=told)
         looked(site, request, viewer, account, "cost and usage this month")
         return answer
 
@@ -122,6 +125,11 @@ class Say:
         """An instant to the minute."""
         return self.moment.local(seconds)
 
+    def progress(self, period: Period) -> str:
+        """How far a period has come."""
+        cut = local_days(period.timezone, period.start, period.end)
+        return f"day {sum(1 for start, _ in cut if start <= self.moment.now)} of {len(cut)}"
+
     def age(self, known_until: int | None) -> str:
         """How old what is known is."""
         if known_until is None:
@@ -144,12 +152,9 @@ def section(store: Store, found: Cost, moment: Moment) -> Section:
     assert catalog is not None, "it has a contract"
     contract = catalog.contracts[found.contract]
     period = found.draft.period
-    cut = local_days(period.timezone, period.start, period.end)
     return Section(
         cost=found,
         title=contract.plan.title or found.plan,
-        day=sum(1 for start, _ in cut if start <= moment.now),
-        of_days=len(cut),
         meters=tuple(meter_days(catalog, contract, StoreView(store), period, moment.now)),
     )
 

@@ -3,6 +3,7 @@
 (() => {
   const ASK_MS = 15_000;
   const REST_MS = 1_000;
+  const AHEAD_MS = 60_000;
   const AGAIN_MS = 60_000;
   const box = document.querySelector("[data-events]");
   const sign = document.querySelector("#liveness");
@@ -12,6 +13,7 @@
   let again = 0;
   let resting = 0;
   let wanted = false;
+  let ahead = 0;
 
   const say = (kind, mark, words) => {
     if (sign.dataset.kind === kind) return;
@@ -35,6 +37,11 @@
       if (wanted) fetchNow();
     }, REST_MS);
     htmx.trigger(box, "news");
+    // What is to come is dearer to work out and moves slowly: it follows a minute later, with all that was told till then.
+    ahead ||= setTimeout(() => {
+      ahead = 0;
+      htmx.trigger("#ahead", "news");
+    }, AHEAD_MS);
   };
 
   const ask = () => {
@@ -45,8 +52,9 @@
   const hang = () => {
     clearInterval(asking);
     clearTimeout(again);
+    clearTimeout(ahead);
     stream?.close();
-    asking = again = 0;
+    asking = again = ahead = 0;
     stream = null;
   };
 
