@@ -153,6 +153,7 @@ def record(request: Request, deed: Deed, what: str, *, account: str = "", store:
     gate: Gate = request.app.state.gate
     found: Viewer = request.state.viewer
     now_ms = gate.site.clock.utc_ms()
+    request.state.looked = True
     if store is not None:
         trail.enter(store, found, deed, what, account=account, now_ms=now_ms)
         return

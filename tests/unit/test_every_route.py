@@ -18,6 +18,7 @@ from typing import Any, Final
 import pytest
 from fastapi import FastAPI
 
+from cloud_collector.access import trail
 from cloud_collector.access.pace import Pace, Paces
 from cloud_collector.access.tokens import revoke_token
 from cloud_collector.access.viewer import ALLOWED, Deed, Role
@@ -25,11 +26,12 @@ from cloud_collector.billing.disputes import Complaint, open_dispute
 from cloud_collector.web import gate
 from cloud_collector.web.app import create_app
 from cloud_collector.web.gate import SAFE
+from cloud_collector.web.site import Site
 from tests.api_world import DAY, NOW, filled, site_of
 from tests.routes import Path as Route
 from tests.routes import every_route
 from tests.unit.billing_samples import RECEIPT_KEY
-from tests.visitors import bare_site, token_of
+from tests.visitors import bare_site, chance_of, token_of
 
 FAR: Final = "192.0.2.7"
 OPEN: Final = {
@@ -111,6 +113,7 @@ class World:
 
     app: FastAPI
     visitors: Mapping[str, Mapping[str, str]]
+    site: Site
 
     def ask(self, method: str, route: Route, whose: int, visitor: str, accept: str = "application/json") -> Answer:
         headers = {"Accept": accept, **self.visitors[visitor]}
@@ -232,7 +235,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         assert revoke_token(store, "revoked", now_ms=NOW * 1000)
         for account, number in (("acme", "INV-1"), ("beta", "INV-2")):
             open_dispute(store, _complaint(account, number), now_ms=NOW * 1000)
-    return World(create_app(site), visitors)
+    return World(create_app(site), visitors, site)
 
 
 def _complaint(account: str, number: str) -> Complaint:
@@ -324,6 +327,26 @@ def test_an_auditor_reads_everything_and_changes_nothing(world: World, method: s
             f"{method} {route.path} answers an auditor with {answer.status}: it asks `gate.must` for a deed before "
             f"anything else; give a body that it takes in BODIES if it is 422. {answer.body[:200]!r}"
         )
+
+
+@pytest.mark.parametrize(("method", "route"), [each for each in cases() if each.values[0] == "GET"])
+def test_who_reads_what_is_an_accounts_stands_in_the_list_of_who_looked(
+    world: World, method: str, route: Route
+) -> None:
+    """The customer's own list: nothing is beside it, no stream of events either; and nothing here answers HEAD."""
+    if gate.viewer not in route.asks or not (set(route.parameters) & set(OWNED)) - {"gateway"}:
+        return
+    assert "HEAD" not in route.methods
+    reader = f"reader-{chance_of(route.path).hex()[:16]}"
+    known = token_of(world.site, reader, scopes=ALLOWED[Role.AUDITOR])
+    counts = []
+    for _ in range(2):
+        assert asyncio.run(asked(world.app, method, route, 0, known)).status in {200, 303}
+        with world.site.open_store() as store:
+            kept = trail.entries(store, account="acme", who=f"token {reader}", limit=9)
+        counts.append(len(kept))
+    assert counts[0] == 1, f"{route.path} is read, and acme is told nothing of it"
+    assert counts[1] == (1 if kept[0].deed == Deed.READ else 2), "within the hour it is one look, and each file is one"
 
 
 @pytest.mark.parametrize(("method", "route"), cases())

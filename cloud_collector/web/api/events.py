@@ -9,11 +9,12 @@ from fastapi.responses import StreamingResponse
 from cloud_collector.access.viewer import Viewer
 from cloud_collector.web.api.problem import Refusal
 from cloud_collector.web.api.pulse import Pulse, TooMany
+from cloud_collector.web.api.route import ApiRoute
 from cloud_collector.web.api.sight import Here, seen
 from cloud_collector.web.gate import Asking
 from cloud_collector.web.site import Site
 
-router = APIRouter(tags=["events"])
+router = APIRouter(route_class=ApiRoute, tags=["events"])
 LastId = Annotated[
     str | None,
     Header(

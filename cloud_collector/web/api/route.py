@@ -1,4 +1,4 @@
-"""What every route of the interface does beside its own: bounds what it reads, and spares the asker what he has."""
+"""What every route of the interface does beside its own: bounds what it reads, keeps who looked, spares what is had."""
 
 import hashlib
 from collections.abc import Callable, Coroutine
@@ -9,6 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from fastapi.routing import APIRoute
 
+from cloud_collector.web.api.looks import keep_look, names
 from cloud_collector.web.api.once import Claim, Replay
 from cloud_collector.web.api.problem import Refusal
 
@@ -22,12 +23,15 @@ class ApiRoute(APIRoute):
 
     def get_route_handler(self) -> Handler:
         """The handler around the route's own."""
-        handle = super().get_route_handler()
+        handle, path = super().get_route_handler(), self.path_format
 
         async def handled(request: Request) -> Response:
             _once_each(request)
             if request.method == "GET":
-                return _tagged(request, await handle(request))
+                response = await handle(request)
+                if response.status_code == 200 and names(request):
+                    await run_in_threadpool(keep_look, request, path)
+                return _tagged(request, response)
             await _read(request)
             return await _done(request, handle)
 

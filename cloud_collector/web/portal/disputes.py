@@ -125,7 +125,6 @@ def _add_new(router: APIRouter, site: Site) -> None:
 
     @router.get(path, include_in_schema=False)
     def asked(request: Request, account: str, number: str, viewer: Visiting, line: int = 0, why: str = "") -> Response:
-        del viewer
         with site.look() as look:
             body = invoice_of(look.store, account, number).body
             told = {
@@ -134,7 +133,9 @@ def _add_new(router: APIRouter, site: Site) -> None:
                 "why": why[:2_000],
                 "path": f"/portal/{account}/invoices/{number}",
             }
-            return show(request, look, account, "dispute_new.html", title=f"Dispute {number}", table=None, told=told)
+            page = show(request, look, account, "dispute_new.html", title=f"Dispute {number}", table=None, told=told)
+        looked(site, request, viewer, account, f"invoice {number}")
+        return page
 
     @router.post(path, include_in_schema=False)
     def opened(request: Request, account: str, number: str, viewer: Visiting, form: Form) -> Response:

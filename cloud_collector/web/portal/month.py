@@ -34,6 +34,8 @@ from cloud_collector.web.portal.frame import (
 from cloud_collector.web.site import Moment, Site
 from cloud_collector.web.table import Cell, Column, Table, row
 
+MONTH: Final = "cost and usage this month"
+"""What who opens the page has looked at, and who hears its figures move."""
 CHARTED_DEVICES_MAX: Final = 50
 """Devices of a contract whose days are added up on the page; beyond it each has a page of its own."""
 NAMED_MAX: Final = 12
@@ -94,7 +96,7 @@ def add(router: APIRouter, site: Site) -> None:
             }
             table = _lines_table(account, found)
             answer = show(request, look, account, "month.html", title=running(look, account), table=table, told=told)
-        looked(site, request, viewer, account, "cost and usage this month")
+        looked(site, request, viewer, account, MONTH)
         return answer
 
 
