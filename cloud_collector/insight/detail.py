@@ -10,7 +10,7 @@ from typing import Any
 from cloud_collector.contracts.money import plain
 from cloud_collector.contracts.period import iso, local_date, local_days
 from cloud_collector.usage.quantity import UnlikeUnits, worth
-from cloud_collector.usage.span import ChannelName, NamedGap, Span, SpanKind, UsageView
+from cloud_collector.usage.span import ChannelName, Measured, NamedGap, Span, SpanKind, UsageView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +102,7 @@ def intervals(view: UsageView, channel: ChannelName, unit: str, time: tuple[int,
     return list(_with_gaps(found, gaps, (time[0], min(time[1], now))))
 
 
-def in_unit(units: int, span: Span, unit: str) -> Decimal:
+def in_unit(units: int, span: Span | Measured, unit: str) -> Decimal:
     """Integers of a channel in a catalog's unit; in the channel's own where they do not convert."""
     try:
         factor = worth(span.unit, span.exponent, unit)

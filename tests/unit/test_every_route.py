@@ -23,6 +23,8 @@ from cloud_collector.access.pace import Pace, Paces
 from cloud_collector.access.tokens import revoke_token
 from cloud_collector.access.viewer import ALLOWED, Deed, Role
 from cloud_collector.billing.disputes import Complaint, open_dispute
+from cloud_collector.insight.grounds import line_id
+from cloud_collector.rating.draft import BookingKey, LineKind
 from cloud_collector.web import gate
 from cloud_collector.web.app import create_app
 from cloud_collector.web.gate import SAFE
@@ -30,7 +32,7 @@ from cloud_collector.web.site import Site
 from tests.api_world import DAY, NOW, filled, site_of
 from tests.routes import Path as Route
 from tests.routes import every_route
-from tests.unit.billing_samples import RECEIPT_KEY
+from tests.unit.billing_samples import NOVEMBER, RECEIPT_KEY
 from tests.visitors import bare_site, chance_of, token_of
 
 FAR: Final = "192.0.2.7"
@@ -48,6 +50,9 @@ OPEN: Final = {
     "/sign-out": "ends what the browser carries",
 }
 """Routes that ask nobody's name, and why."""
+ENERGY_LINE: Final = BookingKey(
+    contract="acme-chargers", charge="Energy", kind=LineKind.USAGE, device="", window="", segment_start=NOVEMBER
+)
 ANYBODYS: Final = {
     "checkpoint": "2",
     "form": "json",
@@ -62,6 +67,8 @@ ANYBODYS: Final = {
     "log": "main",
     "epoch": "5f2c91aa",
     "seq": "3",
+    "place": "3",
+    "line": line_id(ENERGY_LINE),
 }
 """What stands in a path and is nobody's own, or is named beside what is."""
 OWNED: Final = {

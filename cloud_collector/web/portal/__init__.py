@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 
 from cloud_collector.web.portal import (
+    billed,
     credit,
     data,
     days,
@@ -12,7 +13,9 @@ from cloud_collector.web.portal import (
     invoices,
     lines,
     live,
+    made,
     month,
+    usage,
     warnings,
 )
 from cloud_collector.web.site import Site
@@ -21,6 +24,21 @@ from cloud_collector.web.site import Site
 def routes(site: Site) -> APIRouter:
     """Every route of this room; each begins with the gate."""
     router = APIRouter()
-    for each in (home, month, live, days, lines, devices, disputes, credit, invoices, warnings, data):
+    for each in (
+        home,
+        month,
+        live,
+        made,
+        days,
+        usage,
+        lines,
+        devices,
+        disputes,
+        credit,
+        billed,
+        invoices,
+        warnings,
+        data,
+    ):
         each.add(router, site)
     return router

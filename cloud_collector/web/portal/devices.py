@@ -1,6 +1,7 @@
 """The account's devices: in use, waiting, resting; what each costs so far, and its days."""
 
 from typing import Final
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
 
@@ -137,6 +138,10 @@ def _row(account: str, cost: Cost, held: DeviceCost, moment: Moment) -> tuple[Ce
         Cell(text=words, value=held.state.value, mood=mood, note=note),
         Cell(text=moment.local(held.since), value=iso(held.since)),
         Cell(text="yes" if held.used else "not this period", value="yes" if held.used else "no"),
-        Cell(text=as_written(held.net), value=as_written(held.net)),
+        Cell(
+            text=as_written(held.net),
+            value=as_written(held.net),
+            link=f"/portal/{account}/cost/{cost.contract}?{urlencode({'device': held.device})}",
+        ),
         Cell(text=cost.draft.currency, value=cost.draft.currency),
     )

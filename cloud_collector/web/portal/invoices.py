@@ -1,6 +1,7 @@
 """Invoices: what was issued to an account, each with its documents, its evidence, and its check in the browser."""
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from cloud_collector.proof.page import page_with
 from cloud_collector.store.store import Store
 from cloud_collector.web import gate
 from cloud_collector.web.looking import looked
+from cloud_collector.web.paging import pager
 from cloud_collector.web.portal.frame import Visiting, as_csv, as_json, moment_of, owner, show
 from cloud_collector.web.shell import PAPER_POLICY
 from cloud_collector.web.site import Look, Site, iso
@@ -115,10 +117,13 @@ def _add_one(router: APIRouter, site: Site) -> None:
         with site.look() as look:
             found = invoice_of(look.store, account, bare)
             people = locale_named(owner(look.store, account).locale)
-            lines = lines_of(found.body, people)
+            lines = lines_of(found.body, people, account)
             if suffix:
                 return as_json(found.body) if suffix == "json" else as_csv(lines)
+            page = pager(request, len(lines.rows))
+            lines = replace(lines, rows=lines.rows[page.rows])
             told = {
+                "pager": page,
                 "invoice": found.body,
                 "say": lambda amount: people.amount(amount, found.body["currency"]),
                 "number": people.number,
@@ -203,8 +208,9 @@ _LINES: Final = (
 )
 
 
-def lines_of(body: dict[str, Any], people: Locale) -> Table:
-    """An invoice's lines as a table."""
+def lines_of(body: dict[str, Any], people: Locale, account: str) -> Table:
+    """An invoice's lines as a table; each figure opens onto what it rests on."""
+    base = f"/portal/{account}/invoices/{body['number']}/lines"
     return Table(
         title="Lines",
         path="",
@@ -215,11 +221,11 @@ def lines_of(body: dict[str, Any], people: Locale) -> Table:
             row(
                 _LINES,
                 Cell(text=str(place), value=place),
-                Cell(text=line["charge"], value=line["charge"], note=line["why"]),
-                Cell(text=people.number(line["quantity"]), value=line["quantity"]),
+                Cell(text=line["charge"], value=line["charge"], note=line["why"], link=f"{base}/{place}"),
+                Cell(text=people.number(line["quantity"]), value=line["quantity"], link=f"{base}/{place}"),
                 Cell(text="" if line["unit"] == "1" else line["unit"], value=line["unit"]),
                 Cell(text=people.number(line["unit_price"] or "") or "see steps", value=line["unit_price"]),
-                Cell(text=people.number(line["amount"]), value=line["amount"]),
+                Cell(text=people.number(line["amount"]), value=line["amount"], link=f"{base}/{place}"),
             )
             for place, line in enumerate(body["lines"], start=1)
         ),

@@ -15,7 +15,9 @@ from cloud_collector.insight.account_cost import AccountCost, account_cost
 from cloud_collector.insight.cost import Cost, DeviceCost
 from cloud_collector.insight.detail import Day, days
 from cloud_collector.insight.ended import ended_of
+from cloud_collector.insight.grounds import line_id
 from cloud_collector.invoice.locale import Locale, locale_named
+from cloud_collector.rating.draft import DraftLine
 from cloud_collector.rating.standing import Standing
 from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
@@ -40,6 +42,8 @@ CHARTED_DEVICES_MAX: Final = 50
 """Devices of a contract whose days are added up on the page; beyond it each has a page of its own."""
 NAMED_MAX: Final = 12
 """Devices that are named in a list on the page; how many more there are is said."""
+LINES_MAX: Final = 30
+"""Lines that are told on the page; all of them have a page of their own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +150,14 @@ class Say:
     def named(self, devices: Sequence[DeviceCost]) -> list[DeviceCost]:
         """The first of them."""
         return list(devices[:NAMED_MAX])
+
+    def first(self, lines: Sequence[DraftLine]) -> list[DraftLine]:
+        """Those that are listed on the page."""
+        return list(lines[:LINES_MAX])
+
+    def id(self, line: DraftLine) -> str:
+        """What the line is called in addresses."""
+        return line_id(line.key)
 
 
 def section(store: Store, found: Cost, moment: Moment) -> Section:

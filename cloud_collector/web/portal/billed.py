@@ -1,0 +1,195 @@
+"""A line of an issued invoice, opened: its devices and their days, and the counters that are sealed beside it."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from fractions import Fraction
+from typing import Any, Final
+
+from fastapi import APIRouter, Request, Response
+
+from cloud_collector.billing.export import Invoice
+from cloud_collector.billing.revisions import NoCatalog, revisions
+from cloud_collector.insight.look import Look as Looked
+from cloud_collector.insight.look import look as look_at
+from cloud_collector.invoice.locale import locale_named
+from cloud_collector.rating.draft import BookingKey, LineKind
+from cloud_collector.store.store import Store
+from cloud_collector.store.view import StoreView
+from cloud_collector.usage.quantity import UnlikeUnits, worth
+from cloud_collector.web import gate
+from cloud_collector.web.looking import looked
+from cloud_collector.web.portal.frame import Visiting, as_csv, as_json, moment_of, owner, show
+from cloud_collector.web.portal.invoices import invoice_of, step_told
+from cloud_collector.web.portal.opened import Line, Under, reads_table, under
+from cloud_collector.web.site import Look, Site
+from cloud_collector.web.table import Table
+from shared.errors import DatabaseError, MetersealError
+
+_DIGITS_MAX: Final = 6
+
+
+def add(router: APIRouter, site: Site) -> None:
+    """The page is served."""
+    path = "/portal/{account}/invoices/{number}/lines/{place}"
+
+    @router.get(f"{path}.json", include_in_schema=False)
+    def as_data(account: str, number: str, place: str, viewer: Visiting) -> Response:
+        del viewer
+        with site.look() as look:
+            found, line = _line(look.store, account, number, place)
+            return as_json({**line, **_under(look, account, found, line, None).to_json()})
+
+    @router.get(f"{path}.csv", include_in_schema=False)
+    def as_sheet(account: str, number: str, place: str, viewer: Visiting) -> Response:
+        del viewer
+        with site.look() as look:
+            return as_csv(_under(look, account, *_line(look.store, account, number, place), None).devices)
+
+    @router.get(path, include_in_schema=False)
+    def one(request: Request, account: str, number: str, place: str, viewer: Visiting) -> Response:
+        with site.look() as look:
+            found, line = _line(look.store, account, number, place)
+            opened = _under(look, account, found, line, request)
+            told = _told(look, account, found, line, place) | {"under": opened}
+            table = replace(opened.devices, path=f"/portal/{account}/invoices/{number}/lines/{place}")
+            title = f"{line['charge']}, line {place} of {number}"
+            answer = show(request, look, account, "opened.html", title=title, table=table, told=told)
+        looked(site, request, viewer, account, f"line {place} of invoice {number}")
+        return answer
+
+
+def _line(store: Store, account: str, number: str, place: str) -> tuple[Invoice, dict[str, Any]]:
+    """A line as it is sealed; raises Closed with 404 where the account has none such (P20)."""
+    found = invoice_of(store, account, number)
+    at = int(place) if place.isascii() and place.isdecimal() and len(place) <= _DIGITS_MAX else 0
+    if not 1 <= at <= len(found.body["lines"]):
+        raise gate.Closed(404, gate.NOT_THERE)
+    return found, found.body["lines"][at - 1]
+
+
+def _under(look: Look, account: str, found: Invoice, line: dict[str, Any], request: Request | None) -> Under:
+    """By the sealed counters, and by what the store has of that time now."""
+    nothing = Table(title="Devices", path="", command="", empty=_GONE, columns=(), rows=())
+    without = Under(devices=nothing, reads=reads_table(account, line["reads"]), peak=None, pager=None)
+    at = None if "voids" in found.body else _looked(look, found, line)
+    if at is None:
+        return without
+    opened = Line(
+        key=_key(found, line), end=_instant(line["service_end"]), reads=line["reads"], sealed=_sealed(found, line)
+    )
+    try:
+        return under(account, at.known, at.period, opened, moment_of(look, account), request)
+    except UnlikeUnits:
+        return without
+
+
+_GONE: Final = "What it is made of stands with the line that it changes, or in the evidence."
+
+
+def _looked(look: Look, found: Invoice, line: dict[str, Any]) -> Looked | None:
+    """The contract in the period of the line; None where the catalog has it no more."""
+    try:
+        return look_at(
+            look.store,
+            revisions(look.store),
+            found.body["contract"],
+            look.moment.now_ms,
+            StoreView,
+            within=_instant(line["service_start"]),
+        )
+    except DatabaseError:
+        raise
+    except (NoCatalog, KeyError):
+        return None
+    except MetersealError:
+        # P19: what cannot be said now is not guessed; the sealed counters stand all the same.
+        return None
+
+
+def _key(found: Invoice, line: dict[str, Any]) -> BookingKey:
+    return BookingKey(
+        contract=found.body["contract"],
+        charge=line["charge"],
+        kind=LineKind(line["kind"]),
+        device=line["device"] or "",
+        window=line["window"] or "",
+        segment_start=_instant(line["service_start"]),
+    )
+
+
+def _sealed(found: Invoice, line: dict[str, Any]) -> Mapping[str, Fraction]:
+    """What each device used by the counters of the line, in the line's unit."""
+    units = {tuple(channel[:3]): (channel[3], channel[4]) for channel in found.body["channels"]}
+    said: dict[str, Fraction] = {}
+    for gateway, _, device, meter, _, _, low, _, high, _ in line["reads"]:
+        known = units.get((gateway, device, meter))
+        if known is None:
+            return {}
+        try:
+            one = worth(*known, line["unit"])
+        except UnlikeUnits:
+            return {}
+        name = f"{gateway}/{device}"
+        said[name] = said.get(name, Fraction(0)) + (high - low) * one
+    return said
+
+
+def _told(look: Look, account: str, found: Invoice, line: dict[str, Any], place: str) -> dict[str, Any]:
+    people, moment = locale_named(owner(look.store, account).locale), moment_of(look, account)
+    base = f"/portal/{account}/invoices"
+    unit = "" if line["unit"] == "1" else line["unit"]
+    return {
+        "why": line["why"],
+        "amount": people.amount(line["amount"], found.body["currency"]),
+        "quantity": f"{people.number(line['quantity'] or '')} {unit}".strip(),
+        "price": people.number(line["unit_price"] or ""),
+        "time": (moment.local(_instant(line["service_start"])), moment.local(_instant(line["service_end"]))),
+        "steps": [step_told(step, line["unit"], people) for step in line["steps"]],
+        "beside": [(why, f"{base}/{found.number}/lines/{at}") for at, why in _beside(found, line)],
+        "crumbs": [("Invoices", base), (found.number, f"{base}/{found.number}")],
+        "notes": [*_taken_back(base, found, place), *_before(look.store, account, found, line)],
+    }
+
+
+def _beside(found: Invoice, line: dict[str, Any]) -> list[tuple[int, str]]:
+    """Lines of the same charge, device and time: a discount, a cap, a minimum, or what they are of."""
+    same = ("charge", "device", "service_start")
+    return [
+        (at, other["why"])
+        for at, other in enumerate(found.body["lines"], start=1)
+        if other is not line and other["kind"] != line["kind"] and all(other[name] == line[name] for name in same)
+    ]
+
+
+def _taken_back(base: str, found: Invoice, place: str) -> list[tuple[str, str]]:
+    """Of a credit note: the line that it takes back, which has the same place."""
+    if "voids" not in found.body:
+        return []
+    taken = found.body["voids"]["number"]
+    return [
+        (f"It takes back line {place} of {taken}, which shows what that rested on.", f"{base}/{taken}/lines/{place}")
+    ]
+
+
+def _before(store: Store, account: str, found: Invoice, line: dict[str, Any]) -> list[tuple[str, str]]:
+    """Earlier invoices that billed a part of the same, each with its line."""
+    notes = []
+    for rated in found.body["rated"]:
+        for booked in rated["booked"]:
+            if _same(booked["line"], line):
+                earlier = invoice_of(store, account, booked["number"])
+                for at, other in enumerate(earlier.body["lines"], start=1):
+                    if _same(other, line):
+                        path = f"/portal/{account}/invoices/{earlier.number}/lines/{at}"
+                        notes.append((f"Line {at} of {earlier.number} billed {other['amount']} of it before.", path))
+    return notes
+
+
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    names = ("charge", "kind", "device", "window", "service_start")
+    return all((one[name] or "") == (other[name] or "") for name in names)
+
+
+def _instant(text: str) -> int:
+    return int(datetime.fromisoformat(text).timestamp())

@@ -1,0 +1,236 @@
+"""What the cost so far is made of: a contract's lines, and each of them opened onto what it rests on."""
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any, Final
+
+from fastapi import APIRouter, Request, Response
+
+from cloud_collector.billing.revisions import revisions
+from cloud_collector.contracts.money import as_written, plain
+from cloud_collector.insight.cost import Cost
+from cloud_collector.insight.grounds import line_id
+from cloud_collector.insight.look import Look as Looked
+from cloud_collector.insight.look import look as look_at
+from cloud_collector.invoice.basis import reads_of
+from cloud_collector.invoice.locale import Locale, locale_named
+from cloud_collector.rating.draft import DraftLine, LineKind
+from cloud_collector.store.view import StoreView
+from cloud_collector.web import gate
+from cloud_collector.web.looking import looked
+from cloud_collector.web.paging import pager
+from cloud_collector.web.portal.frame import Visiting, as_csv, as_json, moment_of, owner, show
+from cloud_collector.web.portal.invoices import step_told
+from cloud_collector.web.portal.opened import ON_USAGE, Line, Under, under
+from cloud_collector.web.site import Look, Site
+from cloud_collector.web.table import Cell, Column, Table, row
+from shared.errors import DatabaseError, MetersealError
+
+_LINES: Final = (
+    Column(title="What", key="charge", wrap=True),
+    Column(title="Kind", key="kind"),
+    Column(title="Device", key="device"),
+    Column(title="Quantity", key="quantity", number=True),
+    Column(title="Unit", key="unit"),
+    Column(title="Amount", key="amount", number=True),
+    Column(title="Currency", key="currency", unseen=True),
+    Column(title="Line", key="line", unseen=True),
+)
+
+
+def add(router: APIRouter, site: Site) -> None:
+    """The pages are served."""
+    _add_lines(router, site)
+    _add_line(router, site)
+
+
+def _add_lines(router: APIRouter, site: Site) -> None:
+    path = "/portal/{account}/cost/{contract}"
+
+    def found(look: Look, request: Request, account: str, contract: str) -> tuple[Cost, list[DraftLine]]:
+        cost = _looked(look, account, contract).cost(foretold=False)
+        return cost, _asked(request, cost)
+
+    @router.get(f"{path}.json", include_in_schema=False)
+    def as_data(request: Request, account: str, contract: str, viewer: Visiting) -> Response:
+        del viewer
+        with site.look() as look:
+            _, lines = found(look, request, account, contract)
+            return as_json([{"line": line_id(each.key), **each.to_json()} for each in lines])
+
+    @router.get(f"{path}.csv", include_in_schema=False)
+    def as_sheet(request: Request, account: str, contract: str, viewer: Visiting) -> Response:
+        del viewer
+        with site.look() as look:
+            people = locale_named(owner(look.store, account).locale)
+            return as_csv(_lines(account, *found(look, request, account, contract), people))
+
+    @router.get(path, include_in_schema=False)
+    def made(request: Request, account: str, contract: str, viewer: Visiting) -> Response:
+        with site.look() as look:
+            people = locale_named(owner(look.store, account).locale)
+            cost, lines = found(look, request, account, contract)
+            page = pager(request, len(lines))
+            table = _lines(account, cost, lines[page.rows], people)
+            told = {
+                "cost": cost,
+                "pager": page,
+                "asked": {name: request.query_params.get(name, "") for name in ("charge", "device", "tax")},
+                "net": people.amount(as_written(_net(lines)), cost.draft.currency),
+                "query": f"?{request.url.query}" if request.url.query else "",
+            }
+            answer = show(request, look, account, "made.html", title=f"Cost of {contract}", table=table, told=told)
+        looked(site, request, viewer, account, f"lines of {contract}")
+        return answer
+
+
+def _add_line(router: APIRouter, site: Site) -> None:
+    path = "/portal/{account}/cost/{contract}/{line}"
+
+    @router.get(f"{path}.json", include_in_schema=False)
+    def as_data(account: str, contract: str, line: str, viewer: Visiting) -> Response:
+        del viewer
+        with site.look() as look:
+            return as_json(_opened(look, account, contract, line, None).to_json())
+
+    @router.get(f"{path}.csv", include_in_schema=False)
+    def as_sheet(account: str, contract: str, line: str, viewer: Visiting) -> Response:
+        del viewer
+        with site.look() as look:
+            return as_csv(_opened(look, account, contract, line, None).under.devices)
+
+    @router.get(path, include_in_schema=False)
+    def one(request: Request, account: str, contract: str, line: str, viewer: Visiting) -> Response:
+        with site.look() as look:
+            found = _opened(look, account, contract, line, request)
+            table = replace(found.under.devices, path=f"/portal/{account}/cost/{contract}/{line}")
+            told = _told(look, account, found)
+            answer = show(request, look, account, "opened.html", title=found.line.charge, table=table, told=told)
+        looked(site, request, viewer, account, f"line {line} of {contract}")
+        return answer
+
+
+def _looked(look: Look, account: str, contract: str) -> Looked:
+    """The contract in its running period; raises Closed where it is another's (P20), or none runs."""
+    owner(look.store, account)
+    known = revisions(look.store)
+    held = known[-1].catalog.contracts.get(contract)
+    if held is None or held.account != account:
+        raise gate.Closed(404, gate.NOT_THERE)
+    try:
+        return look_at(look.store, known, contract, look.moment.now_ms, StoreView)
+    except DatabaseError:
+        raise
+    except MetersealError as error:
+        # P19: never guess.
+        raise gate.Closed(409, str(error)) from error
+
+
+def _asked(request: Request, cost: Cost) -> list[DraftLine]:
+    """The lines of one charge, of one device, or under one tax; all where nothing is asked for."""
+    charge, device, tax = (request.query_params.get(name, "") for name in ("charge", "device", "tax"))
+    under = {place for each in cost.draft.taxes if each.name == tax for place in each.lines}
+    return [
+        line
+        for place, line in enumerate(cost.draft.lines)
+        if charge in {"", line.charge}
+        and (not tax or place in under)
+        # What is the whole contract's is shared out by usage: it is a part of every device's figure.
+        and (not device or line.device == device or (line.device is None and line.kind in ON_USAGE))
+    ]
+
+
+def _net(lines: list[DraftLine]) -> Decimal:
+    return sum((line.amount for line in lines), Decimal(0))
+
+
+def _lines(account: str, cost: Cost, lines: list[DraftLine], people: Locale) -> Table:
+    base, code = f"/portal/{account}/cost/{cost.contract}", cost.draft.currency
+    return Table(
+        title="Lines",
+        path=base,
+        command=f"cloud-collector cost {account}",
+        empty="Nothing costs anything yet.",
+        columns=_LINES,
+        rows=tuple(_line(f"{base}/{line_id(each.key)}", account, each, code, people) for each in lines),
+    )
+
+
+def _line(link: str, account: str, line: DraftLine, code: str, people: Locale) -> tuple[Cell, ...]:
+    device = "" if line.device is None else f"/portal/{account}/devices/{line.device}"
+    unit = "" if line.unit == "1" else line.unit
+    return row(
+        _LINES,
+        Cell(text=line.charge, value=line.charge, note=line.why, link=link),
+        Cell(text=line.kind.value.replace("_", " "), value=line.kind.value),
+        Cell(text=line.device or "", value=line.device, link=device),
+        Cell(text=people.number(plain(line.quantity)), value=plain(line.quantity), link=link),
+        Cell(text=unit, value=line.unit),
+        Cell(text=people.amount(as_written(line.amount), code), value=as_written(line.amount), link=link),
+        Cell(text=code, value=code),
+        Cell(text=line_id(line.key), value=line_id(line.key)),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """One line of the cost so far with all that stands under it."""
+
+    line: DraftLine
+    cost: Cost
+    under: Under
+    beside: tuple[DraftLine, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "line": line_id(self.line.key),
+            **self.line.to_json(),
+            **self.under.to_json(),
+            "beside": [line_id(each.key) for each in self.beside],
+        }
+
+
+def _opened(look: Look, account: str, contract: str, name: str, request: Request | None) -> Opened:
+    """A line of the draft; raises Closed with 404 where there is none of that name now."""
+    at = _looked(look, account, contract)
+    cost = at.cost(foretold=False)
+    line = next((each for each in cost.draft.lines if line_id(each.key) == name), None)
+    if line is None:
+        raise gate.Closed(404, gate.NOT_THERE)
+    opened = Line(key=line.key, end=line.service_end, reads=reads_of(line.reads), sealed={})
+    return Opened(
+        line=line,
+        cost=cost,
+        under=under(account, at.known, at.period, opened, moment_of(look, account), request),
+        beside=tuple(each for each in cost.draft.lines if _stands_beside(each, line)),
+    )
+
+
+def _told(look: Look, account: str, found: Opened) -> dict[str, Any]:
+    people, moment = locale_named(owner(look.store, account).locale), moment_of(look, account)
+    line, path = found.line, f"/portal/{account}/cost/{found.cost.contract}"
+    unit = "" if line.unit == "1" else line.unit
+    return {
+        "under": found.under,
+        "why": line.why,
+        "amount": people.amount(as_written(line.amount), found.cost.draft.currency),
+        "quantity": f"{people.number(plain(line.quantity))} {unit}".strip(),
+        "price": "" if line.unit_price is None else people.number(as_written(line.unit_price)),
+        "time": (moment.local(line.service_start), moment.local(line.service_end)),
+        "steps": [step_told(dict(step), line.unit, people) for step in line.steps],
+        "beside": [(each.why, f"{path}/{line_id(each.key)}") for each in found.beside[:_BESIDE_MAX]],
+        "crumbs": [("This month", f"/portal/{account}"), (f"Cost of {found.cost.contract}", path)],
+        "notes": [("Every line of the contract counts towards it.", path)] if line.kind is LineKind.TRUE_UP else [],
+    }
+
+
+_BESIDE_MAX: Final = 20
+"""Lines that are named beside one."""
+_REDUCING: Final = frozenset({LineKind.DISCOUNT, LineKind.CAP, LineKind.MINIMUM})
+
+
+def _stands_beside(other: DraftLine, line: DraftLine) -> bool:
+    """Whether one of them is a discount, a cap or a minimum of the other."""
+    same = (other.charge, other.device, other.service_start) == (line.charge, line.device, line.service_start)
+    return same and (other.kind in _REDUCING) is not (line.kind in _REDUCING)
