@@ -24,7 +24,6 @@ from cloud_collector.client.operations import (
     GatewayState,
     Hole,
     NewWebhook,
-    Unmatched,
     Warned,
     Webhook,
 )
@@ -150,9 +149,9 @@ class Client(Desk):
         """The contract's warnings that were not withdrawn."""
         return self._get(list[Warned], f"/contracts/{part(contract)}/warnings")
 
-    def gateways(self) -> Iterator[GatewayState]:
-        """The fleet."""
-        return self._pages(GatewayState, "/gateways")
+    def gateways(self, *, state: str | None = None, search: str | None = None) -> Iterator[GatewayState]:
+        """The fleet, or what of it stands so or is called so."""
+        return self._pages(GatewayState, "/gateways", state=state, search=search)
 
     def gateway(self, gateway: str) -> GatewayDetail:
         """One gateway; raises Refused."""
@@ -161,10 +160,6 @@ class Client(Desk):
     def holes(self, gateway: str) -> list[Hole]:
         """What is missing of a gateway."""
         return self._get(list[Hole], f"/gateways/{part(gateway)}/holes")
-
-    def unmatched(self) -> Iterator[Unmatched]:
-        """What belongs to nobody that is known."""
-        return self._pages(Unmatched, "/unmatched")
 
     def alarms(self, *, ended: bool = False) -> Iterator[Alarm]:
         """What is wrong; with `ended` also what was."""

@@ -6,7 +6,8 @@ from typing import Annotated
 from pydantic import Field
 
 from cloud_collector.client.money import Period
-from cloud_collector.client.values import Account, Contract, Gateway, Instant
+from cloud_collector.client.orders import Command
+from cloud_collector.client.values import Account, Contract, Device, Gateway, Instant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,14 @@ class GatewayState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """Positions of a log, both counted."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Chain:
     """One epoch of one log."""
 
@@ -43,6 +52,8 @@ class Chain:
     """Everything up to here is held."""
     top: int
     asides: int
+    gone: list[Range]
+    """What the gateway itself says is lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +66,9 @@ class Key:
     epoch: str | None
     first: int
     last: int | None
-    added_at: Instant
+    added_at: Instant | None
+    """Null: the gateway's own lines introduced it."""
+    revoked_at: Instant | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,29 +93,45 @@ class Hole:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Incident:
+    """What is or was wrong with it."""
+
+    kind: Annotated[str, Field(examples=["silent"])]
+    part: str | None
+    text: str
+    begun_at: Instant
+    ended_at: Instant | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metered:
+    """A meter that has reported."""
+
+    device: Device
+    meter: str
+    unit: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayDetail:
-    """A gateway with its keys, chains, holes and alarms."""
+    """A gateway with its keys, chains, holes, what is wrong, what it was asked and what it meters."""
 
     gateway: GatewayState
+    agent: str | None
+    """The program that it said it runs when it last began."""
     complete_until: Instant | None
     """Up to here nothing of it is missing."""
+    refused: int
+    """Messages of it that were refused."""
     keys: list[Key]
     chains: list[Chain]
     holes: list[Hole]
     alarms: list[ChainAlarm]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unmatched:
-    """What arrived and belongs to nobody that is known."""
-
-    topic: str
-    gateway: str
-    reason: str
-    nearest: str | None
-    messages: int
-    first_at: Instant
-    last_at: Instant
+    incidents: list[Incident]
+    """The newest."""
+    commands: list[Command]
+    """The newest."""
+    meters: list[Metered]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,6 +40,11 @@ class Asked:
     why: str = ""
     """Why some of the new ones were not asked for."""
 
+    @property
+    def lines(self) -> int:
+        """How many lines the commands that were given ask for."""
+        return sum(hole.lines for hole in self.new[: len(self.counters)])
+
 
 def holes_of(store: Store, gateway: str) -> Iterator[Hole]:
     """Every range of the gateway that is missing."""

@@ -59,6 +59,7 @@ class HeldKey:
     log: str
     epoch: str
     first: int
+    last: int | None
     added_at: datetime | None
     revoked_at: datetime | None
 
@@ -122,8 +123,7 @@ def survey(store: Store, gateway: str, now_ms: int) -> Survey:
     """The gateway as the store has it; raises UnknownGateway with the nearest name."""
     seen = seen_one(store, gateway, now_ms)
     if seen is None:
-        near = nearest(gateway, [row[0] for row in store.rows("gateway_names")])
-        raise UnknownGateway(f"there is no gateway {gateway[:64]}" + (f", did you mean {near}?" if near else ""))
+        raise _unknown(store, gateway)
     until = complete_until(store, gateway)
     refused = store.row("refusals_of", gateway)
     return Survey(
@@ -151,6 +151,17 @@ def survey(store: Store, gateway: str, now_ms: int) -> Survey:
             for device, meter, unit, _ in store.rows("devices_of_gateway", gateway, METERS_MAX)
         ),
     )
+
+
+def require_gateway(store: Store, gateway: str) -> None:
+    """There is a gateway of this name; raises UnknownGateway with the nearest."""
+    if store.row("gateway_one", gateway) is None:
+        raise _unknown(store, gateway)
+
+
+def _unknown(store: Store, gateway: str) -> UnknownGateway:
+    near = nearest(gateway, [row[0] for row in store.rows("gateway_names")])
+    return UnknownGateway(f"there is no gateway {gateway[:64]}" + (f", did you mean {near}?" if near else ""))
 
 
 def _state(store: Store, gateway: str) -> str:
@@ -183,10 +194,11 @@ def _keys(store: Store, gateway: str) -> tuple[HeldKey, ...]:
             log=log,
             epoch=epoch,
             first=first,
+            last=last,
             added_at=_utc(added),
             revoked_at=revoked.get(key),
         )
-        for key, public, log, epoch, first, _, added in store.rows("gateway_keys", gateway)
+        for key, public, log, epoch, first, last, added in store.rows("gateway_keys", gateway)
     ]
     introduced = [
         HeldKey(
@@ -195,6 +207,7 @@ def _keys(store: Store, gateway: str) -> tuple[HeldKey, ...]:
             log=log,
             epoch=epoch,
             first=seq + 1,
+            last=None,
             added_at=None,
             revoked_at=revoked.get(key),
         )

@@ -90,6 +90,11 @@ NEEDS: Final[Mapping[str, str]] = {
 """Without these questions a route has nothing to answer."""
 BODIES: Final[Mapping[str, Mapping[str, Any]]] = {
     "/api/v1/webhooks": {"name": "fresh-bot", "url": "https://bot.example/fresh", "account": "acme"},
+    "/api/v1/devices/{gateway}/{device}/state": {"word": "suspend", "reason": "a test"},
+    "/api/v1/unmatched/accept": {"name": "roof-3", "words": "acid bird"},
+    "/api/v1/unmatched/assign": {"name": "late-10/sdm630-1", "contract": "acme-chargers"},
+    "/api/v1/unmatched/block": {"name": "roof-3"},
+    "/api/v1/unmatched/unblock": {"name": "roof-3"},
 }
 """By path: what a route that changes something takes, so that it comes to ask whether one may."""
 WHOLE_CATALOG: Final = "/evidence.zip", "/verify.html", "/{form}"

@@ -24,8 +24,10 @@ from cloud_collector.web.api import (
     gateways,
     invoices,
     me,
+    orders,
     proofs,
     sent,
+    strangers,
     usage,
     warnings,
     webhooks,
@@ -55,6 +57,8 @@ ROUTERS: Final = (
     proofs.router,
     webhooks.router,
     audit.router,
+    orders.router,
+    strangers.router,
 )
 _DESCRIPTION: Final = """\
 Everything that the collector's pages show, for programs.

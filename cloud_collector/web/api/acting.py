@@ -10,9 +10,7 @@ from cloud_collector.access.viewer import Deed, Means
 from cloud_collector.billing.accounts import NotPossible
 from cloud_collector.billing.approval import Approval
 from cloud_collector.billing.approval import approve as approve_drafts
-from cloud_collector.billing.archive import ArchiveConflict, ArchiveFailed
 from cloud_collector.billing.case import Sight as BillingSight
-from cloud_collector.billing.issue import BillingRefused
 from cloud_collector.billing.outcome import Outcome
 from cloud_collector.billing.prepare import draft_due
 from cloud_collector.billing.run import Biller, bill_due
@@ -21,13 +19,14 @@ from cloud_collector.client.runs import Approved, Drafted, Progress, RunDetail
 from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
 from cloud_collector.web.api.billing import RunNumber, detail_of
+from cloud_collector.web.api.deed import said
 from cloud_collector.web.api.once import Once
 from cloud_collector.web.api.problem import Refusal, documented
 from cloud_collector.web.api.route import ApiRoute
 from cloud_collector.web.api.sight import Here, seen
 from cloud_collector.web.gate import Operating, must, record
 from cloud_collector.web.site import Site
-from shared.errors import DatabaseError, MetersealError
+from shared.errors import MetersealError
 
 router = APIRouter(route_class=ApiRoute, tags=["billing"], dependencies=[Once], responses=documented(409, 413))
 CONTRACTS_MAX: Final = 1_000
@@ -82,10 +81,8 @@ def draft(request: Request, site: Here, viewer: Operating, which: Which) -> Any:
     with site.writing() as store:
         _require(store, site, viewer, which.contracts)
         now_ms = site.clock.utc_ms()
-        try:
+        with said():
             run = draft_due(store, now_ms, BillingSight(view=StoreView), by=viewer.name, contracts=which.contracts)
-        except MetersealError as error:
-            raise _refused(error) from None
         count = 0 if run is None else len(store.rows("drafts_of_run", run))
     record(request, Deed.BILL, f"drafted run {run}")
     return Drafted(run=run, drafts=count)
@@ -173,10 +170,3 @@ def _require(store: Store, site: Site, viewer: Any, contracts: list[str] | None)
             sight.contract(name)
     if store.row("restoration_open") is not None:
         raise Refusal(409, "after a restore a person speaks first: `cloud-collector backup confirm`")
-
-
-def _refused(error: MetersealError) -> Exception:
-    if isinstance(error, DatabaseError):
-        return error
-    failed = isinstance(error, (ArchiveFailed, ArchiveConflict, BillingRefused))
-    return Refusal(503 if failed else 409, str(error))

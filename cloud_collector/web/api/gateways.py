@@ -1,4 +1,4 @@
-"""The fleet: how each gateway stands by the collector's clock, what is missing of it, what nobody knows."""
+"""The fleet: how each gateway stands by the collector's clock, what is missing of it, what is wrong."""
 
 from typing import Annotated, Any
 
@@ -11,58 +11,89 @@ from cloud_collector.client.operations import (
     GatewayDetail,
     GatewayState,
     Hole,
+    Incident,
     Key,
-    Unmatched,
+    Metered,
+    Range,
 )
+from cloud_collector.client.orders import Command
 from cloud_collector.client.page import Page
-from cloud_collector.fleet.holes import complete_until, missing
+from cloud_collector.fleet.asking import Hole as Missing
+from cloud_collector.fleet.asking import holes_of
 from cloud_collector.fleet.invitations import standings
-from cloud_collector.fleet.positions import chain_of
-from cloud_collector.fleet.roster import Seen, roster, seen_one
+from cloud_collector.fleet.roster import CHOICES, Seen, roster
+from cloud_collector.fleet.survey import Epoch, Given, HeldKey, survey
 from cloud_collector.store.store import Store
 from cloud_collector.web.api.cursor import Part, page, told
+from cloud_collector.web.api.deed import said
 from cloud_collector.web.api.invoices import BEYOND
 from cloud_collector.web.api.problem import absent
 from cloud_collector.web.api.route import ApiRoute
-from cloud_collector.web.api.sight import Here, instant, moment, seen
+from cloud_collector.web.api.sight import Here, moment, seen
 from cloud_collector.web.gate import Operating
 from shared.effects.database import Row
-from shared.key import PublicKey
 
 router = APIRouter(route_class=ApiRoute, tags=["gateways"])
+Choice = Annotated[
+    str | None,
+    Query(
+        pattern=f"^({'|'.join(CHOICES)})$",
+        description="Those that stood so at the last look, or of which lines are missing (`holes`).",
+    ),
+]
 
 
 @router.get("/gateways", response_model=Page[GatewayState])
-def gateways(site: Here, viewer: Operating, part: Part) -> Any:
+def gateways(
+    site: Here,
+    viewer: Operating,
+    part: Part,
+    state: Choice = None,
+    search: Annotated[str, Query(max_length=64, description="Those whose name contains this.")] = "",
+) -> Any:
     """Every gateway by name: how it stands, when it was last heard, how many lines are held of it."""
     with seen(site, viewer) as sight:
         after = part.after(("",)) or ("",)
-        found = roster(sight.store, sight.now_ms, after=str(after[0]), rows=part.limit + 1).gateways
+        choice, name = state or "", str(after[0])
+        found = roster(
+            sight.store, sight.now_ms, after=name, search=search, choice=choice, rows=part.limit + 1
+        ).gateways
         stand, parked = standings(sight.store, sight.now_ms), _parked(sight.store)
         return told(page(found, part, lambda each: (each.gateway,)), lambda each: _state(each, stand, parked))
 
 
 @router.get("/gateways/{gateway}", response_model=GatewayDetail)
 def gateway(site: Here, viewer: Operating, gateway: str) -> Any:
-    """One gateway with its keys, chains, holes, and what its chains contradict."""
-    with seen(site, viewer) as sight:
+    """One gateway with its keys, chains, holes, what is wrong, what it was asked for and what it meters."""
+    with seen(site, viewer) as sight, said():
         store = sight.store
-        state = seen_one(store, gateway, sight.now_ms)
-        if state is None:
-            raise absent()
-        complete = complete_until(store, gateway)
+        found = survey(store, gateway, sight.now_ms)
         return GatewayDetail(
-            gateway=_state(state, standings(store, sight.now_ms), _parked(store)),
-            complete_until=None if complete is None else instant(complete),
-            keys=[_key(row) for row in store.rows("gateway_keys", gateway)],
-            chains=[
-                Chain(log=log, epoch=epoch, standing=stands, through=through, top=top, asides=asides)
-                for log, epoch, stands, _, through, top, asides in store.rows("chains_of_gateway", gateway)
-            ],
-            holes=holes_of(store, gateway),
+            gateway=_state(found.seen, standings(store, sight.now_ms), _parked(store)),
+            agent=found.agent or None,
+            complete_until=None if found.complete_until is None else found.complete_until,
+            refused=found.refused,
+            keys=[_key(each) for each in found.keys],
+            chains=[_chain(each) for each in found.epochs],
+            holes=[_hole(each) for each in holes_of(store, gateway)],
             alarms=[
-                ChainAlarm(kind=kind, log=log, text=text, raised_at=moment(raised))
-                for kind, log, text, raised in store.rows("alarms_of_gateway", gateway)
+                ChainAlarm(kind=each.kind, log=each.part, text=each.text, raised_at=each.begun_at)
+                for each in found.contradictions
+            ],
+            incidents=[
+                Incident(
+                    kind=each.kind,
+                    part=each.part or None,
+                    text=each.text,
+                    begun_at=each.begun_at,
+                    ended_at=each.ended_at,
+                )
+                for each in found.alarms
+            ],
+            commands=[_command(each) for each in found.commands],
+            meters=[
+                Metered(device=f"{gateway}/{each.device}", meter=each.meter, unit=each.unit or None)
+                for each in found.meters
             ],
         )
 
@@ -73,16 +104,7 @@ def holes(site: Here, viewer: Operating, gateway: str) -> Any:
     with seen(site, viewer) as sight:
         if sight.store.row("gateway_one", gateway) is None:
             raise absent()
-        return holes_of(sight.store, gateway)
-
-
-@router.get("/unmatched", response_model=Page[Unmatched], tags=["operations"])
-def unmatched(site: Here, viewer: Operating, part: Part) -> Any:
-    """What arrived and belongs to nobody that is known, with the reason and the nearest name."""
-    with seen(site, viewer) as sight:
-        after = part.after((0,)) or (BEYOND,)
-        rows = sight.store.rows("api_unmatched", after[0], part.limit + 1)
-        return told(page(rows, part, lambda row: (row[-1],)), _unmatched)
+        return [_hole(each) for each in holes_of(sight.store, gateway)]
 
 
 @router.get("/alarms", response_model=Page[Alarm], tags=["operations"])
@@ -100,17 +122,8 @@ def alarms(
         return told(page(rows, part, lambda row: (row[0],)), _alarm)
 
 
-def holes_of(store: Store, gateway: str) -> list[Hole]:
-    """Every range that is missing of a gateway; of each chain the lowest alone, as many as a receipt asks for."""
-    found = []
-    for row in store.rows("chains_of_gateway", gateway):
-        chain = chain_of(store.rows("chain_by_name", gateway, row[0], row[1])[0])
-        if chain.through < chain.top:
-            found += [
-                Hole(gateway=gateway, log=row[0], epoch=row[1], first=first, last=last)
-                for first, last in missing(store, chain)
-            ]
-    return found
+def _hole(each: Missing) -> Hole:
+    return Hole(gateway=each.gateway, log=each.log, epoch=each.epoch, first=each.first, last=each.last)
 
 
 def _parked(store: Store) -> frozenset[str]:
@@ -133,29 +146,40 @@ def _state(each: Seen, stand: dict[str, str], parked: frozenset[str]) -> Gateway
     )
 
 
-def _key(row: Row) -> Key:
-    key, public, log, epoch, first, last, added_at = row
+def _key(each: HeldKey) -> Key:
     return Key(
-        key=key,
-        words=PublicKey(bytes(public)).words,
-        log=log or None,
-        epoch=epoch or None,
-        first=first,
-        last=last,
-        added_at=moment(added_at),
+        key=each.key,
+        words=each.words,
+        log=each.log or None,
+        epoch=each.epoch or None,
+        first=each.first,
+        last=each.last,
+        added_at=each.added_at,
+        revoked_at=each.revoked_at,
     )
 
 
-def _unmatched(row: Row) -> Unmatched:
-    topic, gateway, reason, nearest, messages, first_at, last_at, _ = row
-    return Unmatched(
-        topic=topic,
-        gateway=gateway,
-        reason=reason,
-        nearest=nearest or None,
-        messages=messages,
-        first_at=moment(first_at),
-        last_at=moment(last_at),
+def _chain(each: Epoch) -> Chain:
+    return Chain(
+        log=each.log,
+        epoch=each.epoch,
+        standing=each.standing,
+        through=each.through,
+        top=each.top,
+        asides=each.aside,
+        gone=[Range(first=first, last=last) for first, last in each.gone],
+    )
+
+
+def _command(each: Given) -> Command:
+    return Command(
+        command=each.counter,
+        order=each.do,
+        details=each.details,
+        given_at=each.given_at,
+        state=each.state,
+        answered_at=each.answered_at,
+        why=each.why or None,
     )
 
 

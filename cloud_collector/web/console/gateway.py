@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from cloud_collector.access.viewer import Deed
 from cloud_collector.fleet.asking import ask_again
 from cloud_collector.fleet.orders import give_order
-from cloud_collector.fleet.survey import Epoch, Survey, UnknownGateway, survey
+from cloud_collector.fleet.survey import Epoch, Survey, UnknownGateway, require_gateway, survey
 from cloud_collector.store.store import Store
 from cloud_collector.web.console.cells import count, text, utc, when
 from cloud_collector.web.console.fleet import clock, state
@@ -236,7 +236,7 @@ def _resend(store: Store, asked: Asked) -> Did:
         return Did(told=f"nothing of {gateway} is missing", to=to)
     if made.why and not made.counters:
         return Did(told=made.why, to=to, well=False)
-    lines = sum(hole.lines for hole in made.new[: len(made.counters)])
+    lines = made.lines
     said = f"{gateway} is asked for {lines} lines again" if lines else f"{gateway} was asked for all of it before"
     return Did(told=said, to=to, what=f"gateway resend {gateway}: {lines} lines" if lines else "")
 
@@ -253,5 +253,7 @@ def _read(store: Store, asked: Asked) -> Did:
 
 
 def _require(store: Store, gateway: str) -> None:
-    if store.row("gateway_one", gateway) is None:
-        raise NotThere(f"there is no gateway {gateway[:64]}")
+    try:
+        require_gateway(store, gateway)
+    except UnknownGateway as error:
+        raise NotThere(str(error)) from None

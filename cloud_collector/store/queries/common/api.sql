@@ -29,9 +29,6 @@ select id, contract, account, period_start, period_end, against, side, way, perc
     unit, said
 from warning where account = ? and id < ? and (? = '' or contract = ?) order by id desc limit ?;
 
--- name: api_unmatched
-select topic, gateway, reason, nearest, messages, first_at, last_at, id from unmatched where id < ? order by id desc limit ?;
-
 -- name: api_incidents
 select id, kind, gateway, part, text, begun_at, ended_at from incident
 where id < ? and (? = 0 or ended_at is null) order by id desc limit ?;
