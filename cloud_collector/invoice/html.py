@@ -70,21 +70,26 @@ class _Paper:
         return escape(self.said.span(start, end))
 
 
-def page(body: Body, *, key_words: str) -> str:
-    """The whole page; `key_words` name the operator's receipt key as people compare it."""
+def page(body: Body, *, key_words: str, banner: str = "") -> str:
+    """The whole page; `key_words` name the operator's receipt key as people compare it.
+
+    Of a body that is not sealed, such as a copy that was worked out again, `banner` says above it what it is: nothing
+    is paid by it, and no key stands for it.
+    """
     paper = _Paper(body=body, said=Said.of(body))
     title = f"{_TITLES[body['kind']]} {body['number']}"
     parts = [
         _PROLOGUE.format(title=escape(f"{title}, {body['operator']['name']}"), style=_style()),
+        f'<p class="payment"><strong>{escape(banner)}</strong></p>\n' if banner else "",
         _head(paper),
         _facts(paper),
         _lines(paper),
         _totals(paper),
-        _payment(paper),
+        "" if banner else _payment(paper),
         _starts(paper),
         _gaps(paper),
         _sent(paper),
-        _proof(paper, key_words),
+        "" if banner else _proof(paper, key_words),
         "</main>\n</body>\n</html>\n",
     ]
     return "".join(parts)

@@ -32,7 +32,7 @@ def compare(said: Body, fresh: Body) -> list[Finding]:
 
 
 def _lines(said: Body, fresh: Body) -> Iterator[Finding]:
-    ours, theirs = _by_key(fresh), _by_key(said)
+    ours, theirs = lines_by_key(fresh), lines_by_key(said)
     currency = str(said.get("currency"))
     for key in [*theirs, *(key for key in ours if key not in theirs)]:
         place, line = theirs.get(key, (0, None))
@@ -100,7 +100,8 @@ def _totals(said: Body, fresh: Body) -> Iterator[Finding]:
         yield Finding(stage=Stage.TOTALS, place="taxes", sentence=f"the evidence gives {given}")
 
 
-def _by_key(body: Body) -> dict[tuple[Any, ...], tuple[int, Body]]:
+def lines_by_key(body: Body) -> dict[tuple[Any, ...], tuple[int, Body]]:
+    """Each line with its place, by what makes it the same line in another working of the same invoice."""
     found: dict[tuple[Any, ...], tuple[int, Body]] = {}
     for place, line in enumerate(body["lines"], start=1):
         key: tuple[Any, ...] = (line["charge"], line["kind"], line["device"], line["window"], line["service_start"])

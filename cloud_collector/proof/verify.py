@@ -19,7 +19,7 @@ from cloud_collector.proof.bundle import Bundle, GatewayKey, from_zip, read_keys
 from cloud_collector.proof.compare import compare
 from cloud_collector.proof.evidence import Needed, needed
 from cloud_collector.proof.findings import Finding, Stage
-from cloud_collector.proof.reports import Checked, check_reports
+from cloud_collector.proof.reports import check_reports
 from cloud_collector.proof.stated import cutoff_of, issue_of, order_of
 from cloud_collector.proof.trust import Trust
 from cloud_collector.proof.usage import ledger_of
@@ -45,6 +45,8 @@ class Verification:
     keys: tuple[GatewayKey, ...] = ()
     operator: PublicKey | None = None
     notes: tuple[str, ...] = ()
+    fresh: Body | None = None
+    """What follows from the evidence, where something does."""
 
     @property
     def ok(self) -> bool:
@@ -95,7 +97,8 @@ def _verify(raw: bytes, trust: Trust, printer: Printer | None, page: bytes | Non
     checked = check_reports(bundle.lines, gateways, trust, facts.needed)
     findings += checked.findings
     findings += _written_again(bundle, body, operator, gateways, [held.report.header for held in checked.held])
-    findings += _composed_again(body, facts, checked)
+    fresh = _fresh(facts, (held.report for held in checked.held))
+    findings += _differences(body, fresh)
     beside = [_paper(bundle, body, operator, printer), _page(bundle, body, page)]
     findings += [each for each in beside if isinstance(each, Finding)]
     return Verification(
@@ -105,6 +108,7 @@ def _verify(raw: bytes, trust: Trust, printer: Printer | None, page: bytes | Non
         operator=operator,
         keys=gateways,
         notes=(*_notes(body), *(each for each in beside if isinstance(each, str))),
+        fresh=None if isinstance(fresh, Refused) else fresh,
     )
 
 
@@ -224,8 +228,7 @@ def _written_again(
     return found
 
 
-def _composed_again(body: Body, facts: _Facts, checked: Checked) -> list[Finding]:
-    fresh = _fresh(facts, (held.report for held in checked.held))
+def _differences(body: Body, fresh: Body | Refused) -> list[Finding]:
     if isinstance(fresh, Refused):
         return [Finding(stage=Stage.QUANTITIES, place="invoice.ms", sentence=fresh.reason)]
     return compare(body, fresh)

@@ -1,11 +1,12 @@
 """Disputes: a line is said to be wrong, the evidence is kept with it, both sides answer, and both see how it stands."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 
 from cloud_collector.access.viewer import Deed, Role, Viewer
+from cloud_collector.billing.again import by_its_own_keys, worked_again
 from cloud_collector.billing.disputes import (
     Complaint,
     Dispute,
@@ -21,9 +22,8 @@ from cloud_collector.billing.disputes import (
 )
 from cloud_collector.billing.export import Invoice, NotHandedOut, as_it_stands
 from cloud_collector.contracts.period import iso
-from cloud_collector.proof.bundle import Bundle, from_zip, read_keys
-from cloud_collector.proof.trust import Trust
-from cloud_collector.proof.verify import Verification, summary, verify
+from cloud_collector.invoice.html import page as paper
+from cloud_collector.invoice.said import Said
 from cloud_collector.store.store import Store
 from cloud_collector.web import gate
 from cloud_collector.web.looking import looked
@@ -32,7 +32,6 @@ from cloud_collector.web.portal.invoices import invoice_of
 from cloud_collector.web.shell import fields
 from cloud_collector.web.site import Look, Site
 from cloud_collector.web.table import Cell, Column, Mood, Table, row
-from shared.errors import Refused
 
 _COLUMNS: Final = (
     Column(title="Dispute", key="id"),
@@ -43,6 +42,8 @@ _COLUMNS: Final = (
     Column(title="Opened", key="at", whole=True),
 )
 _MOODS: Final = {"open": Mood.WARN, "upheld": Mood.GOOD, "credited": Mood.GOOD, "rejected": Mood.BAD}
+SHOWN_MAX: Final = 100
+"""Lines that the page shows beside each other."""
 Form = Annotated[dict[str, str], Depends(fields)]
 
 
@@ -88,11 +89,16 @@ def _add_one(router: APIRouter, site: Site) -> None:
             if suffix:
                 if suffix != "json":
                     raise gate.Closed(404, gate.NOT_THERE)
-                return as_json(found.to_json())
+                invoice = invoice_of(look.store, account, found.number)
+                return as_json(found.to_json() | {"again": worked_again(look.store, invoice, site.key).to_json()})
             invoice = invoice_of(look.store, account, found.number)
+            said = Said.of(invoice.body)
             told = {
                 "dispute": found,
-                "again": _again(site, look.store, invoice, found.place),
+                "again": worked_again(look.store, invoice, site.key),
+                "shown_max": SHOWN_MAX,
+                "say": said.money,
+                "number": said.number,
                 "side": _side(viewer).value,
                 "may": viewer.may(Deed.DISPUTE) if _side(viewer) is Side.CUSTOMER else viewer.may(Deed.BILL),
                 "path": f"/portal/{account}/disputes/{found.id}",
@@ -101,6 +107,22 @@ def _add_one(router: APIRouter, site: Site) -> None:
             answer = show(request, look, account, "dispute.html", title=f"Dispute {found.id}", table=None, told=told)
         looked(site, request, viewer, account, f"dispute {bare}")
         return answer
+
+    @router.get(f"{path}/copy", response_class=HTMLResponse, include_in_schema=False)
+    def copied(request: Request, account: str, dispute: str, viewer: Visiting) -> Response:
+        """The re-rated copy as a page to print: what the invoice would say now."""
+        with site.look() as look:
+            found = held(look.store, account, dispute)
+            again = worked_again(look.store, invoice_of(look.store, account, found.number), site.key)
+            if again.body is None or site.key is None:
+                raise gate.Closed(409, "; ".join(again.sentences))
+            made = moment_of(look, account).local(look.moment.now)
+            words = f"Copy for dispute {found.id}, worked out again on {made} from the reports and the price list. "
+            answer = paper(
+                again.body, key_words=site.key.words, banner=words + f"The invoice itself is {found.number}."
+            )
+        looked(site, request, viewer, account, f"dispute {dispute}, worked out again")
+        return HTMLResponse(answer)
 
     @router.post(path, include_in_schema=False)
     def answered(request: Request, account: str, dispute: str, viewer: Visiting, form: Form) -> Response:
@@ -195,31 +217,7 @@ def _evidence(site: Site, store: Store, invoice: Invoice) -> tuple[bytes, bool]:
         made = as_it_stands(store, invoice, site.key)
     except NotHandedOut as error:
         raise gate.Closed(409, str(error)) from error
-    return made, _verified(made).ok
-
-
-def _verified(bundle: bytes) -> Verification:
-    """What `verify-invoice` says of it, trusting the keys that are in it: whose they are is the reader's to compare."""
-    opened = from_zip(bundle)
-    keys = read_keys(opened.keys) if isinstance(opened, Bundle) else opened
-    if isinstance(keys, Refused):
-        return verify(bundle, Trust(fingerprints=frozenset(), words=frozenset()))
-    operator, gateways = keys
-    trusted = frozenset({operator.sha256, *(each.key.sha256 for each in gateways)})
-    return verify(bundle, Trust(fingerprints=trusted, words=frozenset()))
-
-
-def _again(site: Site, store: Store, invoice: Invoice, place: int) -> dict[str, Any]:
-    """The re-rated copy: the invoice worked out again from the evidence as it stands, and where the two differ."""
-    if site.key is None:
-        return {"ok": False, "sentences": ["this collector has no key to hand out evidence with"], "line": None}
-    try:
-        outcome = summary(_verified(as_it_stands(store, invoice, site.key)))
-    except NotHandedOut as error:
-        return {"ok": False, "sentences": [str(error)], "line": None}
-    sentences = [f"{each['place']}: {each['sentence']}" for each in outcome["findings"]]
-    line = invoice.body["lines"][place - 1] if place else None
-    return {"ok": outcome["verified"], "sentences": sentences, "line": line}
+    return made, by_its_own_keys(made).ok
 
 
 def _table(look: Look, account: str) -> Table:
