@@ -40,14 +40,18 @@ Number = Annotated[str, typer.Argument(help="The invoice's number, such as INV-7
 
 @app.command(name="list")
 @ending
-def list_(store: StoreOption = None, json_: Json = False) -> None:
-    """Example: `cloud-collector invoice list`.
+def list_(
+    account: Annotated[str, typer.Option("--account", metavar="NAME", help="Only those of this account.")] = "",
+    store: StoreOption = None,
+    json_: Json = False,
+) -> None:
+    """Example: `cloud-collector invoice list --account acme`.
 
     Every issued invoice, in order of issue.
     """
     names = "number kind contract account start end currency total issued_at revision".split()
     with opened(settings(store=store)) as held:
-        rows = [dict(zip(names, row, strict=True)) for row in held.rows("invoices")]
+        rows = [dict(zip(names, row, strict=True)) for row in held.rows("invoices") if account in ("", row[3])]
         stand = standings(held)
     for row in rows:
         row |= {"state": stand[row["number"]].state.value, "open": format(stand[row["number"]].open, "f")}

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from cloud_collector.cli import (
+    account,
     alarms,
     approving,
     audit_log,
@@ -18,7 +19,9 @@ from cloud_collector.cli import (
     config,
     config_init,
     correct,
+    detail,
     device,
+    dispute,
     enrolment,
     gateway,
     holes,
@@ -26,6 +29,7 @@ from cloud_collector.cli import (
     invoice,
     invoices,
     key,
+    line,
     operate,
     person,
     pki,
@@ -102,6 +106,7 @@ app.add_typer(correct.credit, name="credit")
 gateway.app.command("command")(command.command)
 gateway.app.command("holes")(holes.holes)
 gateway.app.command("resend")(holes.resend)
+gateway.app.command("line")(line.line)
 gateway.app.command("adopt")(command.adopt)
 gateway.app.command("invite")(enrolment.invite)
 gateway.app.command("accept")(enrolment.accept)
@@ -109,6 +114,8 @@ gateway.app.command("revoke")(enrolment.revoke)
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(ingest.app, name="ingest")
 app.add_typer(pki.app, name="pki")
+usage.app.command("days")(detail.days)
+usage.app.command("intervals")(detail.intervals)
 app.add_typer(usage.app, name="usage")
 app.add_typer(unmatched.app, name="unmatched")
 key.app.command("rotate-receipt")(replace.rotate_receipt)
@@ -119,6 +126,9 @@ catalog.app.command("export")(catalog_history.export)
 catalog.app.command("show")(catalog_history.show)
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(device.app, name="device")
+app.add_typer(account.app, name="account")
+app.add_typer(account.contract, name="contract")
+app.add_typer(dispute.app, name="dispute")
 billing.app.command("preview")(approving.preview)
 billing.app.command("prepare")(approving.prepare)
 billing.app.command("drafts")(approving.drafts)

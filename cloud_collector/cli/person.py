@@ -9,13 +9,13 @@ import typer
 from cloud_collector.access.people import NoSuchPerson, PersonRefused, email_of, people, person_of, put_person
 from cloud_collector.access.people import remove_person as remove_from
 from cloud_collector.access.secret import SECRET_BYTES
-from cloud_collector.access.sessions import offer_link
+from cloud_collector.access.sessions import Lasting, offer_link, sessions_of
 from cloud_collector.access.viewer import Role
 from cloud_collector.cli.access import NOT_FOUND, REFUSED, Accounts, known_accounts
 from cloud_collector.cli.deeds import whoever
 from cloud_collector.cli.gateway import show_rows
 from cloud_collector.cli.opened import Json, StoreOption, ending, opened, say, settings
-from cloud_collector.web.door import Door
+from cloud_collector.web.door import HOUR_MS, Door
 from cloud_collector.web.sign_in import link_of
 from shared.effects.chance import system_chance
 from shared.effects.clock import SystemClock
@@ -77,6 +77,24 @@ def list_(store: StoreOption = None, json_: Json = False) -> None:
         for row in rows
     ]
     show_rows(shown, as_json=False, empty="nobody: `cloud-collector person add EMAIL --role operator` lets somebody in")
+
+
+@app.command()
+@ending
+def sessions(email: Email, store: StoreOption = None, json_: Json = False) -> None:
+    """Example: `cloud-collector person sessions anna@acme.example`.
+
+    The browsers in which somebody is signed in now: since when, last used, until when.
+    """
+    known = settings(store=store)
+    lasting = Lasting(idle_ms=known.sign_in.idle_hours * HOUR_MS, whole_ms=known.sign_in.session_days * 24 * HOUR_MS)
+    with opened(known) as held:
+        name = _done(lambda: email_of(email))
+        if person_of(held, name) is None:
+            say(f"nobody is known as {name}: `cloud-collector person list` names them all")
+            raise typer.Exit(NOT_FOUND)
+        rows = [each.to_json() for each in sessions_of(held, name, SystemClock().utc_ms(), lasting)]
+    show_rows(rows, as_json=json_, empty=f"{name} is signed in nowhere")
 
 
 @app.command()

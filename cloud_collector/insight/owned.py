@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from cloud_collector.billing.export import owners, shown
 from cloud_collector.contracts.catalog import Catalog
+from cloud_collector.contracts.terms import timezone_of
 from shared.report import Report
 
 
@@ -24,6 +25,14 @@ def owned(catalog: Catalog, account: str) -> list[Owned]:
         for whose, since, until in sorted(times)
         if whose == account
     ]
+
+
+def zone_of(catalog: Catalog, account: str) -> str:
+    """The zone that the account's pages speak in: that of its first contract, else its own, else the operator's."""
+    for name in sorted(catalog.contracts):
+        if catalog.contracts[name].account == account:
+            return timezone_of(catalog, catalog.contracts[name])
+    return catalog.accounts[account].timezone or catalog.operator.timezone
 
 
 def owned_within(catalog: Catalog, account: str, device: str, start: int, end: int) -> list[tuple[int, int]]:

@@ -22,11 +22,13 @@ from cloud_collector.store.store import Store
 from cloud_collector.web import gate, shell
 from cloud_collector.web.door import Door, NotProven, Proven, Provider, inside
 from cloud_collector.web.site import Moment, Site
+from cloud_collector.web.table import Cell, Column, Table
 from shared.errors import DatabaseError
 
 _log: Final = logging.getLogger(__name__)
 TRY: Final = "oidc"
 TRY_SECONDS: Final = 600
+SESSION_KEYS: Final = ("id", "way", "browser", "begun_at", "seen_at", "ends_at")
 Slowly = Annotated[None, Depends(gate.slowly)]
 OwnPage = Annotated[None, Depends(gate.own_page)]
 
@@ -138,12 +140,22 @@ def _sessions(router: APIRouter, site: Site) -> None:
     def listed(viewer: gate.Asking) -> Response:
         return JSONResponse(mine(viewer))
 
+    @router.get("/sessions.csv")
+    def sheet(viewer: gate.Asking) -> Response:
+        return Response(_sheet(mine(viewer)).csv(), media_type="text/csv; charset=utf-8")
+
     @router.post("/sessions/{id}/end")
     def end(id: str, viewer: gate.Asking) -> Response:  # noqa: A002 (the path's word)
         with site.writing() as store:
             if viewer.means is not Means.SESSION or not end_session(store, viewer.name, id, site.clock.utc_ms()):
                 raise gate.Closed(404, gate.NOT_THERE)
         return RedirectResponse("/sessions", 303)
+
+
+def _sheet(sessions: list[dict[str, Any]]) -> Table:
+    columns = tuple(Column(title=name, key=name) for name in SESSION_KEYS)
+    rows = tuple(tuple(Cell(text=each[name], value=each[name]) for name in SESSION_KEYS) for each in sessions)
+    return Table(title="Sessions", path="/sessions", command="", empty="", columns=columns, rows=rows)
 
 
 def _signed_in(request: Request, site: Site, store: Store, email: str, way: str, leads_to: str) -> Response:

@@ -90,7 +90,7 @@ def _table(found: Sequence[AccountRow]) -> Table:
     return Table(
         title="Accounts",
         path="/accounts",
-        command="cloud-collector invoice list",
+        command="cloud-collector account list",
         empty="No account is like that.",
         columns=_ACCOUNTS,
         rows=tuple(

@@ -101,7 +101,7 @@ def _table(found: Sequence[Contract], parked: dict[str, str], catalog: Catalog |
     return Table(
         title="Contracts",
         path="/contracts",
-        command="cloud-collector catalog list",
+        command="cloud-collector contract list",
         empty="No contract is like that."
         if catalog is not None
         else "No contract yet. Write one into the catalog, then: cloud-collector catalog apply catalog.toml",

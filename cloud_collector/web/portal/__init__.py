@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from cloud_collector.web.portal import (
     billed,
+    check,
     credit,
     data,
     days,
@@ -36,6 +37,7 @@ def routes(site: Site) -> APIRouter:
         disputes,
         credit,
         billed,
+        check,
         invoices,
         warnings,
         data,

@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any, Final
 
@@ -19,21 +20,20 @@ from cloud_collector.contracts.period import boundary, iso
 from cloud_collector.insight.account_cost import account_cost
 from cloud_collector.insight.detail import intervals
 from cloud_collector.insight.owned import owned
+from cloud_collector.insight.owned_detail import unit_of
 from cloud_collector.insight.wishes import wish_of
 from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
 from cloud_collector.web import gate
 from cloud_collector.web.looking import looked
-from cloud_collector.web.portal.days import unit_of
 from cloud_collector.web.portal.frame import (
     Visiting,
-    as_csv,
-    as_json,
     catalog_of,
     contracts_of,
     moment_of,
     owner,
     show,
+    twins,
 )
 from cloud_collector.web.portal.invoices import invoice_of
 from cloud_collector.web.shell import fields
@@ -70,26 +70,21 @@ def add(router: APIRouter, site: Site) -> None:
 def _add_page(router: APIRouter, site: Site) -> None:
     path = "/portal/{account}/data"
 
-    @router.get(f"{path}.json", include_in_schema=False)
-    def as_data(account: str, viewer: Visiting) -> Response:
-        del viewer
-        with site.look() as look:
-            who = owner(look.store, account)
-            told = {
-                "terms": _terms(who),
-                "requests": [
-                    each | {"at": iso(each["at"]), "done_at": each["done_at"] and iso(each["done_at"])}
-                    for each in _requests(look.store, account)
-                ],
-                "deleted": [each.to_json() for each in deletions(look.store, account)],
-            }
-            return as_json(told | {"seen": _table(look, account).records()})
+    def facts(look: Look, parts: Mapping[str, str]) -> tuple[Any, Table]:
+        account = parts["account"]
+        table = _table(look, account)
+        told = {
+            "terms": _terms(owner(look.store, account)),
+            "requests": [
+                each | {"at": iso(each["at"]), "done_at": each["done_at"] and iso(each["done_at"])}
+                for each in _requests(look.store, account)
+            ],
+            "deleted": [each.to_json() for each in deletions(look.store, account)],
+            "seen": table.records(),
+        }
+        return told, table
 
-    @router.get(f"{path}.csv", include_in_schema=False)
-    def as_sheet(account: str, viewer: Visiting) -> Response:
-        del viewer
-        with site.look() as look:
-            return as_csv(_table(look, account))
+    twins(router, site, path, facts)
 
     @router.get(path, include_in_schema=False)
     def data(request: Request, account: str, viewer: Visiting) -> Response:
@@ -183,7 +178,7 @@ def _table(look: Look, account: str) -> Table:
     return Table(
         title="Who looked, and when",
         path=f"/portal/{account}/data",
-        command="",
+        command=f"cloud-collector audit-log list --account {account}",
         empty="Nobody has looked yet.",
         columns=_COLUMNS,
         rows=tuple(

@@ -1,23 +1,25 @@
 """A day: what each device used in it, interval by interval, each with the line that says it."""
 
+from collections.abc import Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from typing import Final
+from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
 from cloud_collector.contracts.catalog import Catalog
 from cloud_collector.contracts.money import plain
 from cloud_collector.contracts.period import boundary, iso
-from cloud_collector.insight.detail import Day, Interval, days, intervals
-from cloud_collector.insight.owned import owned, owned_within
+from cloud_collector.insight.detail import Interval
+from cloud_collector.insight.owned import owned
+from cloud_collector.insight.owned_detail import owned_days, owned_intervals, unit_of
 from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
 from cloud_collector.usage.span import ChannelName
 from cloud_collector.web import gate
 from cloud_collector.web.looking import looked
-from cloud_collector.web.portal.frame import Visiting, as_csv, as_json, catalog_of, moment_of, owner, show
+from cloud_collector.web.portal.frame import Visiting, catalog_of, moment_of, owner, show, twins
 from cloud_collector.web.portal.month import state_of
 from cloud_collector.web.site import Look, Moment, Site
 from cloud_collector.web.table import Cell, Column, Table, row
@@ -48,38 +50,52 @@ def add(router: APIRouter, site: Site) -> None:
 
 
 def _add_day(router: APIRouter, site: Site) -> None:
-    @router.get("/portal/{account}/days/{day}", include_in_schema=False)
+    path = "/portal/{account}/days/{day}"
+
+    def found(look: Look, account: str, day: str) -> Table:
+        owner(look.store, account)
+        return _day_table(look, account, day_of(day), moment_of(look, account))
+
+    def data(look: Look, parts: Mapping[str, str]) -> tuple[Any, Table]:
+        table = found(look, parts["account"], parts["day"])
+        return table.records(), table
+
+    twins(router, site, path, data)
+
+    @router.get(path, include_in_schema=False)
     def day(request: Request, account: str, day: str, viewer: Visiting) -> Response:
-        bare, suffix = _suffixed(day)
         with site.look() as look:
-            owner(look.store, account)
-            moment = moment_of(look, account)
-            asked = day_of(bare)
-            table = _day_table(look, account, asked, moment)
-            if suffix:
-                return as_json(table.records()) if suffix == "json" else as_csv(table)
+            table, asked = found(look, account, day), day_of(day)
             told = {"before": asked - timedelta(days=1), "after": asked + timedelta(days=1), "day": asked}
-            answer = show(request, look, account, "day.html", title=bare, table=table, told=told)
-        looked(site, request, viewer, account, f"usage of {bare}")
+            answer = show(request, look, account, "day.html", title=day, table=table, told=told)
+        looked(site, request, viewer, account, f"usage of {day}")
         return answer
 
 
 def _add_intervals(router: APIRouter, site: Site) -> None:
-    @router.get("/portal/{account}/days/{day}/{gateway}/{device}/{meter}", include_in_schema=False)
+    path = "/portal/{account}/days/{day}/{gateway}/{device}/{meter}"
+
+    def found(look: Look, account: str, day: str, channel: ChannelName) -> Table:
+        owner(look.store, account)
+        return _interval_table(look, account, day_of(day), channel, moment_of(look, account))
+
+    def data(look: Look, parts: Mapping[str, str]) -> tuple[Any, Table]:
+        channel = ChannelName(gateway=parts["gateway"], device=parts["device"], meter=parts["meter"])
+        table = found(look, parts["account"], parts["day"], channel)
+        return table.records(), table
+
+    twins(router, site, path, data)
+
+    @router.get(path, include_in_schema=False)
     def detail(
         request: Request, account: str, day: str, gateway: str, device: str, meter: str, viewer: Visiting
     ) -> Response:
-        bare, suffix = _suffixed(meter)
-        channel = ChannelName(gateway=gateway, device=device, meter=bare)
+        channel = ChannelName(gateway=gateway, device=device, meter=meter)
         with site.look() as look:
-            owner(look.store, account)
-            moment = moment_of(look, account)
-            table = _interval_table(look, account, day_of(day), channel, moment)
-            if suffix:
-                return as_json(table.records()) if suffix == "json" else as_csv(table)
+            table = found(look, account, day, channel)
             told = {"day": day, "channel": channel}
             answer = show(request, look, account, "intervals.html", title=f"{device} on {day}", table=table, told=told)
-        looked(site, request, viewer, account, f"intervals of {gateway}/{device} {bare} on {day}")
+        looked(site, request, viewer, account, f"intervals of {gateway}/{device} {meter} on {day}")
         return answer
 
 
@@ -94,11 +110,6 @@ def day_of(text: str) -> date:
     return found
 
 
-def _suffixed(text: str) -> tuple[str, str]:
-    bare, _, suffix = text.rpartition(".")
-    return (bare, suffix) if suffix in {"json", "csv"} else (text, "")
-
-
 def _bounds(day: date, zone: str) -> tuple[int, int]:
     return boundary(zone, day), boundary(zone, day + timedelta(days=1))
 
@@ -109,43 +120,34 @@ def _catalog(store: Store) -> Catalog:
     return catalog
 
 
-def unit_of(catalog: Catalog, meter: str) -> str:
-    """The catalog's unit of a meter; empty where it has none."""
-    found = catalog.meters.get(meter)
-    return "" if found is None else found.unit
-
-
 def _day_table(look: Look, account: str, day: date, moment: Moment) -> Table:
     catalog, view = _catalog(look.store), StoreView(look.store)
     start, end = _bounds(day, moment.zone)
-    found: list[tuple[ChannelName, Day]] = []
-    for device in sorted({each.device for each in owned(catalog, account)})[:DEVICES_MAX]:
-        gateway, _, name = device.rpartition("/")
-        for channel in view.channels(gateway, name):
-            for low, high in owned_within(catalog, account, device, start, end):
-                unit = unit_of(catalog, channel.meter)
-                found += [(channel, each) for each in days(view, channel, unit, (low, high), moment.now, moment.zone)]
+    mine = owned(catalog, account)
+    shown = set(sorted({each.device for each in mine})[:DEVICES_MAX])
+    mine = [each for each in mine if each.device in shown]
+    found = owned_days(view, catalog, mine, (start, end), moment.now, moment.zone)
     base = f"/portal/{account}/days/{day}"
     return Table(
         title=day.isoformat(),
         path=base,
-        command="",
+        command=f"cloud-collector usage days --account {account} --from {day} --to {day}",
         empty="Nothing is known of this day.",
         columns=_CHANNELS,
         rows=tuple(
             row(
                 _CHANNELS,
                 Cell(
-                    text=f"{channel.gateway}/{channel.device}",
-                    value=f"{channel.gateway}/{channel.device}",
-                    link=f"{base}/{channel.gateway}/{channel.device}/{channel.meter}",
+                    text=f"{each.channel.gateway}/{each.channel.device}",
+                    value=f"{each.channel.gateway}/{each.channel.device}",
+                    link=f"{base}/{each.channel.gateway}/{each.channel.device}/{each.channel.meter}",
                 ),
-                Cell(text=channel.meter, value=channel.meter),
-                _quantity(each.quantity),
-                Cell(text=unit_of(catalog, channel.meter), value=unit_of(catalog, channel.meter)),
-                Cell(text=state_of(each, moment.now)[0], value=state_of(each, moment.now)[0]),
+                Cell(text=each.channel.meter, value=each.channel.meter),
+                _quantity(each.day.quantity),
+                Cell(text=each.unit, value=each.unit),
+                Cell(text=state_of(each.day, moment.now)[0], value=state_of(each.day, moment.now)[0]),
             )
-            for channel, each in found
+            for each in found
         ),
     )
 
@@ -153,18 +155,15 @@ def _day_table(look: Look, account: str, day: date, moment: Moment) -> Table:
 def _interval_table(look: Look, account: str, day: date, channel: ChannelName, moment: Moment) -> Table:
     catalog = _catalog(look.store)
     device = f"{channel.gateway}/{channel.device}"
-    stretches = owned_within(catalog, account, device, *_bounds(day, moment.zone))
-    if not stretches:
+    time, unit = _bounds(day, moment.zone), unit_of(catalog, channel.meter)
+    found = owned_intervals(StoreView(look.store), catalog, account, channel, time, moment.now)
+    if found is None:
         # P20: what is another account's at that time is not there.
         raise gate.Closed(404, gate.NOT_THERE)
-    unit, view = unit_of(catalog, channel.meter), StoreView(look.store)
-    if channel not in view.channels(channel.gateway, channel.device):
-        raise gate.Closed(404, gate.NOT_THERE)
-    found = [each for stretch in stretches for each in intervals(view, channel, unit, stretch, moment.now)]
     return Table(
         title=f"{channel.device} {channel.meter}",
         path=f"/portal/{account}/days/{day}/{device}/{channel.meter}",
-        command="",
+        command=f"cloud-collector usage intervals {device} {channel.meter} --day {day}",
         empty="Nothing is known of this day.",
         columns=_INTERVALS,
         rows=tuple(_interval_row(account, channel.gateway, each, unit, moment) for each in found),

@@ -1,12 +1,15 @@
 """The account's devices: in use, waiting, resting; what each costs so far, and its days."""
 
-from typing import Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
 
 from cloud_collector.contracts.catalog import State
-from cloud_collector.contracts.money import as_written
+from cloud_collector.contracts.money import as_written, plain
 from cloud_collector.contracts.period import iso
 from cloud_collector.insight.account_cost import AccountCost, account_cost
 from cloud_collector.insight.cost import Cost, DeviceCost
@@ -15,7 +18,7 @@ from cloud_collector.invoice.locale import locale_named
 from cloud_collector.store.view import StoreView
 from cloud_collector.web import gate
 from cloud_collector.web.looking import looked
-from cloud_collector.web.portal.frame import Visiting, as_csv, as_json, catalog_of, moment_of, owner, show
+from cloud_collector.web.portal.frame import Visiting, catalog_of, moment_of, owner, show, twins
 from cloud_collector.web.portal.month import MeterDays, Say, state_of
 from cloud_collector.web.site import Look, Moment, Site
 from cloud_collector.web.table import Cell, Column, Mood, Table, row
@@ -29,6 +32,13 @@ _DEVICES: Final = (
     Column(title="Net so far", key="net", number=True),
     Column(title="Currency", key="currency"),
 )
+_DAYS: Final = (
+    Column(title="Day", key="day", whole=True),
+    Column(title="Meter", key="meter"),
+    Column(title="Used", key="quantity", number=True),
+    Column(title="Unit", key="unit"),
+    Column(title="State", key="state"),
+)
 _WORDS: Final = {
     State.ACTIVE: ("in use", Mood.GOOD),
     State.PROVISIONED: ("waiting for first use", Mood.IDLE),
@@ -41,17 +51,11 @@ def add(router: APIRouter, site: Site) -> None:
     """The pages are served."""
     path = "/portal/{account}/devices"
 
-    @router.get(f"{path}.json", include_in_schema=False)
-    def as_data(account: str, viewer: Visiting) -> Response:
-        del viewer
-        with site.look() as look:
-            return as_json(_table(look, account)[0].records())
+    def data(look: Look, parts: Mapping[str, str]) -> tuple[Any, Table]:
+        table, _ = _table(look, parts["account"])
+        return table.records(), table
 
-    @router.get(f"{path}.csv", include_in_schema=False)
-    def as_sheet(account: str, viewer: Visiting) -> Response:
-        del viewer
-        with site.look() as look:
-            return as_csv(_table(look, account)[0])
+    twins(router, site, path, data)
 
     @router.get(path, include_in_schema=False)
     def devices(request: Request, account: str, viewer: Visiting) -> Response:
@@ -61,23 +65,91 @@ def add(router: APIRouter, site: Site) -> None:
         looked(site, request, viewer, account, "devices")
         return answer
 
-    @router.get(f"{path}/{{gateway}}/{{device}}", include_in_schema=False)
+    _add_one(router, site)
+
+
+def _add_one(router: APIRouter, site: Site) -> None:
+    path = "/portal/{account}/devices/{gateway}/{device}"
+
+    def data(look: Look, parts: Mapping[str, str]) -> tuple[Any, Table]:
+        sheet = _sheet(look, parts["account"], parts["gateway"], parts["device"])
+        return sheet.to_json(), sheet.table
+
+    twins(router, site, path, data)
+
+    @router.get(path, include_in_schema=False)
     def one(request: Request, account: str, gateway: str, device: str, viewer: Visiting) -> Response:
         with site.look() as look:
-            who, moment = owner(look.store, account), moment_of(look, account)
-            _, found = _table(look, account)
-            held = _held(found, f"{gateway}/{device}")
+            sheet = _sheet(look, account, gateway, device)
             told = {
-                "device": held[1],
-                "cost": held[0],
-                "meters": _meters(look, held[0], gateway, device, moment),
-                "say": Say(locale_named(who.locale), moment),
+                "device": sheet.device,
+                "cost": sheet.cost,
+                "meters": sheet.meters,
+                "say": Say(locale_named(owner(look.store, account).locale), moment_of(look, account)),
                 "state_of": state_of,
-                "word": _WORDS[held[1].state][0],
+                "word": _WORDS[sheet.device.state][0],
             }
-            answer = show(request, look, account, "device.html", title=f"{gateway}/{device}", table=None, told=told)
+            title = f"{gateway}/{device}"
+            answer = show(request, look, account, "device.html", title=title, table=sheet.table, told=told)
         looked(site, request, viewer, account, f"device {gateway}/{device}")
         return answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """One device: what it costs under its contract, and what it used day by day."""
+
+    device: DeviceCost
+    cost: Cost
+    meters: tuple[MeterDays, ...]
+    table: Table
+
+    def to_json(self) -> dict[str, Any]:
+        """The public form."""
+        return {
+            "contract": self.cost.contract,
+            "currency": self.cost.draft.currency,
+            **self.device.to_json(),
+            "meters": [
+                {"meter": each.meter, "unit": each.unit, "days": [day.to_json() for day in each.days]}
+                for each in self.meters
+            ],
+        }
+
+
+def _sheet(look: Look, account: str, gateway: str, name: str) -> Sheet:
+    moment = moment_of(look, account)
+    owner(look.store, account)
+    found = account_cost(look.store, account, look.moment.now_ms, StoreView, foretold=False)
+    cost, device = _held(found, f"{gateway}/{name}")
+    meters = tuple(_meters(look, cost, gateway, name, moment))
+    return Sheet(device=device, cost=cost, meters=meters, table=_days_table(account, device.device, meters, moment))
+
+
+def _days_table(account: str, device: str, meters: Sequence[MeterDays], moment: Moment) -> Table:
+    """Every day of every meter, as the page has them under its charts."""
+    rows = []
+    for meter in meters:
+        for each in meter.days:
+            quantity = None if each.quantity is None else plain(Fraction(each.quantity))
+            rows.append(
+                row(
+                    _DAYS,
+                    Cell(text=moment.day(each.start), value=each.day.isoformat()),
+                    Cell(text=meter.meter, value=meter.meter),
+                    Cell(text=quantity or "—", value=quantity),
+                    Cell(text=meter.unit, value=meter.unit),
+                    Cell(text=state_of(each, moment.now)[0], value=state_of(each, moment.now)[0]),
+                )
+            )
+    return Table(
+        title="Day by day",
+        path=f"/portal/{account}/devices/{device}",
+        command=f"cloud-collector usage days {device} --account {account}",
+        empty="It has not reported anything yet.",
+        columns=_DAYS,
+        rows=tuple(rows),
+    )
 
 
 def _held(found: AccountCost, device: str) -> tuple[Cost, DeviceCost]:

@@ -1,6 +1,7 @@
 """Disputes: a line is said to be wrong, the evidence is kept with it, both sides answer, and both see how it stands."""
 
-from typing import Annotated, Final
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -27,7 +28,7 @@ from cloud_collector.invoice.said import Said
 from cloud_collector.store.store import Store
 from cloud_collector.web import gate
 from cloud_collector.web.looking import looked
-from cloud_collector.web.portal.frame import Visiting, as_csv, as_json, moment_of, owner, show
+from cloud_collector.web.portal.frame import Visiting, moment_of, owner, show, twins
 from cloud_collector.web.portal.invoices import invoice_of
 from cloud_collector.web.shell import fields
 from cloud_collector.web.site import Look, Site
@@ -40,6 +41,13 @@ _COLUMNS: Final = (
     Column(title="Amount", key="amount", number=True),
     Column(title="State", key="state", whole=True),
     Column(title="Opened", key="at", whole=True),
+)
+_WORDS: Final = (
+    Column(title="When", key="at", whole=True),
+    Column(title="Who", key="who"),
+    Column(title="Side", key="side"),
+    Column(title="What", key="what"),
+    Column(title="Said", key="said", wrap=True),
 )
 _MOODS: Final = {"open": Mood.WARN, "upheld": Mood.GOOD, "credited": Mood.GOOD, "rejected": Mood.BAD}
 SHOWN_MAX: Final = 100
@@ -57,18 +65,11 @@ def add(router: APIRouter, site: Site) -> None:
 def _add_list(router: APIRouter, site: Site) -> None:
     path = "/portal/{account}/disputes"
 
-    @router.get(f"{path}.json", include_in_schema=False)
-    def as_data(account: str, viewer: Visiting) -> Response:
-        del viewer
-        with site.look() as look:
-            owner(look.store, account)
-            return as_json([each.to_json() for each in disputes(look.store, account)])
+    def data(look: Look, parts: Mapping[str, str]) -> tuple[Any, Table]:
+        table = _table(look, parts["account"])
+        return [each.to_json() for each in disputes(look.store, parts["account"])], table
 
-    @router.get(f"{path}.csv", include_in_schema=False)
-    def as_sheet(account: str, viewer: Visiting) -> Response:
-        del viewer
-        with site.look() as look:
-            return as_csv(_table(look, account))
+    twins(router, site, path, data)
 
     @router.get(path, include_in_schema=False)
     def listed(request: Request, account: str, viewer: Visiting) -> Response:
@@ -81,16 +82,17 @@ def _add_list(router: APIRouter, site: Site) -> None:
 def _add_one(router: APIRouter, site: Site) -> None:
     path = "/portal/{account}/disputes/{dispute}"
 
+    def data(look: Look, parts: Mapping[str, str]) -> tuple[Any, Table]:
+        found = held(look.store, parts["account"], parts["dispute"])
+        again = worked_again(look.store, invoice_of(look.store, parts["account"], found.number), site.key)
+        return found.to_json() | {"again": again.to_json()}, _words_table(look, found)
+
+    twins(router, site, path, data)
+
     @router.get(path, include_in_schema=False)
     def one(request: Request, account: str, dispute: str, viewer: Visiting) -> Response:
-        bare, _, suffix = dispute.partition(".")
         with site.look() as look:
-            found = held(look.store, account, bare)
-            if suffix:
-                if suffix != "json":
-                    raise gate.Closed(404, gate.NOT_THERE)
-                invoice = invoice_of(look.store, account, found.number)
-                return as_json(found.to_json() | {"again": worked_again(look.store, invoice, site.key).to_json()})
+            found = held(look.store, account, dispute)
             invoice = invoice_of(look.store, account, found.number)
             said = Said.of(invoice.body)
             told = {
@@ -104,8 +106,9 @@ def _add_one(router: APIRouter, site: Site) -> None:
                 "path": f"/portal/{account}/disputes/{found.id}",
                 "issues": site.office is not None and site.office.biller is not None and viewer.accounts is None,
             }
-            answer = show(request, look, account, "dispute.html", title=f"Dispute {found.id}", table=None, told=told)
-        looked(site, request, viewer, account, f"dispute {bare}")
+            table, title = _words_table(look, found), f"Dispute {found.id}"
+            answer = show(request, look, account, "dispute.html", title=title, table=table, told=told)
+        looked(site, request, viewer, account, f"dispute {dispute}")
         return answer
 
     @router.get(f"{path}/copy", response_class=HTMLResponse, include_in_schema=False)
@@ -226,7 +229,7 @@ def _table(look: Look, account: str) -> Table:
     return Table(
         title="Disputes",
         path=f"{base}/disputes",
-        command="",
+        command=f"cloud-collector dispute list --account {account}",
         empty="Nothing is disputed. Open an invoice to say that a line of it is wrong.",
         columns=_COLUMNS,
         rows=tuple(
@@ -240,5 +243,28 @@ def _table(look: Look, account: str) -> Table:
                 Cell(text=moment.local(each.at_ms // 1_000), value=iso(each.at_ms // 1_000)),
             )
             for each in disputes(look.store, account)
+        ),
+    )
+
+
+def _words_table(look: Look, found: Dispute) -> Table:
+    """Everything that was said, as the page has it."""
+    moment = moment_of(look, found.account)
+    return Table(
+        title="What was said",
+        path=f"/portal/{found.account}/disputes/{found.id}",
+        command=f"cloud-collector dispute show {found.id}",
+        empty="Nothing was said.",
+        columns=_WORDS,
+        rows=tuple(
+            row(
+                _WORDS,
+                Cell(text=moment.local(word.at_ms // 1_000), value=iso(word.at_ms // 1_000)),
+                Cell(text=word.who, value=word.who),
+                Cell(text=word.side.value, value=word.side.value),
+                Cell(text=word.what.value, value=word.what.value),
+                Cell(text=word.said, value=word.said),
+            )
+            for word in found.words
         ),
     )

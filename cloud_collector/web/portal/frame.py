@@ -1,20 +1,21 @@
 """What the portal's pages have in common: whose they are, the way between them, and that it is kept who looked."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Final
 
-from fastapi import Depends, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 
 from cloud_collector.access.viewer import Deed, Viewer
 from cloud_collector.billing.revisions import NoCatalog, revisions
 from cloud_collector.contracts.catalog import Account, Catalog, Contract
+from cloud_collector.insight.owned import zone_of
 from cloud_collector.store.store import Store
 from cloud_collector.web import gate
 from cloud_collector.web.api.sight import site_of
 from cloud_collector.web.looking import looked
 from cloud_collector.web.shell import Nav, page
-from cloud_collector.web.site import Look, Moment
+from cloud_collector.web.site import Look, Moment, Site
 from cloud_collector.web.table import Table
 
 CSV: Final = "text/csv; charset=utf-8"
@@ -64,10 +65,10 @@ def contracts_of(store: Store, account: str) -> list[Contract]:
 
 def moment_of(look: Look, account: str) -> Moment:
     """The page speaks in the zone of the account's contract."""
-    for contract in contracts_of(look.store, account):
-        if zone := contract.timezone or contract.plan.timezone:
-            return Moment(now_ms=look.moment.now_ms, zone=zone)
-    return look.moment
+    catalog = catalog_of(look.store)
+    if catalog is None or account not in catalog.accounts:
+        return look.moment
+    return Moment(now_ms=look.moment.now_ms, zone=zone_of(catalog, account))
 
 
 def running(look: Look, account: str) -> str:
@@ -104,6 +105,29 @@ def show(
     context = {"account": owner(look.store, account), "base": f"/portal/{account}", "now": now, "table": table, **told}
     moment = moment_of(look, account)
     return page(request, f"portal/{template}", title=title, nav=nav_of(account, now), moment=moment, told=context)
+
+
+Build = Callable[[Look, Mapping[str, str]], tuple[Any, Table]]
+"""What programs get of a page, by the parts of its path: its facts, and its table."""
+
+
+def twins(router: APIRouter, site: Site, path: str, build: Build) -> None:
+    """The page's facts at `path.json`, its table at `path.csv`; called before the page, which takes both for names."""
+
+    def made(request: Request) -> tuple[Any, Table]:
+        with site.look() as look:
+            return build(look, request.path_params)
+
+    def as_data(request: Request, viewer: Visiting) -> Response:
+        del viewer
+        return as_json(made(request)[0])
+
+    def as_sheet(request: Request, viewer: Visiting) -> Response:
+        del viewer
+        return as_csv(made(request)[1])
+
+    router.add_api_route(f"{path}.json", as_data, methods=["GET"], include_in_schema=False)
+    router.add_api_route(f"{path}.csv", as_sheet, methods=["GET"], include_in_schema=False)
 
 
 def as_csv(table: Table) -> Response:

@@ -1,6 +1,7 @@
 """Invoices: what was issued to an account, each with its documents, its evidence, and its check in the browser."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -22,7 +23,7 @@ from cloud_collector.store.store import Store
 from cloud_collector.web import gate
 from cloud_collector.web.looking import looked
 from cloud_collector.web.paging import pager
-from cloud_collector.web.portal.frame import Visiting, as_csv, as_json, moment_of, owner, show
+from cloud_collector.web.portal.frame import Visiting, moment_of, owner, show, twins
 from cloud_collector.web.shell import PAPER_POLICY
 from cloud_collector.web.site import Look, Site, iso
 from cloud_collector.web.table import Cell, Column, Table, row
@@ -66,17 +67,11 @@ def add(router: APIRouter, site: Site) -> None:
 def _add_list(router: APIRouter, site: Site) -> None:
     path = "/portal/{account}/invoices"
 
-    @router.get(f"{path}.json", include_in_schema=False)
-    def listed_json(account: str, viewer: Visiting) -> Response:
-        del viewer
-        with site.look() as look:
-            return as_json(table_of(look, account).records())
+    def data(look: Look, parts: Mapping[str, str]) -> tuple[Any, Table]:
+        table = table_of(look, parts["account"])
+        return table.records(), table
 
-    @router.get(f"{path}.csv", include_in_schema=False)
-    def listed_csv(account: str, viewer: Visiting) -> Response:
-        del viewer
-        with site.look() as look:
-            return as_csv(table_of(look, account))
+    twins(router, site, path, data)
 
     @router.get(path, include_in_schema=False)
     def listed(request: Request, account: str, viewer: Visiting) -> Response:
@@ -98,28 +93,26 @@ def _add_one(router: APIRouter, site: Site) -> None:
         made = html.page(found.body, key_words=site.key_words)
         return HTMLResponse(made, headers={"Content-Security-Policy": PAPER_POLICY})
 
-    @router.get(f"{path}/check", include_in_schema=False)
-    def check(request: Request, account: str, number: str, viewer: Visiting) -> Response:
-        with site.look() as look:
-            found = invoice_of(look.store, account, number)
-            told = {"invoice": found.body, "path": f"/portal/{account}/invoices/{number}"}
-            answer = show(request, look, account, "check.html", title=f"Check {number}", table=None, told=told)
-        looked(site, request, viewer, account, f"check of invoice {number}")
-        return answer
-
     @router.get(f"{path}/as/{{form}}", include_in_schema=False)
     def document(request: Request, account: str, number: str, form: str, viewer: Visiting) -> Response:
         return _document(site, request, viewer, account, number, form)
 
+    def sheet(look: Look, account: str, number: str) -> tuple[Invoice, Table]:
+        found = invoice_of(look.store, account, number)
+        lines = lines_of(found.body, locale_named(owner(look.store, account).locale), account)
+        return found, replace(lines, path=f"/portal/{account}/invoices/{number}")
+
+    def data(look: Look, parts: Mapping[str, str]) -> tuple[Any, Table]:
+        found, lines = sheet(look, parts["account"], parts["number"])
+        return found.body, lines
+
+    twins(router, site, path, data)
+
     @router.get(path, include_in_schema=False)
     def invoice(request: Request, account: str, number: str, viewer: Visiting) -> Response:
-        bare, _, suffix = number.rpartition(".") if number.endswith((".json", ".csv")) else (number, "", "")
         with site.look() as look:
-            found = invoice_of(look.store, account, bare)
+            found, lines = sheet(look, account, number)
             people = locale_named(owner(look.store, account).locale)
-            lines = lines_of(found.body, people, account)
-            if suffix:
-                return as_json(found.body) if suffix == "json" else as_csv(lines)
             page = pager(request, len(lines.rows))
             lines = replace(lines, rows=lines.rows[page.rows])
             told = {
@@ -132,8 +125,8 @@ def _add_one(router: APIRouter, site: Site) -> None:
                 "forms": [(form.value, words) for form, words in _FORMS],
                 "first": moment_of(look, account).day(_seconds(found.body["period"]["start"])),
                 "last": moment_of(look, account).day(_seconds(found.body["period"]["end"]) - 1),
-                "credited": look.store.row("dispute_credit", bare),
-                "disputes": [each for each in disputes(look.store, account) if each.number == bare],
+                "credited": look.store.row("dispute_credit", number),
+                "disputes": [each for each in disputes(look.store, account) if each.number == number],
             }
             answer = show(request, look, account, "invoice.html", title=f"Invoice {number}", table=lines, told=told)
         looked(site, request, viewer, account, f"invoice {number}")
@@ -274,14 +267,19 @@ def _document(site: Site, request: Request, viewer: Viewer, account: str, number
 def _standing(site: Site, viewer: Viewer, account: str, number: str) -> bytes:
     """The evidence as the store holds it: a check that could not fail would be none."""
     gate.must(viewer, Deed.EXPORT)
+    with site.look() as look:
+        return evidence_of(site, look.store, account, number)
+
+
+def evidence_of(site: Site, store: Store, account: str, number: str) -> bytes:
+    """The evidence of an invoice of this account as the store holds it; raises Closed where none is handed out."""
+    found = invoice_of(store, account, number)
     if site.key is None:
         raise gate.Closed(409, "this collector has no key to hand out evidence with")
-    with site.look() as look:
-        found = invoice_of(look.store, account, number)
-        try:
-            return as_it_stands(look.store, found, site.key)
-        except NotHandedOut as error:
-            raise gate.Closed(409, str(error)) from error
+    try:
+        return as_it_stands(store, found, site.key)
+    except NotHandedOut as error:
+        raise gate.Closed(409, str(error)) from error
 
 
 def _file(content: bytes, name: str, media: str) -> Response:

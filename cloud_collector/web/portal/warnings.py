@@ -1,6 +1,7 @@
 """Warnings: what the customer wants to be told of and who is told, and everything that was said so far."""
 
-from typing import Annotated, Final
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
@@ -15,12 +16,11 @@ from cloud_collector.web import gate
 from cloud_collector.web.looking import looked
 from cloud_collector.web.portal.frame import (
     Visiting,
-    as_csv,
-    as_json,
     contracts_of,
     moment_of,
     owner,
     show,
+    twins,
 )
 from cloud_collector.web.shell import fields
 from cloud_collector.web.site import Look, Site
@@ -43,19 +43,12 @@ def add(router: APIRouter, site: Site) -> None:
     """The pages are served."""
     path = "/portal/{account}/warnings"
 
-    @router.get(f"{path}.json", include_in_schema=False)
-    def as_data(account: str, viewer: Visiting) -> Response:
-        del viewer
-        with site.look() as look:
-            table = _table(look, account)
-            asked = [wish_of(look.store, each).to_json() for each in contracts_of(look.store, account)]
-            return as_json({"wishes": asked, "warnings": table.records()})
+    def data(look: Look, parts: Mapping[str, str]) -> tuple[Any, Table]:
+        table = _table(look, parts["account"])
+        asked = [wish_of(look.store, each).to_json() for each in contracts_of(look.store, parts["account"])]
+        return {"wishes": asked, "warnings": table.records()}, table
 
-    @router.get(f"{path}.csv", include_in_schema=False)
-    def as_sheet(account: str, viewer: Visiting) -> Response:
-        del viewer
-        with site.look() as look:
-            return as_csv(_table(look, account))
+    twins(router, site, path, data)
 
     @router.get(path, include_in_schema=False)
     def listed(request: Request, account: str, viewer: Visiting) -> Response:
@@ -130,7 +123,7 @@ def _table(look: Look, account: str) -> Table:
     return Table(
         title="Warnings so far",
         path=f"/portal/{account}/warnings",
-        command=f"cloud-collector warnings list {account}",
+        command=f"cloud-collector warnings {account}",
         empty="Nothing had to be said yet.",
         columns=_COLUMNS,
         rows=tuple(
