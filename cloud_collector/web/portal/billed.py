@@ -52,7 +52,11 @@ def add(router: APIRouter, site: Site) -> None:
             found, line = _line(look.store, account, number, place)
             opened = _under(look, account, found, line, request)
             told = _told(look, account, found, line, place) | {"under": opened}
-            table = replace(opened.devices, path=f"/portal/{account}/invoices/{number}/lines/{place}")
+            path, command = (
+                f"/portal/{account}/invoices/{number}/lines/{place}",
+                f"cloud-collector invoice show {number}",
+            )
+            table = replace(opened.devices, path=path, command=command)
             title = f"{line['charge']}, line {place} of {number}"
             answer = show(request, look, account, "opened.html", title=title, table=table, told=told)
         looked(site, request, viewer, account, f"line {place} of invoice {number}")

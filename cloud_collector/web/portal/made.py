@@ -103,7 +103,8 @@ def _add_line(router: APIRouter, site: Site) -> None:
     def one(request: Request, account: str, contract: str, line: str, viewer: Visiting) -> Response:
         with site.look() as look:
             found = _opened(look, account, contract, line, request)
-            table = replace(found.under.devices, path=f"/portal/{account}/cost/{contract}/{line}")
+            path, command = f"/portal/{account}/cost/{contract}/{line}", f"cloud-collector cost {contract}"
+            table = replace(found.under.devices, path=path, command=command)
             told = _told(look, account, found)
             answer = show(request, look, account, "opened.html", title=found.line.charge, table=table, told=told)
         looked(site, request, viewer, account, f"line {line} of {contract}")
@@ -149,7 +150,7 @@ def _lines(account: str, cost: Cost, lines: list[DraftLine], people: Locale) -> 
     return Table(
         title="Lines",
         path=base,
-        command=f"cloud-collector cost {account}",
+        command=f"cloud-collector cost {cost.contract}",
         empty="Nothing costs anything yet.",
         columns=_LINES,
         rows=tuple(_line(f"{base}/{line_id(each.key)}", account, each, code, people) for each in lines),

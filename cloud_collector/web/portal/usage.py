@@ -154,7 +154,8 @@ def _table(look: Look, account: str, asked: Stretch, moment: Moment) -> tuple[Ta
     table = Table(
         title="Days",
         path=f"/portal/{account}/usage/{place}",
-        command="",
+        command=f"cloud-collector usage days {asked.channel.gateway}/{asked.channel.device} --account {account} "
+        f"--from {local_date(moment.zone, asked.start)} --to {local_date(moment.zone, asked.end - 1)}",
         empty="None of these days has begun.",
         columns=_DAYS,
         rows=tuple(_row(account, place, each, unit_of(asked.meter), moment, people) for each in found),
