@@ -35,6 +35,7 @@ NO_TWINS: Final = {
     "/invoices/{number}/paper": "the document itself: the invoice's own twins have its lines",
     "/portal/{account}/invoices/{number}/paper": "the same",
     "/portal/{account}/invoices/{number}/dispute": "a form: the invoice's own twins have its lines",
+    "/portal/{account}/disputes/{dispute}/copy": "a document to print: the dispute's JSON has it under `again`",
     "/portal/{account}/live": "a part of the month's page, as that page fetches it",
 }
 """What answers with HTML and has no twins, and why."""
