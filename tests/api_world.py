@@ -116,6 +116,7 @@ def site_of(path: Path, archive: MemoryArchive, *, now: int = NOW, clock: Clock 
         readiness=lambda: {"store": True, "broker": True},
         metrics=CollectorRegistry(),
         keep_secret=lambda *_: None,
+        key=RECEIPT_KEY.public,
         office=Office(archive=archive, key=RECEIPT_KEY.public, biller=store_biller(archive)),
     )
 

@@ -177,9 +177,9 @@ def dispute(store: Store, id_: int) -> Dispute | None:
     return None if row is None else _dispute(store, row)
 
 
-def disputes(store: Store, account: str = "") -> list[Dispute]:
-    """An account's, or everybody's, the newest first."""
-    return [_dispute(store, row) for row in store.rows("disputes", account, account, LISTED_MAX)]
+def disputes(store: Store, account: str = "", *, below: int = 2**62, limit: int = LISTED_MAX) -> list[Dispute]:
+    """An account's, or everybody's, the newest first, with ids below that of a page before."""
+    return [_dispute(store, row) for row in store.rows("disputes", account, account, below, limit)]
 
 
 def _dispute(store: Store, row: tuple[Any, ...]) -> Dispute:

@@ -27,6 +27,7 @@ from cloud_collector.client.operations import (
     Warned,
     Webhook,
 )
+from cloud_collector.client.portal import Portal
 from cloud_collector.client.proofs import Checkpoint, Consistency, Inclusion, Revision, RevisionText
 from cloud_collector.client.runs import Approved, Drafted, Outcome, Parked, Run, RunDetail
 from cloud_collector.client.sent import TakenEvents
@@ -36,7 +37,7 @@ from cloud_collector.client.usage import Step, Stretch
 __all__ = ["Client", "NoCollector", "Refused"]
 
 
-class Client(Desk):
+class Client(Desk, Portal):
     """Speaks with one collector, as whoever the token is."""
 
     # Agreements

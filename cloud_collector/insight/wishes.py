@@ -94,9 +94,9 @@ def wish_of(store: Store, contract: Contract) -> Wish:
     return _wish(contract.key, row)
 
 
-def wishes(store: Store, contract: str, limit: int) -> list[Wish]:
-    """Everything that was asked for, the newest first."""
-    return [_wish(contract, row) for row in store.rows("wishes", contract, limit)]
+def wishes(store: Store, contract: str, limit: int, *, below: int = 2**62) -> list[Wish]:
+    """Everything that was asked for, the newest first, with ids below that of a page before."""
+    return [_wish(contract, row) for row in store.rows("wishes", contract, below, limit)]
 
 
 def wished(store: Store, contract: Contract) -> Contract:

@@ -89,6 +89,10 @@ NEEDS: Final[Mapping[str, str]] = {
 }
 """Without these questions a route has nothing to answer."""
 BODIES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "/api/v1/invoices/{number}/disputes": {"why": "Why?"},
+    "/api/v1/disputes/{dispute}/words": {"said": "Because."},
+    "/api/v1/contracts/{contract}/thresholds": {"budget": "9.50"},
+    "/api/v1/accounts/{account}/deletions": {"until": "2026-01-01"},
     "/api/v1/webhooks": {"name": "fresh-bot", "url": "https://bot.example/fresh", "account": "acme"},
     "/api/v1/devices/{gateway}/{device}/state": {"word": "suspend", "reason": "a test"},
     "/api/v1/unmatched/accept": {"name": "roof-3", "words": "acid bird"},

@@ -36,10 +36,11 @@ def audit(
             before=int(after[0]),
             limit=part.limit + 1,
         )
-        return told(page(found, part, lambda each: (each.id,)), _entry)
+        return told(page(found, part, lambda each: (each.id,)), entry_of)
 
 
-def _entry(each: trail.Entry) -> Entry:
+def entry_of(each: trail.Entry) -> Entry:
+    """An entry as programs read it."""
     return Entry(
         id=each.id,
         at=moment(each.at_ms),

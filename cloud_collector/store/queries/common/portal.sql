@@ -13,7 +13,7 @@ select id, budget, over_percents, under_percents, mail, at, who from wish where 
 -- name: wishes_newest
 select contract, max(id) from wish group by contract;
 -- name: wishes
-select id, budget, over_percents, under_percents, mail, at, who from wish where contract = ? order by id desc limit ?;
+select id, budget, over_percents, under_percents, mail, at, who from wish where contract = ? and id < ? order by id desc limit ?;
 -- name: portal_warnings
 select contract, against, side, way, percent, what, at, figure, threshold, unit, said, period_start, id
 from warning where account = ? order by id desc limit ?;
@@ -26,7 +26,7 @@ insert into dispute (account, number, place, amount, evidence, holds, at, who) v
 insert into dispute_word (dispute, what, said, at, who, side) values (?, ?, ?, ?, ?, ?);
 -- name: disputes
 select id, account, number, place, amount, evidence, holds, at, who from dispute
-where (? = '' or account = ?) order by id desc limit ?;
+where (? = '' or account = ?) and id < ? order by id desc limit ?;
 -- name: dispute_one
 select id, account, number, place, amount, evidence, holds, at, who from dispute where id = ?;
 -- name: dispute_words

@@ -1,0 +1,103 @@
+"""What customers see and do on their pages, for programs: disputes, thresholds, and whose the data is."""
+
+from collections.abc import Iterable, Iterator
+from datetime import date
+from decimal import Decimal
+
+from cloud_collector.client.agreements import DataTerms
+from cloud_collector.client.asking import Asking, part
+from cloud_collector.client.disputes import Dispute, DisputeDetail
+from cloud_collector.client.ownership import DeletionRequest, Deletions
+from cloud_collector.client.thresholds import Thresholds
+from cloud_collector.client.trail import Entry
+
+
+class Portal(Asking):
+    """The customers' part of the client."""
+
+    # Disputes
+
+    def disputes(self, *, account: str | None = None) -> Iterator[Dispute]:
+        """Every dispute in sight, the newest first."""
+        return self._pages(Dispute, "/disputes", account=account)
+
+    def dispute(self, dispute: int) -> DisputeDetail:
+        """One of them, and the invoice worked out again; raises Refused."""
+        return self._get(DisputeDetail, f"/disputes/{dispute}")
+
+    def open_dispute(self, number: str, why: str, *, line: int | None = None) -> Dispute:
+        """A line of an invoice is said to be wrong, or all of it; raises Refused."""
+        return self._post(Dispute, f"/invoices/{part(number)}/disputes", {"line": line, "why": why})
+
+    def answer_dispute(self, dispute: int, said: str) -> Dispute:
+        """Something is said to a dispute; raises Refused."""
+        return self._decide(dispute, "said", said)
+
+    def withdraw_dispute(self, dispute: int, said: str) -> Dispute:
+        """The customer is content; raises Refused."""
+        return self._decide(dispute, "withdrawn", said)
+
+    def uphold_dispute(self, dispute: int, said: str) -> Dispute:
+        """The operator says that the customer is right; raises Refused."""
+        return self._decide(dispute, "upheld", said)
+
+    def reject_dispute(self, dispute: int, said: str) -> Dispute:
+        """The operator says that the invoice is; raises Refused."""
+        return self._decide(dispute, "rejected", said)
+
+    def _decide(self, dispute: int, what: str, said: str) -> Dispute:
+        return self._post(Dispute, f"/disputes/{dispute}/words", {"what": what, "said": said})
+
+    # Thresholds
+
+    def thresholds(self, contract: str) -> Thresholds:
+        """The budget, thresholds and recipients that count; raises Refused."""
+        return self._get(Thresholds, f"/contracts/{part(contract)}/thresholds")
+
+    def thresholds_history(self, contract: str) -> Iterator[Thresholds]:
+        """Everything that was asked for, the newest first."""
+        return self._pages(Thresholds, f"/contracts/{part(contract)}/thresholds/history")
+
+    def set_thresholds(
+        self,
+        contract: str,
+        *,
+        budget: Decimal | None = None,
+        over: Iterable[Decimal | int] = (),
+        under: Iterable[Decimal | int] = (),
+        mail: Iterable[str] = (),
+    ) -> Thresholds:
+        """They count from now on, in place of what counted before; raises Refused."""
+        wanted = {
+            "budget": None if budget is None else format(budget, "f"),
+            "over": [_percent(each) for each in over],
+            "under": [_percent(each) for each in under],
+            "mail": list(mail),
+        }
+        return self._post(Thresholds, f"/contracts/{part(contract)}/thresholds", wanted)
+
+    def remove_thresholds(self, contract: str) -> Thresholds:
+        """Nothing is asked for any more; raises Refused."""
+        return self._post(Thresholds, f"/contracts/{part(contract)}/thresholds/remove")
+
+    # Whose the data is
+
+    def data_terms(self, account: str) -> DataTerms:
+        """Who owns the account's data and who may see it; raises Refused."""
+        return self._get(DataTerms, f"/accounts/{part(account)}/data")
+
+    def looks(self, account: str) -> Iterator[Entry]:
+        """Who looked at the account's data, and when, the newest first."""
+        return self._pages(Entry, f"/accounts/{part(account)}/looks")
+
+    def deletions(self, account: str) -> Deletions:
+        """What detail is asked to be deleted, and what was; raises Refused."""
+        return self._get(Deletions, f"/accounts/{part(account)}/deletions")
+
+    def ask_deletion(self, account: str, until: date) -> DeletionRequest:
+        """Detail before that day is asked to be deleted; raises Refused."""
+        return self._post(DeletionRequest, f"/accounts/{part(account)}/deletions", {"until": until.isoformat()})
+
+
+def _percent(value: Decimal | int) -> str:
+    return format(Decimal(value), "f")
