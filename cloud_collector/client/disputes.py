@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from cloud_collector.client.money import Line
-from cloud_collector.client.values import Account, Instant, Number
+from cloud_collector.client.values import Account, Device, Instant, Money, Number, Quantity, Unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +55,34 @@ class Dispute:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LineAgain:
+    """One line as it was billed, and as it comes out now; what is on one side only is null on the other."""
+
+    line: int | None
+    """The invoice's, from 1; null: it does not have this one."""
+    charge: str
+    device: Device | None
+    unit: Unit
+    quantity: Quantity | None
+    amount: Money | None
+    quantity_again: Quantity | None
+    amount_again: Money | None
+    difference: Money
+    """What would have to be added to the billed amount."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Again:
     """The invoice worked out again from the evidence as it stands now."""
 
     same: bool
-    findings: list[str]
-    """Where it comes out otherwise, or what does not hold."""
+    """To the letter."""
+    sentences: list[str]
+    """What differs, or why nothing came out."""
+    lines: list[LineAgain]
+    total: Money | None
+    total_again: Money | None
+    currency: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

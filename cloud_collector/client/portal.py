@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 from cloud_collector.client.agreements import DataTerms
 from cloud_collector.client.asking import Asking, part
@@ -24,6 +25,10 @@ class Portal(Asking):
     def dispute(self, dispute: int) -> DisputeDetail:
         """One of them, and the invoice worked out again; raises Refused."""
         return self._get(DisputeDetail, f"/disputes/{dispute}")
+
+    def dispute_copy(self, dispute: int) -> dict[str, Any]:
+        """What the disputed invoice would say now; raises Refused."""
+        return self._get(dict[str, Any], f"/disputes/{dispute}/copy")
 
     def open_dispute(self, number: str, why: str, *, line: int | None = None) -> Dispute:
         """A line of an invoice is said to be wrong, or all of it; raises Refused."""

@@ -3,8 +3,8 @@
 from fastapi import Request
 
 from cloud_collector.access.viewer import Deed, Role, Viewer
-from cloud_collector.billing.dispute_evidence import complaint_on
-from cloud_collector.billing.disputes import Dispute, Side, What, open_dispute, say
+from cloud_collector.billing.complaint import complaint_on
+from cloud_collector.billing.disputes import Dispute, DisputeRefused, Side, What, open_dispute, say
 from cloud_collector.billing.export import Invoice
 from cloud_collector.web import gate
 from cloud_collector.web.site import Site
@@ -32,10 +32,12 @@ def begin(request: Request, site: Site, viewer: Viewer, invoice: Invoice, *, pla
     return id_
 
 
-def answer(request: Request, site: Site, viewer: Viewer, found: Dispute, what: What, said: str) -> None:
+def answer(request: Request, site: Site, viewer: Viewer, found: Dispute, what: str, said: str) -> None:
     """It was said, and perhaps decided; raises DisputeRefused, and Closed (403)."""
     gate.must(viewer, deed_of(viewer))
+    if what not in list(What):
+        raise DisputeRefused(f"what is done to a dispute is one of {', '.join(What)}")
     with site.writing() as store, store.atomic():
-        say(store, found.id, what, said, who=viewer.name, side=side_of(viewer), now_ms=site.clock.utc_ms())
-        told = f"dispute {found.id}: {what.value}"
+        say(store, found.id, What(what), said, who=viewer.name, side=side_of(viewer), now_ms=site.clock.utc_ms())
+        told = f"dispute {found.id}: {what}"
         gate.record(request, deed_of(viewer), told, account=found.account, store=store)

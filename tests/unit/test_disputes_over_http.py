@@ -42,7 +42,10 @@ def test_a_line_is_disputed_with_its_evidence_and_stands_in_the_list(acme: Progr
     told = acme.get("/disputes/1")
     assert told["dispute"] == made
     assert told["line"]["amount"] in made["amount"]  # type: ignore[operator]
-    assert told["again"] == {"same": True, "findings": []}
+    again = told["again"]
+    assert (again["same"], again["sentences"], again["total_again"]) == (True, [], again["total"])
+    assert {each["difference"] for each in again["lines"]} == {"0.00"}
+    assert acme.get("/disputes/1/copy")["total"] == again["total"]
     with site.open_store() as store:
         assert "dispute 1 of INV-1" in [each.what for each in trail.entries(store, account="acme", limit=9)]
 

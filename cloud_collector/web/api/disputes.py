@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from cloud_collector.access.viewer import Deed
-from cloud_collector.billing.dispute_evidence import worked_out_again
+from cloud_collector.billing.again import worked_again
 from cloud_collector.billing.disputes import WORDS_MAX, DisputeRefused, What, disputes
 from cloud_collector.billing.disputes import Dispute as Held
 from cloud_collector.billing.disputes import dispute as dispute_of
@@ -80,12 +80,22 @@ def one(site: Here, viewer: Asking, dispute: Id) -> Any:
     with seen(site, viewer) as sight:
         found = held_of(sight, dispute)
         invoice = _invoice(sight.store, found.account, found.number)
-        again = worked_out_again(sight.store, invoice, site.key)
         return DisputeDetail(
             dispute=shaped(Dispute, found.to_json()),
             line=shaped(Line, invoice.body["lines"][found.place - 1]) if found.place else None,
-            again=Again(same=again.ok, findings=list(again.sentences)),
+            again=shaped(Again, worked_again(sight.store, invoice, site.key).to_json()),
         )
+
+
+@router.get("/disputes/{dispute}/copy", response_model=dict[str, Any], responses=documented(409))
+def copy(site: Here, viewer: Asking, dispute: Id) -> Any:
+    """The re-rated copy: what the invoice would say now, by its evidence as it stands. 409: nothing comes out."""
+    with seen(site, viewer) as sight:
+        found = held_of(sight, dispute)
+        again = worked_again(sight.store, _invoice(sight.store, found.account, found.number), site.key)
+    if again.body is None:
+        raise Refusal(409, "; ".join(again.sentences))
+    return again.body
 
 
 @router.post(

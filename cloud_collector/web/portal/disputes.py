@@ -6,27 +6,15 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from cloud_collector.access.viewer import Deed, Role, Viewer
-from cloud_collector.billing.again import by_its_own_keys, worked_again
-from cloud_collector.billing.disputes import (
-    Complaint,
-    Dispute,
-    DisputeRefused,
-    Side,
-    What,
-    disputes,
-    open_dispute,
-    say,
-)
-from cloud_collector.billing.disputes import (
-    dispute as dispute_of,
-)
-from cloud_collector.billing.export import Invoice, NotHandedOut, as_it_stands
+from cloud_collector.billing.again import worked_again
+from cloud_collector.billing.disputes import Dispute, DisputeRefused, disputes
+from cloud_collector.billing.disputes import dispute as dispute_of
 from cloud_collector.contracts.period import iso
 from cloud_collector.invoice.html import page as paper
 from cloud_collector.invoice.said import Said
 from cloud_collector.store.store import Store
 from cloud_collector.web import gate
+from cloud_collector.web.disputing import answer, begin, deed_of, side_of
 from cloud_collector.web.looking import looked
 from cloud_collector.web.portal.frame import Visiting, moment_of, owner, show, twins
 from cloud_collector.web.portal.invoices import invoice_of
@@ -74,9 +62,9 @@ def _add_list(router: APIRouter, site: Site) -> None:
     @router.get(path, include_in_schema=False)
     def listed(request: Request, account: str, viewer: Visiting) -> Response:
         with site.look() as look:
-            answer = show(request, look, account, "table.html", title="Disputes", table=_table(look, account), told={})
+            page = show(request, look, account, "table.html", title="Disputes", table=_table(look, account), told={})
         looked(site, request, viewer, account, "disputes")
-        return answer
+        return page
 
 
 def _add_one(router: APIRouter, site: Site) -> None:
@@ -101,15 +89,15 @@ def _add_one(router: APIRouter, site: Site) -> None:
                 "shown_max": SHOWN_MAX,
                 "say": said.money,
                 "number": said.number,
-                "side": _side(viewer).value,
-                "may": viewer.may(Deed.DISPUTE) if _side(viewer) is Side.CUSTOMER else viewer.may(Deed.BILL),
+                "side": side_of(viewer).value,
+                "may": viewer.may(deed_of(viewer)),
                 "path": f"/portal/{account}/disputes/{found.id}",
                 "issues": site.office is not None and site.office.biller is not None and viewer.accounts is None,
             }
             table, title = _words_table(look, found), f"Dispute {found.id}"
-            answer = show(request, look, account, "dispute.html", title=title, table=table, told=told)
+            page = show(request, look, account, "dispute.html", title=title, table=table, told=told)
         looked(site, request, viewer, account, f"dispute {dispute}")
-        return answer
+        return page
 
     @router.get(f"{path}/copy", response_class=HTMLResponse, include_in_schema=False)
     def copied(request: Request, account: str, dispute: str, viewer: Visiting) -> Response:
@@ -121,27 +109,19 @@ def _add_one(router: APIRouter, site: Site) -> None:
                 raise gate.Closed(409, "; ".join(again.sentences))
             made = moment_of(look, account).local(look.moment.now)
             words = f"Copy for dispute {found.id}, worked out again on {made} from the reports and the price list. "
-            answer = paper(
-                again.body, key_words=site.key.words, banner=words + f"The invoice itself is {found.number}."
-            )
+            page = paper(again.body, key_words=site.key.words, banner=words + f"The invoice itself is {found.number}.")
         looked(site, request, viewer, account, f"dispute {dispute}, worked out again")
-        return HTMLResponse(answer)
+        return HTMLResponse(page)
 
     @router.post(path, include_in_schema=False)
     def answered(request: Request, account: str, dispute: str, viewer: Visiting, form: Form) -> Response:
-        side, now_ms = _side(viewer), site.clock.utc_ms()
-        deed = Deed.DISPUTE if side is Side.CUSTOMER else Deed.BILL
-        gate.must(viewer, deed)
-        with site.writing() as store:
+        # P20: that it is not this account's is said before anything else of it.
+        with site.open_store() as store:
             found = held(store, account, dispute)
-            try:
-                what = What(form.get("what", ""))
-                with store.atomic():
-                    say(store, found.id, what, form.get("said", ""), who=viewer.name, side=side, now_ms=now_ms)
-                    told = f"dispute {found.id}: {what.value}"
-                    gate.record(request, deed, told, account=account, store=store)
-            except (DisputeRefused, ValueError) as error:
-                raise gate.Closed(409, str(error)) from error
+        try:
+            answer(request, site, viewer, found, form.get("what", ""), form.get("said", ""))
+        except DisputeRefused as error:
+            raise gate.Closed(409, str(error)) from error
         return RedirectResponse(f"/portal/{account}/disputes/{found.id}", 303)
 
 
@@ -164,32 +144,13 @@ def _add_new(router: APIRouter, site: Site) -> None:
 
     @router.post(path, include_in_schema=False)
     def opened(request: Request, account: str, number: str, viewer: Visiting, form: Form) -> Response:
-        gate.must(viewer, Deed.DISPUTE)
-        with site.writing() as store:
+        with site.open_store() as store:
             invoice = invoice_of(store, account, number)
-            place = _place(form.get("line", ""), len(invoice.body["lines"]))
-            evidence, holds = _evidence(site, store, invoice)
-            complaint = Complaint(
-                account=account,
-                number=number,
-                place=place,
-                amount=_amount(invoice, place),
-                why=form.get("why", ""),
-                evidence=evidence,
-                holds=holds,
-                who=viewer.name,
-            )
-            try:
-                with store.atomic():
-                    id_ = open_dispute(store, complaint, now_ms=site.clock.utc_ms())
-                    gate.record(request, Deed.DISPUTE, f"dispute {id_} of {number}", account=account, store=store)
-            except DisputeRefused as error:
-                raise gate.Closed(409, str(error)) from error
+        try:
+            id_ = begin(request, site, viewer, invoice, place=_place(form.get("line", "")), why=form.get("why", ""))
+        except DisputeRefused as error:
+            raise gate.Closed(409, str(error)) from error
         return RedirectResponse(f"/portal/{account}/disputes/{id_}", 303)
-
-
-def _side(viewer: Viewer) -> Side:
-    return Side.CUSTOMER if viewer.role is Role.CUSTOMER else Side.OPERATOR
 
 
 def held(store: Store, account: str, number: str) -> Dispute:
@@ -200,27 +161,8 @@ def held(store: Store, account: str, number: str) -> Dispute:
     return found
 
 
-def _place(text: str, most: int) -> int:
-    place = int(text) if text.isascii() and text.isdecimal() and len(text) < 6 else 0
-    if place > most:
-        raise gate.Closed(409, f"the invoice has {most} lines, and no line {place}")
-    return place
-
-
-def _amount(invoice: Invoice, place: int) -> str:
-    amount: str = invoice.body["lines"][place - 1]["amount"] if place else invoice.body["total"]
-    return f"{amount} {invoice.body['currency']}"
-
-
-def _evidence(site: Site, store: Store, invoice: Invoice) -> tuple[bytes, bool]:
-    """The evidence as it stands now, and whether it verifies by its own keys."""
-    if site.key is None:
-        raise gate.Closed(409, "this collector has no key to hand out evidence with")
-    try:
-        made = as_it_stands(store, invoice, site.key)
-    except NotHandedOut as error:
-        raise gate.Closed(409, str(error)) from error
-    return made, by_its_own_keys(made).ok
+def _place(text: str) -> int:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 6 else 0
 
 
 def _table(look: Look, account: str) -> Table:

@@ -13,6 +13,7 @@ from cloud_collector.access.viewer import Deed, Viewer
 from cloud_collector.billing.disputes import disputes
 from cloud_collector.billing.documents import Form, file_name, written
 from cloud_collector.billing.export import Invoice, NotHandedOut, as_it_stands
+from cloud_collector.billing.kept_invoice import issued_to
 from cloud_collector.invoice import html
 from cloud_collector.invoice.einvoice import NotInstalled
 from cloud_collector.invoice.locale import Locale, locale_named
@@ -28,7 +29,6 @@ from cloud_collector.web.shell import PAPER_POLICY
 from cloud_collector.web.site import Look, Site, iso
 from cloud_collector.web.table import Cell, Column, Table, row
 from shared.errors import Refused
-from shared.line import parse, read_body
 
 _COLUMNS: Final = (
     Column(title="Invoice", key="number"),
@@ -152,15 +152,12 @@ def _add_evidence(router: APIRouter, site: Site) -> None:
 
 def invoice_of(store: Store, account: str, number: str) -> Invoice:
     """An invoice of this account; raises Closed with 404 for every other (P20)."""
-    found = store.row("portal_invoice", number, account)
+    found = issued_to(store, account, number)
     if found is None:
         raise gate.Closed(404, gate.NOT_THERE)
-    line = bytes(found[0])
-    parsed = parse(line)
-    body = parsed if isinstance(parsed, Refused) else read_body(parsed)
-    if isinstance(body, Refused):
+    if isinstance(found, Refused):
         raise gate.Closed(500, f"{number} cannot be read any more: the archive of issued invoices has it whole")
-    return Invoice(number=number, line=line, body=body)
+    return found
 
 
 def table_of(look: Look, account: str) -> Table:
