@@ -2,7 +2,7 @@
 
 (() => {
   const ASK_MS = 15_000;
-  const REST_MS = 1_000;
+  const REST_MS = 500;
   const AHEAD_MS = 60_000;
   const AGAIN_MS = 60_000;
   const box = document.querySelector("[data-events]");
@@ -25,7 +25,7 @@
     sign.replaceChildren(shape, ` ${words}`);
   };
 
-  // However much is told, the figures are fetched once a second at most, and what was told last is among them.
+  // However much is told, the figures are fetched twice a second at most, and what was told last is among them.
   const fetchNow = () => {
     if (resting) {
       wanted = true;
