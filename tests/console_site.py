@@ -21,18 +21,19 @@ from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
 from cloud_collector.upkeep.watch import Watch
 from cloud_collector.web.app import create_app
+from cloud_collector.web.door import Door
 from cloud_collector.web.metrics import registry
 from cloud_collector.web.office import Office
 from cloud_collector.web.site import Site
 from cloud_collector.web.subscriptions import subscriptions
-from demo.story import Story, tell
+from demo.story import Story
 from shared.effects.memory import SimpleClock
 from shared.effects.sqlite import SqliteDatabase
 from shared.topic import Leaf, topic_of
+from tests.demo_story import NOW
+from tests.portal_site import StandingClock
 from tests.unit.billing_samples import RECEIPT_KEY, Gateway, receive
 
-NOW: Final = 1_795_255_200
-"""12:00 on Saturday, the 21st of November 2026, in Helsinki."""
 MARKUP: Final = "<img src=x onerror=alert(1)>"
 HOLES: Final = "quay-7"
 DAY: Final = 86_400
@@ -62,9 +63,8 @@ class Console:
         return f"http://127.0.0.1:{self.port}{path}"
 
 
-def fill(folder: Path) -> Story:
-    """The story up to now, and what it does not have."""
-    story = tell(folder, now=NOW, seed="7", interfaces=["eth0"])
+def fill(story: Story) -> None:
+    """What the story does not have: markup in a name, holes, strangers."""
     store = Store(SqliteDatabase(story.site.store))
     _add_markup(store)
     _add_holes(store)
@@ -72,7 +72,6 @@ def fill(folder: Path) -> Story:
     watch = Watch(AlarmSettings(hole_seconds=0), connected=lambda: True, name="_collector", skew_seconds=300)
     watch(store, NOW * 1_000)
     store.close()
-    return story
 
 
 def _add_markup(store: Store) -> None:
@@ -104,7 +103,7 @@ def _knock(store: Store) -> None:
     intake.commit(intake.open([(topic, stranger.lines[0]) for topic in topics], intake.keys_for(topics)), NOW * 1_000)
 
 
-def site_of(story: Story, clock: SimpleClock, approval: Approval) -> Site:
+def site_of(story: Story, clock: SimpleClock, approval: Approval, door: Door) -> Site:
     """The site over the story's store."""
 
     @contextmanager
@@ -133,15 +132,16 @@ def site_of(story: Story, clock: SimpleClock, approval: Approval) -> Site:
             biller=Biller(key=key, archive=archive, view=StoreView, approval=approval),
             approval=approval,
         ),
+        door=door,
     )
 
 
 @contextmanager
-def running(folder: Path, *, approval: Approval = Approval.TWO) -> Iterator[Console]:
+def running(story: Story, *, approval: Approval = Approval.TWO, door: Door | None = None) -> Iterator[Console]:
     """Within, the pages of a story are served."""
-    story = fill(folder)
-    clock = SimpleClock(utc_ms=NOW * 1_000)
-    with serving(site_of(story, clock, approval)) as (app, port):
+    fill(story)
+    clock = StandingClock(utc_ms=NOW * 1_000)
+    with serving(site_of(story, clock, approval, door or Door())) as (app, port):
         yield Console(store=story.site.store, site=app.state.gate.site, clock=clock, app=app, port=port, story=story)
 
 

@@ -14,7 +14,8 @@ from cloud_collector.access.tokens import make_token
 from cloud_collector.access.viewer import Deed
 from cloud_collector.web.console.screen import NAV
 from tests.chrome import PHONE, Visit, chromium, visit
-from tests.console_site import DAY, HOLES, MARKUP, NOW, Console, running
+from tests.console_site import DAY, HOLES, MARKUP, Console, running
+from tests.demo_story import NOW, story_in
 
 pytestmark = pytest.mark.system
 WEIGHT_MAX = 150_000
@@ -48,7 +49,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
-    with running(tmp_path_factory.mktemp("console") / "story") as found:
+    with running(story_in(tmp_path_factory.mktemp("console") / "story", tmp_path_factory)) as found:
         yield found
 
 

@@ -1,0 +1,247 @@
+"""Every page of console, portal and door over the demo's data, as people signed in see it, in a real browser.
+
+`make test` opens each page once, the four looks (light and dark, phone and desk) taking turns; `make deep` opens every
+page in every look. Pictures of them lie in `build/screens` afterwards, for a person to look at.
+"""
+
+import re
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from typing import Final
+
+import pytest
+from playwright.sync_api import Browser, StorageState
+
+from cloud_collector.access.people import put_person
+from cloud_collector.access.viewer import Role
+from cloud_collector.notify.post import Fate, Posted
+from cloud_collector.web.door import Door
+from demo.story import Story
+from tests.chrome import DESKTOP, ELSEWHERE, PHONE, Visit, chromium, visit
+from tests.console_site import HOLES, Console, running
+from tests.demo_story import NOW, story_in
+from tests.routes import every_route
+
+pytestmark = pytest.mark.system
+OPERATOR: Final = "anna@northwind.example"
+BOOKKEEPER: Final = "books@accounts.example"
+BOARD: Final = "board@harbour.example"
+CUSTOMERS: Final = ("aino", "berg", "elm", "harbour", "kallio", "ridge", "you")
+LOOKS: Final = (
+    pytest.param(PHONE, False, id="phone-light"),
+    pytest.param(DESKTOP, True, id="desktop-dark"),
+    pytest.param(PHONE, True, id="phone-dark"),
+    pytest.param(DESKTOP, False, id="desktop-light"),
+)
+MONTHS: Final = tuple(f"/portal/{account}" for account in CUSTOMERS)
+PAGES: Final[Mapping[str, Sequence[str]]] = {
+    "/": ("/",),
+    "/gateways": ("/gateways", "/gateways?state=holes", "/gateways?q=nobody"),
+    "/gateways/{gateway}": ("/gateways/ridge-site", f"/gateways/{HOLES}", "/gateways/this-machine"),
+    "/devices": ("/devices",),
+    "/devices/{gateway}/{device}": (
+        "/devices/ridge-site/crane-1",
+        "/devices/elm-street-5/water-flat-2",
+        f"/devices/{HOLES}/sdm630-1",
+        "/devices/kallio-office/sim-08",
+    ),
+    "/devices/{gateway}/{device}/usage": (
+        "/devices/ridge-site/crane-1/usage?by=hour&days=7",
+        f"/devices/{HOLES}/sdm630-1/usage",
+    ),
+    "/accounts": ("/accounts",),
+    "/accounts/{account}": ("/accounts/harbour", "/accounts/kallio", "/accounts/markup"),
+    "/contracts": ("/contracts",),
+    "/contracts/{contract}": (
+        "/contracts/harbour-garage",
+        "/contracts/kallio-sims",
+        "/contracts/ridge-machines",
+        "/contracts/harbour-garage?set=plans.charger.charges.%22Charging+point%22.price%3D9.90",
+        "/contracts/harbour-garage?set=nonsense",
+    ),
+    "/billing": ("/billing",),
+    "/billing/preview": ("/billing/preview",),
+    "/invoices": ("/invoices",),
+    "/invoices/{number}": ("/invoices/DEMO-6", "/invoices/DEMO-11"),
+    "/invoices/{number}/paper": ("/invoices/DEMO-6/paper",),
+    "/warnings": ("/warnings",),
+    "/alarms": ("/alarms", "/alarms?all=1"),
+    "/unmatched": ("/unmatched",),
+    "/audit": ("/audit",),
+    "/sign-in": ("/sign-in", "/sign-in?next=/portal/harbour"),
+    "/sign-in/link/{secret}": ("/sign-in/link/whatever",),
+    "/sign-out": ("/sign-out",),
+    "/sessions": ("/sessions",),
+    "/portal": ("/portal",),
+    "/portal/{account}": MONTHS,
+    "/portal/{account}/days/{day}": (
+        "/portal/harbour/days/2026-11-12",
+        "/portal/elm/days/2026-10-25",
+        "/portal/ridge/days/2026-10-30",
+    ),
+    "/portal/{account}/days/{day}/{gateway}/{device}/{meter}": (
+        "/portal/harbour/days/2026-11-12/harbour-garage/charger-1/energy",
+        "/portal/elm/days/2026-10-25/elm-street-5/heat-house/heat",
+    ),
+    "/portal/{account}/lines/{gateway}/{log}/{epoch}/{seq}": ("/portal/ridge/lines/ridge-site/site/{epoch}/40",),
+    "/portal/{account}/devices": ("/portal/kallio/devices", "/portal/berg/devices"),
+    "/portal/{account}/devices/{gateway}/{device}": (
+        "/portal/kallio/devices/kallio-office/sim-07",
+        "/portal/berg/devices/elm-street-5/water-flat-2",
+    ),
+    "/portal/{account}/invoices": ("/portal/ridge/invoices", "/portal/you/invoices"),
+    "/portal/{account}/invoices/{number}": (
+        "/portal/ridge/invoices/DEMO-12",
+        "/portal/harbour/invoices/DEMO-10",
+        "/portal/kallio/invoices/DEMO-11",
+        "/portal/berg/invoices/DEMO-9",
+    ),
+    "/portal/{account}/invoices/{number}/paper": ("/portal/harbour/invoices/DEMO-10/paper",),
+    "/portal/{account}/invoices/{number}/check": ("/portal/kallio/invoices/DEMO-11/check",),
+    "/portal/{account}/invoices/{number}/dispute": (
+        "/portal/harbour/invoices/DEMO-10/dispute?line=2&why=The+counter+jumped",
+    ),
+    "/portal/{account}/disputes": ("/portal/harbour/disputes", "/portal/berg/disputes"),
+    "/portal/{account}/disputes/{dispute}": ("/portal/harbour/disputes/1",),
+    "/portal/{account}/warnings": ("/portal/harbour/warnings", "/portal/you/warnings"),
+    "/portal/{account}/data": ("/portal/harbour/data", "/portal/berg/data"),
+}
+"""By route: addresses that lead to it, with names out of the demo; what is open to nobody who is not signed in."""
+NO_PAGES: Final = re.compile(
+    r"/api/.*|/static/.*|.*\.(json|csv|zip)|/healthz|/readyz|/metrics|.*/events|.*/live"
+    r"|.*/(documents|as)/\{form\}|.*/verify\.html|/sign-in/provider.*"
+)
+"""What is data, a file to take along, a part of a page, or leads elsewhere."""
+
+
+@dataclass
+class Town:
+    """The demo's pages, and those who look at them."""
+
+    console: Console
+    letters: list[EmailMessage] = field(default_factory=list)
+    states: dict[str, StorageState] = field(default_factory=dict)
+
+    def url(self, path: str) -> str:
+        return self.console.url(path.replace("{epoch}", self.epoch))
+
+    @property
+    def epoch(self) -> str:
+        """Of the builders' gateway."""
+        with closing(sqlite3.connect(self.console.store)) as database:
+            found: str = database.execute("select epoch from chain where gateway = 'ridge-site'").fetchone()[0]
+        return found
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
+    return story_in(tmp_path_factory.mktemp("screens") / "story", tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def browser(story: Story) -> Iterator[Browser]:
+    # Where a browser runs, the story cannot be told: each has its own loop of events.
+    del story
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def town(story: Story, browser: Browser) -> Iterator[Town]:
+    """Three people have signed in, and the garage's board has opened a dispute."""
+    letters: list[EmailMessage] = []
+
+    def post(message: EmailMessage) -> Posted:
+        letters.append(message)
+        return Posted(fate=Fate.SENT)
+
+    door = Door(url="http://127.0.0.1", post=post, sender="meters@northwind.example")
+    with running(story, door=door) as console:
+        with console.site.writing() as store:
+            for email, role, accounts in (
+                (OPERATOR, Role.OPERATOR, None),
+                (BOOKKEEPER, Role.CUSTOMER, CUSTOMERS),
+                (BOARD, Role.CUSTOMER, ["harbour"]),
+            ):
+                put_person(store, email, role=role, accounts=accounts, by="a test", now_ms=NOW * 1_000, new=True)
+        made = Town(console=console, letters=letters)
+        for email in (OPERATOR, BOOKKEEPER, BOARD):
+            made.states[email] = sign_in(made, browser, email)
+        with visit(browser, signed_in=made.states[BOARD], scripts=False) as person:
+            person.open(made.url(PAGES["/portal/{account}/invoices/{number}/dispute"][0]))
+            person.page.fill("#why", "Nobody charged a car that night.")
+            person.page.get_by_role("button").filter(has_text="dispute").click()
+            assert person.page.url.endswith("/portal/harbour/disputes/1")
+        yield made
+
+
+def sign_in(town: Town, browser: Browser, email: str) -> StorageState:
+    """What the browser carries of somebody who asked for a link, opened it and pressed the button."""
+    with visit(browser) as person:
+        person.open(town.url("/sign-in"))
+        person.page.get_by_label("E-mail address").fill(email)
+        person.page.get_by_role("button", name="Send me a link").click()
+        letter = town.letters[-1]
+        assert letter["To"] == email
+        found = re.search(r"/sign-in/link/\S+", letter.get_content())
+        assert found is not None
+        person.open(town.url(found[0]))
+        with person.page.expect_navigation():
+            person.page.get_by_role("main").get_by_role("button", name="Sign in").click()
+        return person.context.storage_state()
+
+
+def name_of(address: str) -> str:
+    """A picture's name."""
+    return re.sub(r"[^a-z0-9]+", "-", address.lower()).strip("-") or "overview"
+
+
+def judged(person: Visit, name: str, status: int = 200) -> list[str]:
+    """What is wrong with the page that stands there; its picture is taken."""
+    found = [f"{name} ({person.look}): {each}" for each in person.faults(status=status)]
+    person.shot(name)
+    return found
+
+
+def walked(town: Town, browser: Browser, addresses: Sequence[str], size: dict[str, int], *, dark: bool) -> list[str]:
+    """What is wrong with these pages."""
+    found: list[str] = []
+    for who in (OPERATOR, BOOKKEEPER):
+        with visit(browser, size=size, dark=dark, signed_in=town.states[who]) as person:
+            for address in addresses:
+                if address.startswith("/portal") is not (who == BOOKKEEPER):
+                    continue
+                person.open(town.url(address))
+                if address.endswith("/check"):
+                    person.page.wait_for_selector("#check[data-verdict=good]")
+                found += judged(person, name_of(address.replace("/{epoch}", "")))
+    return found
+
+
+ADDRESSES: Final = tuple(each for addresses in PAGES.values() for each in addresses)
+
+
+@pytest.mark.parametrize(("size", "dark"), LOOKS)
+def test_every_page_is_whole_in_one_of_four_looks(
+    town: Town, browser: Browser, size: dict[str, int], *, dark: bool, request: pytest.FixtureRequest
+) -> None:
+    """No console error, nothing that is not fetched, no serious finding of axe, as wide as the screen, light enough."""
+    turn = [each.id for each in LOOKS].index(request.node.callspec.id)
+    assert walked(town, browser, ADDRESSES[turn :: len(LOOKS)], size, dark=dark) == []
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize(("size", "dark"), LOOKS)
+def test_every_page_is_whole_in_each_of_four_looks(
+    town: Town, browser: Browser, size: dict[str, int], *, dark: bool
+) -> None:
+    assert walked(town, browser, ADDRESSES, size, dark=dark) == []
+
+
+def test_every_page_that_is_served_is_looked_at(town: Town) -> None:
+    pages = {each.path for each in every_route(town.console.app) if "GET" in each.methods and not NO_PAGES.fullmatch(each.path)}
+    assert pages - set(PAGES) == set(), "give each of these an address with the demo's data in PAGES"
+    assert set(PAGES) - pages == set(), "these are served no more"
