@@ -96,13 +96,18 @@ class Visit:
 
     def faults(self, *, status: int = 200) -> list[str]:
         """What is wrong with the page that stands there; a page may be the answer to what was refused with `status`."""
-        page, told = self.page, [each for each in self.errors if f"the server responded with a status of {status} " not in each]
+        page, told = (
+            self.page,
+            [each for each in self.errors if f"the server responded with a status of {status} " not in each],
+        )
         self.errors.clear()
         found = [f"console: {each}" for each in told]
         found += [f"axe: {each}" for each in self.serious()]
         width = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
         if width[0] > width[1]:
             found.append(f"{width[0]} wide on a screen of {width[1]}: it has to be pushed sideways")
+        if page.locator("img[src=x]").count():
+            found.append("a name became markup")
         if (headings := page.locator("h1").count()) != 1:
             found.append(f"{headings} main headings")
         # The evidence is what is checked there, and as long as the month was.
@@ -161,9 +166,12 @@ def _listen(made: Visit) -> None:
         if not request.url.endswith("/events"):
             made.under_way.add(request)
 
+    def answered(request: Request) -> None:
+        made.under_way.discard(request)
+
     def failed(request: Request) -> None:
         made.under_way.discard(request)
-        # What is fetched no more because the page was left is nobody's fault; a policy that forbids it, a broken wire are.
+        # What is fetched no more because the page was left is nobody's fault.
         if not request.url.endswith("/events") and request.failure != "net::ERR_ABORTED":
             made.errors.append(f"{request.url}: {request.failure}")
 
@@ -174,7 +182,7 @@ def _listen(made: Visit) -> None:
     page.on("console", heard)
     page.on("pageerror", lambda error: made.errors.append(str(error)))
     page.on("request", asked)
-    page.on("requestfinished", lambda request: made.under_way.discard(request))
+    page.on("requestfinished", answered)
     page.on("requestfailed", failed)
     page.on("response", weigh)
 

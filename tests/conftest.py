@@ -18,7 +18,7 @@ settings.register_profile("search", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 adapters.share()
 
-LONG = ("test_storm", "test_portal_pages", "test_console", "test_enrolment", "test_restore", "test_demo", "test_wall")
+LONG = ("test_storm", "test_screens", "test_console", "test_enrolment", "test_restore", "test_demo", "test_wall")
 """Files that take longest begin first: beside them there is room for all the others."""
 
 

@@ -34,6 +34,6 @@ def _told(factory: pytest.TempPathFactory) -> Story:
         if not kept.exists():
             made = tell(shared / "demo-story", now=NOW, seed=SEED, interfaces=["eth0"])
             kept.write_bytes(pickle.dumps(made))
-    found = pickle.loads(kept.read_bytes())  # noqa: S301 (written above)
+    found = pickle.loads(kept.read_bytes())
     assert isinstance(found, Story)
     return found

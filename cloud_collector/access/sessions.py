@@ -53,6 +53,11 @@ class Lasting:
     whole_ms: int
 
 
+def id_of(secret: str) -> str:
+    """The name of the session with this secret."""
+    return hash_of(secret)[:ID_CHARACTERS]
+
+
 def offer_link(store: Store, email: str, after: str, *, chance: bytes, now_ms: int, lasts_ms: int) -> str:
     """The secret of a link that signs a known person in, once; what ended long ago goes."""
     secret = secret_of(chance)

@@ -1,5 +1,6 @@
 """What every page has around it: title, navigation, style, light or dark, and headers that let nothing else run."""
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final
@@ -9,7 +10,9 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 from fastapi.templating import Jinja2Templates
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
+from cloud_collector.access.viewer import Role, Viewer
 from cloud_collector.invoice.html import style_hash
 from cloud_collector.web.assets import asset_url
 from cloud_collector.web.site import Moment
@@ -26,6 +29,7 @@ PAPER_POLICY: Final = (
 )
 """For an invoice: it carries its own sheet, this one and no other, so that the saved page is whole; and no script."""
 THEMES: Final = ("auto", "light", "dark")
+_CODE: Final = re.compile(r"`([^`]+)`")
 _YEAR_SECONDS: Final = 365 * 86_400
 _FORM_BYTES_MAX: Final = 65_536
 Nav = Sequence[tuple[str, str]]
@@ -42,6 +46,7 @@ def _templates() -> Jinja2Templates:
         undefined=StrictUndefined,
     )
     environment.globals["asset"] = asset_url
+    environment.filters["coded"] = _coded
     return Jinja2Templates(env=environment)
 
 
@@ -62,6 +67,7 @@ def page(
     context: Mapping[str, Any] = {
         "title": title,
         "nav": nav,
+        "home": nav[0][1] if nav else home_of(request),
         "current": max(inside, key=len, default=""),
         "here": here,
         "theme": theme if theme in THEMES else "auto",
@@ -70,6 +76,20 @@ def page(
         **told,
     }
     return _templates().TemplateResponse(request, template, dict(context), status_code=status)
+
+
+def home_of(request: Request) -> str:
+    """Where one's pages begin; of somebody who is not known, where the address is."""
+    known: Viewer | None = getattr(request.state, "viewer", None)
+    ours = request.url.path.startswith("/portal") if known is None else known.role is Role.CUSTOMER
+    return "/portal" if ours else "/"
+
+
+def _coded(text: object) -> Markup:
+    """The text with what stands in backticks as code: sentences for terminals say commands so."""
+    if "`" not in (told := str(text)):
+        return escape(text)
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(told))))  # noqa: S704 (escaped before)
 
 
 async def fields(request: Request) -> dict[str, str]:

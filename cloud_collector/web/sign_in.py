@@ -9,10 +9,11 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.background import BackgroundTask
 
 from cloud_collector.access import trail
+from cloud_collector.access.browsers import browser_words
 from cloud_collector.access.pace import Pace
 from cloud_collector.access.people import PersonRefused, email_of, person_of
 from cloud_collector.access.secret import SECRET_BYTES
-from cloud_collector.access.sessions import begin_session, end_session, offer_link, sessions_of, take_link
+from cloud_collector.access.sessions import begin_session, end_session, id_of, offer_link, sessions_of, take_link
 from cloud_collector.access.viewer import Deed, Means, Role, Viewer
 from cloud_collector.limits import LINK_SECONDS, LINKS_AT_ONCE_MAX, NAMES_PACED_MAX
 from cloud_collector.notify.letter import NoAddress
@@ -117,9 +118,8 @@ def _provider(router: APIRouter, site: Site) -> None:
 def _sessions(router: APIRouter, site: Site) -> None:
     door = site.door
 
-    def mine(viewer: Viewer) -> list[dict[str, Any]]:
-        with site.open_store() as store:
-            return [each.to_json() for each in sessions_of(store, viewer.name, site.clock.utc_ms(), door.lasting)]
+    def mine(store: Store, viewer: Viewer) -> list[dict[str, Any]]:
+        return [each.to_json() for each in sessions_of(store, viewer.name, site.clock.utc_ms(), door.lasting)]
 
     @router.get("/sign-out")
     def ask(request: Request) -> Response:
@@ -134,11 +134,19 @@ def _sessions(router: APIRouter, site: Site) -> None:
 
     @router.get("/sessions")
     def show(request: Request, viewer: gate.Asking) -> Response:
-        return _page(request, site, "sessions.html", "Where you are signed in", sessions=mine(viewer), who=viewer)
+        here = id_of(door.carried(request, gate.SESSION))
+        with site.look() as look:
+            found = [
+                each | {"words": browser_words(each["browser"]), "here": each["id"] == here}
+                for each in mine(look.store, viewer)
+            ]
+            title = "Where you are signed in"
+            return _page(request, site, "sessions.html", title, sessions=found, who=viewer, moment=look.moment)
 
     @router.get("/sessions.json")
     def listed(viewer: gate.Asking) -> Response:
-        return JSONResponse(mine(viewer))
+        with site.open_store() as store:
+            return JSONResponse(mine(store, viewer))
 
     @router.get("/sessions.csv")
     def sheet(viewer: gate.Asking) -> Response:
@@ -233,6 +241,7 @@ def _page(
     sessions: list[dict[str, Any]] | None = None,
     who: Viewer | None = None,
     status: int = 200,
+    moment: Moment | None = None,
 ) -> Response:
     door = site.door
     told: Mapping[str, Any] = {
@@ -245,5 +254,5 @@ def _page(
         "by_mail": door.post is not None and bool(door.url),
         "provider": door.provider.name if door.provider is not None else "",
     }
-    moment = Moment(now_ms=site.clock.utc_ms(), zone="UTC")
+    moment = moment or Moment(now_ms=site.clock.utc_ms(), zone="UTC")
     return shell.page(request, template, title=title, nav=(), moment=moment, told=told, status=status)

@@ -1,9 +1,11 @@
 """What the pages are made from: handed in, so that nothing here opens a socket or reads a clock of its own."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from prometheus_client import CollectorRegistry
@@ -16,6 +18,7 @@ from shared.effects.chance import Chance, system_chance
 from shared.effects.clock import Clock
 from shared.key import PublicKey
 
+_INSTANT: Final = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 OpenStore = Callable[[], AbstractContextManager[Store]]
 KeepSecret = Callable[[str, str], object]
 """Of a webhook, by its name."""
@@ -45,6 +48,10 @@ class Moment:
     def at(self, instant: datetime | None) -> str:
         """The same of an instant with its zone; a dash for none."""
         return "—" if instant is None else self.local(int(instant.timestamp()))
+
+    def told(self, sentence: str) -> str:
+        """The sentence with instants that programs write in UTC as people read them here."""
+        return _INSTANT.sub(lambda found: self.at(datetime.fromisoformat(found[0])), sentence)
 
     def since(self, instant: datetime | None) -> str:
         """How long ago that was; `never` for none."""

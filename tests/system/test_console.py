@@ -1,44 +1,18 @@
-"""The operator's pages in a real browser, with the demo's data: both themes, phone and desk, and what one does there.
+"""What one does on the operator's pages in a real browser, with the demo's data; test_screens looks at each of them."""
 
-Pictures of every page go to `$METERSEAL_SHOTS`, where that is set.
-"""
-
-import os
-from collections.abc import Collection, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser
 
 from cloud_collector.access.tokens import make_token
 from cloud_collector.access.viewer import Deed
-from cloud_collector.web.console.screen import NAV
-from tests.chrome import PHONE, Visit, chromium, visit
+from tests.chrome import PHONE, chromium, visit
 from tests.console_site import DAY, HOLES, MARKUP, Console, running
 from tests.demo_story import NOW, story_in
 
 pytestmark = pytest.mark.system
-WEIGHT_MAX = 150_000
 GARAGE = "/contracts/harbour-garage"
-PAGES = (
-    *(path for _, path in NAV),
-    f"/gateways/{HOLES}",
-    "/gateways?state=holes",
-    "/gateways?q=nobody",
-    "/devices/ridge-site/crane-1",
-    "/devices/ridge-site/crane-1/usage?by=hour&days=7",
-    "/devices/elm-street-5/water-flat-2",
-    f"/devices/{HOLES}/sdm630-1",
-    "/accounts/harbour",
-    "/accounts/markup",
-    GARAGE,
-    f"{GARAGE}?set=plans.charger.charges.Charging+point.price%3D9.90",
-    "/billing/preview",
-    "/invoices/DEMO-7",
-    "/alarms?all=1",
-)
-COLOURED = (f"/gateways/{HOLES}", f"/devices/{HOLES}/sdm630-1", GARAGE, "/unmatched", "/invoices")
-"""Pages with most of what the style sheet has: states, drawings, forms, notes."""
 
 
 @pytest.fixture(scope="module")
@@ -51,52 +25,6 @@ def browser() -> Iterator[Browser]:
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     with running(story_in(tmp_path_factory.mktemp("console") / "story", tmp_path_factory)) as found:
         yield found
-
-
-def shoot(person: Visit, path: str, look: str) -> None:
-    if "METERSEAL_SHOTS" in os.environ:
-        name = "".join(each if each.isalnum() else "-" for each in path.strip("/")) or "overview"
-        person.shot(Path(os.environ["METERSEAL_SHOTS"]) / f"{name}-{look}.png")
-
-
-def wide(page: Page) -> bool:
-    """Whether one has to push the page sideways."""
-    found: bool = page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
-    return found
-
-
-def walk(console: Console, person: Visit, paths: Sequence[str], look: str, *, judged: Collection[str]) -> None:
-    """Every page is there, light, as wide as the screen, with one heading, and nothing that a name has made."""
-    for path in paths:
-        person.weights.clear()
-        person.page.goto(console.url(path), wait_until="load")
-        page = person.page
-        assert not wide(page), path
-        assert page.locator("h1").count() == 1, path
-        assert page.locator("img").count() == 0, f"{path}: a name became markup"
-        if path in judged:
-            assert person.serious() == [], path
-        shoot(person, path, look)
-        assert person.errors == [], path
-        assert person.weight <= WEIGHT_MAX, f"{path}: {person.weight}"
-
-
-def test_every_page_on_a_desk_in_the_light(console: Console, browser: Browser) -> None:
-    with visit(browser) as person:
-        walk(console, person, PAGES, "light-1280", judged=PAGES)
-
-
-def test_every_page_on_a_phone_in_the_dark(console: Console, browser: Browser) -> None:
-    with visit(browser, dark=True, size=PHONE) as person:
-        walk(console, person, PAGES, "dark-390", judged=COLOURED)
-
-
-@pytest.mark.deep
-def test_the_other_theme_of_either_size(console: Console, browser: Browser) -> None:
-    with visit(browser, dark=True) as person:
-        walk(console, person, COLOURED, "dark-1280", judged=COLOURED[:2])
-    with visit(browser, size=PHONE) as person:
-        walk(console, person, COLOURED, "light-390", judged=())
 
 
 def test_names_that_are_markup_stay_text(console: Console, browser: Browser) -> None:
@@ -190,14 +118,14 @@ def test_a_run_is_previewed_drafted_approved_by_another_and_issued(console: Cons
     with visit(browser) as person:
         page = person.open(console.url("/billing"))
         page.wait_for_selector("#preview table")
-        shoot(person, "/billing-due", "light-1280")
+        assert person.faults() == []
+        person.shot("billing-due")
         page.get_by_role("button", name="Draft what is due").click()
         assert "holds the drafts" in page.inner_text("[role=status]")
         page.get_by_role("button", name="Approve what is ticked").click()
         assert "another person must approve it" in page.inner_text("[role=status]")
-        shoot(person, "/billing-drafts", "light-1280")
-        assert person.serious() == []
-        assert person.errors == []
+        assert person.faults() == []
+        person.shot("billing-drafts")
     with visit(browser, headers={"Authorization": f"Bearer {token}"}, size=PHONE) as person:
         page = person.open(console.url("/billing"))
         assert page.inner_text(".who") == "token bert"
@@ -205,13 +133,13 @@ def test_a_run_is_previewed_drafted_approved_by_another_and_issued(console: Cons
         assert "approved; a run issues them" in page.inner_text("[role=status]")
         page.get_by_role("button", name="Issue what is approved").click()
         assert "An issued document never changes." in page.inner_text("main")
-        shoot(person, "/billing-sure", "light-390")
-        assert person.serious() == []
+        assert person.faults() == []
+        person.shot("billing-sure")
         page.get_by_role("button", name="Yes, issue them").click()
         page.locator("#progress", has_text="has ended").wait_for()
         assert "issued" in page.inner_text("#progress")
-        shoot(person, "/billing-issued", "light-390")
-        assert person.errors == []
+        assert person.faults() == []
+        person.shot("billing-issued")
         runs = page.inner_text("section[aria-labelledby=runs]")
         assert "bert" in runs
         page = person.open(console.url("/invoices"))

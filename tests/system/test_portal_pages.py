@@ -1,12 +1,10 @@
-"""The portal in a real browser: each page in both themes, on a phone and a desktop; other accounts walk past it."""
+"""What one does on the portal in a real browser; other accounts walk past it. test_screens looks at each page."""
 
 import json
-import os
 import re
 import zipfile
 from collections.abc import Iterator
 from io import BytesIO
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -18,32 +16,16 @@ from cloud_collector.billing.archive import MemoryArchive
 from cloud_collector.billing.void import Voiding, void
 from cloud_collector.store.store import Store
 from shared.effects.sqlite import SqliteDatabase
-from tests.chrome import DESKTOP, PHONE, chromium, visit
+from tests.chrome import chromium, visit
 from tests.portal_site import FORMULA, MARKUP, NOW, Portal, running
 from tests.routes import every_route
 from tests.unit.billing_samples import RECEIPT_KEY
 
 pytestmark = pytest.mark.system
-SHOTS: Final = Path(os.environ.get("METERSEAL_SHOTS", Path(__file__).parents[2] / "build" / "portal-shots"))
-"""Where pictures of every page are left, so that a person can look at them."""
-PAGES: Final = {
-    "month": "/portal/acme",
-    "devices": "/portal/acme/devices",
-    "device": "/portal/acme/devices/roof-1/sdm630-1",
-    "day": "/portal/acme/days/2026-11-12",
-    "intervals": "/portal/acme/days/2026-11-12/roof-1/sdm630-1/energy",
-    "line": "/portal/acme/lines/roof-1/main/5f2c91aa/43",
-    "invoices": "/portal/acme/invoices",
-    "invoice": "/portal/acme/invoices/INV-1",
-    "check": "/portal/acme/invoices/INV-1/check",
-    "warnings": "/portal/acme/warnings",
-    "dispute-new": "/portal/acme/invoices/INV-1/dispute?line=3&why=The+counter+jumped",
-    "disputes": "/portal/acme/disputes",
-    "dispute": "/portal/acme/disputes/1",
-    "data": "/portal/acme/data",
-}
-WEIGHT_MAX: Final = 150_000
-_LEAVING: Final = ("/evidence.zip", "/verify.html", "/as/pdf")
+MONTH: Final = "/portal/acme"
+WARNINGS: Final = "/portal/acme/warnings"
+DISPUTE: Final = "/portal/acme/disputes/1"
+DISPUTING: Final = "/portal/acme/invoices/INV-1/dispute?line=3&why=The+counter+jumped"
 
 
 @pytest.fixture(scope="module")
@@ -62,45 +44,17 @@ def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
 def disputed(portal: Portal, browser: Browser) -> None:
     """The customer has opened a dispute and set thresholds, with nothing but the forms."""
     with visit(browser, headers=portal.headers("acme"), scripts=False) as person:
-        person.open(portal.url(PAGES["dispute-new"]))
+        person.open(portal.url(DISPUTING))
         person.page.fill("#why", f"The counter jumped. {MARKUP}")
         person.page.click("text=Open a dispute")
         assert person.page.inner_text("h1") == "Dispute 1: open"
-        person.open(portal.url(PAGES["warnings"]))
+        person.open(portal.url(WARNINGS))
         person.page.fill("input[name=budget]", "400")
         person.page.fill("input[name=over]", "80, 100")
         person.page.fill("input[name=mail]", "boss@acme.example")
         person.page.click("text=Keep")
         assert person.page.input_value("input[name=over]") == "80, 100"
         assert "budget 400; over 80, 100" in person.page.inner_html("main")
-
-
-@pytest.mark.usefixtures("disputed")
-@pytest.mark.parametrize(
-    ("size", "dark"),
-    [
-        pytest.param(PHONE, True, id="phone-dark"),
-        pytest.param(DESKTOP, False, id="desktop-light"),
-        pytest.param(PHONE, False, id="phone-light", marks=pytest.mark.deep),
-        pytest.param(DESKTOP, True, id="desktop-dark", marks=pytest.mark.deep),
-    ],
-)
-def test_each_page_is_whole_in_both_themes_on_a_phone_and_a_desktop(
-    portal: Portal, browser: Browser, size: dict[str, int], *, dark: bool
-) -> None:
-    """No console error, no serious finding of axe, nothing wider than the screen, light enough for a bad line."""
-    name = f"{'phone' if size is PHONE else 'desktop'}-{'dark' if dark else 'light'}"
-    with visit(browser, headers=portal.headers("acme"), size=size, dark=dark) as person:
-        for page, path in PAGES.items():
-            person.open(portal.url(path))
-            if page == "check":
-                person.page.wait_for_selector("#check[data-verdict=good]", timeout=60_000)
-            person.shot(SHOTS / f"{page}-{name}.png")
-            assert person.errors == [], page
-            assert person.serious() == [], page
-            assert person.weight <= WEIGHT_MAX, (page, person.weights)
-            width = person.page.evaluate("document.documentElement.scrollWidth")
-            assert width <= size["width"], f"{page} is {width} wide"
 
 
 def test_without_scripts_a_page_can_be_read_and_its_numbers_open_down_to_the_signed_line(
@@ -121,7 +75,7 @@ def test_without_scripts_a_page_can_be_read_and_its_numbers_open_down_to_the_sig
 def test_the_chart_leaves_out_what_is_not_known(portal: Portal, browser: Browser) -> None:
     """Of the 8th nothing is known but an hour: it is hatched, no figure is made up, and the table says so."""
     with visit(browser, headers=portal.headers("acme")) as person:
-        person.open(portal.url(PAGES["month"]))
+        person.open(portal.url(MONTH))
         assert person.page.locator(".chart canvas").count() == 1
         gap = person.page.locator("table.days tbody tr", has_text="2026-11-08")
         assert gap.get_attribute("data-state") == "gap"
@@ -137,7 +91,7 @@ def test_both_sides_see_how_a_dispute_stands_and_the_credit_note_with_its_reason
     """P16: the invoice stays, and a credit note takes it back."""
     with visit(browser) as operator:
         # On the collector's own machine: its operator.
-        operator.open(portal.url(PAGES["dispute"]))
+        operator.open(portal.url(DISPUTE))
         assert "the same to the letter" in operator.page.inner_text("main")
         assert "verified" in operator.page.inner_text("main")
         operator.page.fill("#more", "You are right: the tariff was wrong.")
@@ -149,7 +103,7 @@ def test_both_sides_see_how_a_dispute_stands_and_the_credit_note_with_its_reason
     void(store, voiding, now_ms=NOW * 1_000, key=RECEIPT_KEY, archive=MemoryArchive())
     store.close()
     with visit(browser, headers=portal.headers("acme")) as person:
-        person.open(portal.url(PAGES["dispute"]))
+        person.open(portal.url(DISPUTE))
         told = person.page.inner_text("main")
         assert person.page.inner_text("h1") == "Dispute 1: credited"
         assert "INV-CN-1 takes INV-1 back. Its reason: Dispute 1: wrong tariff" in told

@@ -51,7 +51,7 @@ def table(found: list[Alarm], moment: Moment, *, every: bool) -> Table:
         rows=tuple(
             row(
                 _COLUMNS,
-                text(each.text, link=f"/gateways/{each.gateway}" if each.gateway else ""),
+                text(each.text, shown=moment.told(each.text), link=f"/gateways/{each.gateway}" if each.gateway else ""),
                 text(each.kind, shown=each.kind.replace("_", " "), mood=Mood.IDLE if each.ended_at else Mood.BAD),
                 text(each.gateway),
                 text(each.part),

@@ -74,7 +74,7 @@ def table(found: Sequence[Warned], moment: Moment, path: str = "/warnings") -> T
                 text(each.way, note=each.side),
                 text(
                     each.what,
-                    shown="stands" if each.standing else "withdrawn" if each.what == "withdrawn" else "over",
+                    shown="stands" if each.standing else "withdrawn" if each.what == "withdrawn" else "withdrawn since",
                     mood=Mood.WARN if each.standing else Mood.IDLE,
                 ),
             )

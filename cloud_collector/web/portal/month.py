@@ -9,7 +9,7 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 
 from cloud_collector.contracts.catalog import Aggregate, Catalog, Committed, Contract
-from cloud_collector.contracts.money import as_written, plain
+from cloud_collector.contracts.money import Rounding, as_written, exponent_of, plain, rounded
 from cloud_collector.contracts.period import Period, local_days
 from cloud_collector.insight.account_cost import AccountCost, account_cost
 from cloud_collector.insight.cost import Cost, DeviceCost
@@ -142,10 +142,16 @@ class Say:
             return "no report yet"
         return f"known until {self.moment.ago(known_until * 1_000)}"
 
-    def committed(self, each: Standing) -> str:
+    def committed(self, each: Standing, currency: str) -> str:
         """What is committed and how far it is met."""
         unit = {Committed.AMOUNT: "net", Committed.DEVICES: "devices", Committed.QUANTITY: each.unit}[each.of]
-        return f"{self.number(each.counted)} of {self.number(each.committed)} {unit}"
+        return f"{self.figure(each, each.counted, currency)} of {self.figure(each, each.committed, currency)} {unit}"
+
+    def figure(self, each: Standing, value: Decimal | Fraction, currency: str) -> str:
+        """A figure of the commitment: money as money."""
+        if each.of is not Committed.AMOUNT:
+            return self.number(value)
+        return self.money(rounded(Fraction(value), exponent_of(currency), Rounding.HALF_UP), currency)
 
     def named(self, devices: Sequence[DeviceCost]) -> list[DeviceCost]:
         """The first of them."""
