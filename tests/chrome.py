@@ -58,6 +58,8 @@ class Visit:
     """What the console complained of, what a script fell over, what could not be fetched."""
     weights: dict[str, int] = field(default_factory=dict)
     """Bytes on the wire by address, since the page was opened."""
+    status: int = 0
+    """How the page was answered."""
     under_way: set[Request] = field(default_factory=set)
 
     def open(self, url: str) -> Page:
@@ -96,12 +98,12 @@ class Visit:
 
     def faults(self, *, status: int = 200) -> list[str]:
         """What is wrong with the page that stands there; a page may be the answer to what was refused with `status`."""
-        page, told = (
-            self.page,
-            [each for each in self.errors if f"the server responded with a status of {status} " not in each],
-        )
+        page = self.page
+        told = [each for each in self.errors if f"the server responded with a status of {status} " not in each]
         self.errors.clear()
         found = [f"console: {each}" for each in told]
+        if self.status != status:
+            found.append(f"answered with {self.status}")
         found += [f"axe: {each}" for each in self.serious()]
         width = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
         if width[0] > width[1]:
@@ -176,6 +178,8 @@ def _listen(made: Visit) -> None:
             made.errors.append(f"{request.url}: {request.failure}")
 
     def weigh(response: Response) -> None:
+        if response.request.is_navigation_request():
+            made.status = response.status
         length = response.headers.get("content-length")
         made.weights[response.url] = int(length) if length else 0
 

@@ -106,6 +106,14 @@ PAGES: Final[Mapping[str, Sequence[str]]] = {
     ),
     "/portal/{account}/disputes": ("/portal/harbour/disputes", "/portal/berg/disputes"),
     "/portal/{account}/disputes/{dispute}": ("/portal/harbour/disputes/1",),
+    "/portal/{account}/disputes/{dispute}/copy": ("/portal/harbour/disputes/1/copy",),
+    "/portal/{account}/cost/{contract}": ("/portal/harbour/cost/harbour-garage", "/portal/ridge/cost/ridge-machines"),
+    "/portal/{account}/cost/{contract}/{line}": ("/portal/harbour/cost/harbour-garage/{line}",),
+    "/portal/{account}/usage/{gateway}/{device}/{meter}": ("/portal/berg/usage/elm-street-5/water-flat-2/water",),
+    "/portal/{account}/invoices/{number}/lines/{place}": (
+        "/portal/harbour/invoices/DEMO-10/lines/4",
+        "/portal/ridge/invoices/DEMO-12/lines/1",
+    ),
     "/portal/{account}/warnings": ("/portal/harbour/warnings", "/portal/you/warnings"),
     "/portal/{account}/data": ("/portal/harbour/data", "/portal/berg/data"),
 }
@@ -124,16 +132,11 @@ class Town:
     console: Console
     letters: list[EmailMessage] = field(default_factory=list)
     states: dict[str, StorageState] = field(default_factory=dict)
+    drawn: dict[str, str] = field(default_factory=dict)
+    """Names that the story draws: they stand in braces in addresses."""
 
     def url(self, path: str) -> str:
-        return self.console.url(path.replace("{epoch}", self.epoch))
-
-    @property
-    def epoch(self) -> str:
-        """Of the builders' gateway."""
-        with closing(sqlite3.connect(self.console.store)) as database:
-            found: str = database.execute("select epoch from chain where gateway = 'ridge-site'").fetchone()[0]
-        return found
+        return self.console.url(path.format(**self.drawn))
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +173,13 @@ def town(story: Story, browser: Browser) -> Iterator[Town]:
         made = Town(console=console, letters=letters)
         for email in (OPERATOR, BOOKKEEPER, BOARD):
             made.states[email] = sign_in(made, browser, email)
+        with closing(sqlite3.connect(console.store)) as database:
+            made.drawn["epoch"] = database.execute("select epoch from chain where gateway = 'ridge-site'").fetchone()[0]
         with visit(browser, signed_in=made.states[BOARD], scripts=False) as person:
+            person.open(made.url("/portal/harbour/cost/harbour-garage"))
+            line = person.page.locator("main a[href*='/cost/harbour-garage/']").last.get_attribute("href")
+            assert line is not None
+            made.drawn["line"] = line.rpartition("/")[2]
             person.open(made.url(PAGES["/portal/{account}/invoices/{number}/dispute"][0]))
             person.page.fill("#why", "Nobody charged a car that night.")
             person.page.get_by_role("button").filter(has_text="dispute").click()
@@ -225,7 +234,7 @@ def walked(town: Town, browser: Browser, addresses: Sequence[str], size: dict[st
                 person.open(town.url(address))
                 if address.endswith("/check"):
                     person.page.wait_for_selector("#check[data-verdict=good]")
-                found += judged(person, name_of(address.replace("/{epoch}", "")))
+                found += judged(person, name_of(re.sub(r"/\{\w+}", "", address)))
     return found
 
 
