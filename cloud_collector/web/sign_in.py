@@ -150,7 +150,8 @@ def _sessions(router: APIRouter, site: Site) -> None:
 
     @router.get("/sessions.csv")
     def sheet(viewer: gate.Asking) -> Response:
-        return Response(_sheet(mine(viewer)).csv(), media_type="text/csv; charset=utf-8")
+        with site.open_store() as store:
+            return Response(_sheet(mine(store, viewer)).csv(), media_type="text/csv; charset=utf-8")
 
     @router.post("/sessions/{id}/end")
     def end(id: str, viewer: gate.Asking) -> Response:  # noqa: A002 (the path's word)
