@@ -18,7 +18,7 @@ from cloud_collector.web.disputing import answer, begin, deed_of, side_of
 from cloud_collector.web.looking import looked
 from cloud_collector.web.portal.frame import Visiting, moment_of, owner, show, twins
 from cloud_collector.web.portal.invoices import invoice_of
-from cloud_collector.web.shell import fields
+from cloud_collector.web.shell import PAPER_POLICY, fields
 from cloud_collector.web.site import Look, Site
 from cloud_collector.web.table import Cell, Column, Mood, Table, row
 
@@ -111,7 +111,7 @@ def _add_one(router: APIRouter, site: Site) -> None:
             words = f"Copy for dispute {found.id}, worked out again on {made} from the reports and the price list. "
             page = paper(again.body, key_words=site.key.words, banner=words + f"The invoice itself is {found.number}.")
         looked(site, request, viewer, account, f"dispute {dispute}, worked out again")
-        return HTMLResponse(page)
+        return HTMLResponse(page, headers={"Content-Security-Policy": PAPER_POLICY})
 
     @router.post(path, include_in_schema=False)
     def answered(request: Request, account: str, dispute: str, viewer: Visiting, form: Form) -> Response:
