@@ -6,7 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 from cloud_collector.client.agreements import DataTerms
-from cloud_collector.client.asking import Asking, part
+from cloud_collector.client.asking import Asking, device_path, part
+from cloud_collector.client.days import DeviceDay, DeviceMonth, Interval, MeterDays, Place, SignedLine
 from cloud_collector.client.disputes import Dispute, DisputeDetail
 from cloud_collector.client.ownership import DeletionRequest, Deletions
 from cloud_collector.client.thresholds import Thresholds
@@ -15,6 +16,30 @@ from cloud_collector.client.trail import Entry
 
 class Portal(Asking):
     """The customers' part of the client."""
+
+    # What lies under a figure
+
+    def account_day(self, account: str, day: date) -> Iterator[DeviceDay]:
+        """What each device of the account used on a local day."""
+        return self._pages(DeviceDay, f"/accounts/{part(account)}/days/{day.isoformat()}")
+
+    def intervals(self, account: str, day: date, device: str, meter: str) -> Iterator[Interval]:
+        """A day of a meter of `gateway/device`, interval by interval, each with the line that says it."""
+        path = f"/accounts/{part(account)}/days/{day.isoformat()}/{device_path(device)}/{part(meter)}"
+        return self._pages(Interval, path)
+
+    def signed_line(self, account: str, place: Place) -> SignedLine:
+        """The line at that place, byte for byte; raises Refused."""
+        chain = "/".join(part(each) for each in (place.gateway, place.log, place.epoch))
+        return self._get(SignedLine, f"/accounts/{part(account)}/lines/{chain}/{place.seq}")
+
+    def device_month(self, account: str, device: str) -> DeviceMonth:
+        """What `gateway/device` costs in the running period, and its days; raises Refused."""
+        return self._get(DeviceMonth, f"/accounts/{part(account)}/devices/{device_path(device)}")
+
+    def contract_days(self, contract: str) -> list[MeterDays]:
+        """The contract's meters day by day, over all of its devices; raises Refused."""
+        return self._get(list[MeterDays], f"/contracts/{part(contract)}/days")
 
     # Disputes
 

@@ -1,7 +1,6 @@
 """The account's devices: in use, waiting, resting; what each costs so far, and its days."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -13,13 +12,14 @@ from cloud_collector.contracts.money import as_written, plain
 from cloud_collector.contracts.period import iso
 from cloud_collector.insight.account_cost import AccountCost, account_cost
 from cloud_collector.insight.cost import Cost, DeviceCost
-from cloud_collector.insight.detail import days
+from cloud_collector.insight.device_month import DeviceMonth, device_month
+from cloud_collector.insight.meter_days import MeterDays
 from cloud_collector.invoice.locale import locale_named
 from cloud_collector.store.view import StoreView
 from cloud_collector.web import gate
 from cloud_collector.web.looking import looked
-from cloud_collector.web.portal.frame import Visiting, catalog_of, moment_of, owner, show, twins
-from cloud_collector.web.portal.month import MeterDays, Say, state_of
+from cloud_collector.web.portal.frame import Visiting, moment_of, owner, show, twins
+from cloud_collector.web.portal.month import Say, state_of
 from cloud_collector.web.site import Look, Moment, Site
 from cloud_collector.web.table import Cell, Column, Mood, Table, row
 
@@ -72,15 +72,15 @@ def _add_one(router: APIRouter, site: Site) -> None:
     path = "/portal/{account}/devices/{gateway}/{device}"
 
     def data(look: Look, parts: Mapping[str, str]) -> tuple[Any, Table]:
-        sheet = _sheet(look, parts["account"], parts["gateway"], parts["device"])
-        return sheet.to_json(), sheet.table
+        found, table = _sheet(look, parts["account"], parts["gateway"], parts["device"])
+        return found.to_json(), table
 
     twins(router, site, path, data)
 
     @router.get(path, include_in_schema=False)
     def one(request: Request, account: str, gateway: str, device: str, viewer: Visiting) -> Response:
         with site.look() as look:
-            sheet = _sheet(look, account, gateway, device)
+            sheet, table = _sheet(look, account, gateway, device)
             told = {
                 "device": sheet.device,
                 "cost": sheet.cost,
@@ -90,40 +90,19 @@ def _add_one(router: APIRouter, site: Site) -> None:
                 "word": _WORDS[sheet.device.state][0],
             }
             title = f"{gateway}/{device}"
-            answer = show(request, look, account, "device.html", title=title, table=sheet.table, told=told)
+            answer = show(request, look, account, "device.html", title=title, table=table, told=told)
         looked(site, request, viewer, account, f"device {gateway}/{device}")
         return answer
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sheet:
-    """One device: what it costs under its contract, and what it used day by day."""
-
-    device: DeviceCost
-    cost: Cost
-    meters: tuple[MeterDays, ...]
-    table: Table
-
-    def to_json(self) -> dict[str, Any]:
-        """The public form."""
-        return {
-            "contract": self.cost.contract,
-            "currency": self.cost.draft.currency,
-            **self.device.to_json(),
-            "meters": [
-                {"meter": each.meter, "unit": each.unit, "days": [day.to_json() for day in each.days]}
-                for each in self.meters
-            ],
-        }
-
-
-def _sheet(look: Look, account: str, gateway: str, name: str) -> Sheet:
-    moment = moment_of(look, account)
+def _sheet(look: Look, account: str, gateway: str, name: str) -> tuple[DeviceMonth, Table]:
+    """A device in its running period, and its days as a table; raises Closed with 404 where it is none (P20)."""
     owner(look.store, account)
-    found = account_cost(look.store, account, look.moment.now_ms, StoreView, foretold=False)
-    cost, device = _held(found, f"{gateway}/{name}")
-    meters = tuple(_meters(look, cost, gateway, name, moment))
-    return Sheet(device=device, cost=cost, meters=meters, table=_days_table(account, device.device, meters, moment))
+    moment = moment_of(look, account)
+    found = device_month(look.store, account, f"{gateway}/{name}", look.moment.now_ms, moment.zone)
+    if found is None:
+        raise gate.Closed(404, gate.NOT_THERE)
+    return found, _days_table(account, found.device.device, found.meters, moment)
 
 
 def _days_table(account: str, device: str, meters: Sequence[MeterDays], moment: Moment) -> Table:
@@ -150,37 +129,6 @@ def _days_table(account: str, device: str, meters: Sequence[MeterDays], moment: 
         columns=_DAYS,
         rows=tuple(rows),
     )
-
-
-def _held(found: AccountCost, device: str) -> tuple[Cost, DeviceCost]:
-    for each in found.contracts:
-        for held in each.devices:
-            if held.device == device:
-                return each, held
-    raise gate.Closed(404, gate.NOT_THERE)
-
-
-def _meters(look: Look, found: Cost, gateway: str, name: str, moment: Moment) -> list[MeterDays]:
-    catalog, view, period = catalog_of(look.store), StoreView(look.store), found.draft.period
-    assert catalog is not None, "the device is in it"
-    return [
-        MeterDays(
-            meter=channel.meter,
-            unit=catalog.meters[channel.meter].unit,
-            days=tuple(
-                days(
-                    view,
-                    channel,
-                    catalog.meters[channel.meter].unit,
-                    (period.start, period.end),
-                    moment.now,
-                    moment.zone,
-                )
-            ),
-        )
-        for channel in view.channels(gateway, name)
-        if channel.meter in catalog.meters
-    ]
 
 
 def _table(look: Look, account: str) -> tuple[Table, AccountCost]:

@@ -5,9 +5,7 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
-from cloud_collector.billing.absent import deletions
-from cloud_collector.insight.owned import owned, shows_others
-from cloud_collector.insight.sealed_line import sealed_line
+from cloud_collector.insight.owned_line import NotShown, owned_line
 from cloud_collector.store.store import Store
 from cloud_collector.web import gate
 from cloud_collector.web.looking import looked
@@ -60,15 +58,9 @@ def _line(store: Store, account: str, chain: tuple[str, str, str], seq: str) -> 
     """The line with what is to be said of it; raises Closed with 404 where it is not the account's alone (P20)."""
     catalog = catalog_of(store)
     number = int(seq) if seq.isascii() and seq.isdecimal() and len(seq) <= SEQ_DIGITS_MAX else 0
-    found = sealed_line(store, *chain, number)
-    if found is None or catalog is None:
+    if catalog is None:
         raise gate.Closed(404, gate.NOT_THERE)
-    mine = any(each.device.startswith(f"{chain[0]}/") for each in owned(catalog, account))
-    if not found.raw and mine and (gone := deletions(store, account)):
-        raise gate.Closed(
-            404, f"{gone[0].sentence}: of this report only its position, its hash and its counters are kept"
-        )
-    # What cannot be read might be anybody's.
-    if found.report is None or shows_others(catalog, account, found.report):
-        raise gate.Closed(404, gate.NOT_THERE)
+    found = owned_line(store, catalog, account, chain, number)
+    if isinstance(found, NotShown):
+        raise gate.Closed(404, found.why or gate.NOT_THERE)
     return found.to_json()

@@ -8,20 +8,20 @@ from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
-from cloud_collector.contracts.catalog import Aggregate, Catalog, Committed, Contract
+from cloud_collector.contracts.catalog import Committed
 from cloud_collector.contracts.money import Rounding, as_written, exponent_of, plain, rounded
 from cloud_collector.contracts.period import Period, local_days
 from cloud_collector.insight.account_cost import AccountCost, account_cost
 from cloud_collector.insight.cost import Cost, DeviceCost
-from cloud_collector.insight.detail import Day, days
+from cloud_collector.insight.detail import Day
 from cloud_collector.insight.ended import ended_of
 from cloud_collector.insight.grounds import line_id
+from cloud_collector.insight.meter_days import MeterDays, meter_days
 from cloud_collector.invoice.locale import Locale, locale_named
 from cloud_collector.rating.draft import DraftLine
 from cloud_collector.rating.standing import Standing
 from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
-from cloud_collector.usage.span import UsageView
 from cloud_collector.web.looking import looked
 from cloud_collector.web.portal.frame import (
     Visiting,
@@ -38,21 +38,10 @@ from cloud_collector.web.table import Cell, Column, Table, row
 
 MONTH: Final = "cost and usage this month"
 """What who opens the page has looked at, and who hears its figures move."""
-CHARTED_DEVICES_MAX: Final = 50
-"""Devices of a contract whose days are added up on the page; beyond it each has a page of its own."""
 NAMED_MAX: Final = 12
 """Devices that are named in a list on the page; how many more there are is said."""
 LINES_MAX: Final = 30
 """Lines that are told on the page; all of them have a page of their own."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MeterDays:
-    """One meter's days, added up over a contract's devices."""
-
-    meter: str
-    unit: str
-    days: tuple[Day, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,42 +165,6 @@ def section(store: Store, found: Cost, moment: Moment) -> Section:
         cost=found,
         title=contract.plan.title or found.plan,
         meters=tuple(meter_days(catalog, contract, StoreView(store), period, moment.now)),
-    )
-
-
-def meter_days(catalog: Catalog, contract: Contract, view: UsageView, period: Period, now: int) -> list[MeterDays]:
-    """Each summed meter of the contract by day, over all of its devices; nothing where there are too many."""
-    if len(contract.devices) > CHARTED_DEVICES_MAX:
-        return []
-    by_meter: dict[str, list[list[Day]]] = {}
-    for device in contract.devices:
-        for channel in view.channels(*_split(device.id)):
-            meter = catalog.meters.get(channel.meter)
-            if meter is not None and meter.aggregate is Aggregate.SUM:
-                time = (period.start, period.end)
-                by_meter.setdefault(channel.meter, []).append(
-                    days(view, channel, meter.unit, time, now, period.timezone)
-                )
-    return [
-        MeterDays(meter=name, unit=catalog.meters[name].unit, days=tuple(map(_together, zip(*each, strict=True))))
-        for name, each in sorted(by_meter.items())
-    ]
-
-
-def _split(device: str) -> tuple[str, str]:
-    gateway, _, name = device.rpartition("/")
-    return gateway, name
-
-
-def _together(found: Sequence[Day]) -> Day:
-    known = [each.quantity for each in found if each.quantity is not None]
-    return Day(
-        day=found[0].day,
-        start=found[0].start,
-        end=found[0].end,
-        quantity=sum(known, Decimal(0)) if known else None,
-        estimated=any(each.estimated for each in found),
-        gap_seconds=max(each.gap_seconds for each in found),
     )
 
 
