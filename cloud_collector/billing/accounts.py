@@ -125,6 +125,12 @@ def pay_out(store: Store, number: str, *, amount: Decimal | None, at: int, by: s
         return standing(store, number)
 
 
+def settle(store: Store, number: str, *, amount: Decimal | None, at: int, by: str, note: str = "") -> Standing:
+    """Record that a document was paid, or a note's credit paid out, wholly or with `amount`; raises NotPossible."""
+    is_note = standing(store, number).kind is InvoiceKind.CREDIT_NOTE
+    return (pay_out if is_note else pay)(store, number, amount=amount, at=at, by=by, note=note)
+
+
 def standing(store: Store, number: str) -> Standing:
     """Where a document stands; raises NoSuchInvoice where there is none."""
     row = _row(store, number)

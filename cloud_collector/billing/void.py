@@ -105,10 +105,13 @@ def require_voidable(store: Store, number: str, id_: int, kind: str) -> None:
 
 
 def require_reason(reason: str) -> str:
-    """A reason as one line; raises NotPossible where there is none."""
+    """A reason as one line; raises NotPossible where there is none, or where no document can print it."""
     found = " ".join(reason.split())
-    if not found or len(found) > NOTE_MAX:
-        raise NotPossible(f"say why, in at most {NOTE_MAX} characters: the reason is printed on the credit note")
+    # A control character has no place in XML, and so in no electronic invoice.
+    if not found or len(found) > NOTE_MAX or not found.isprintable():
+        raise NotPossible(
+            f"say why, in at most {NOTE_MAX} printable characters: the reason is printed on the credit note"
+        )
     return found
 
 

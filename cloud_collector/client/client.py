@@ -188,9 +188,9 @@ class Client(Desk, Portal):
 
     # Billing
 
-    def preview(self) -> Iterator[Outcome]:
-        """What a run would do now."""
-        return self._pages(Outcome, "/billing/preview")
+    def preview(self, *, outliers: bool = False) -> Iterator[Outcome]:
+        """What a run would do now, or what of it a person should look at."""
+        return self._pages(Outcome, "/billing/preview", outliers="true" if outliers else None)
 
     def runs(self) -> Iterator[Run]:
         """Every run, the newest first."""

@@ -204,6 +204,54 @@ class Invoice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TakenBack:
+    """The credit note that took a document back."""
+
+    credit_note: Number
+    reason: str
+    by: str
+    at: Instant
+    replaced_by: Number | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """A payment, or credit that was used or paid out."""
+
+    at: Instant
+    what: Annotated[str, Field(examples=["payment"])]
+    """`payment`, `offset` or `pay_out`."""
+    amount: Money
+    invoice: Number | None
+    credit_note: Number | None
+    by: str
+    note: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvoiceLife:
+    """An issued document and what became of it."""
+
+    invoice: Invoice
+    taken_back: TakenBack | None
+    takes_back: Number | None
+    """Of a credit note: which document it takes back."""
+    moved: list[Moved]
+    """In order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correction:
+    """What came of taking a document back, or of billing its period again."""
+
+    of: Number
+    number: Number | None
+    """The document that was issued."""
+    run: int | None
+    """Where documents are approved: the run that holds the draft. Null with `number`: nothing was missing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InvoiceLine:
     """A line of an issued document, with the registers that it rests on."""
 

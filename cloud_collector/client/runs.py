@@ -77,8 +77,10 @@ class KeptDraft:
 class Progress:
     """How far a run has come that this collector is carrying out."""
 
+    total: int
+    """Contracts that it looks at."""
     left: int
-    """Contracts that are still to be looked at."""
+    """Of these, those that are still to be looked at."""
     done: dict[str, int]
     """Periods by what became of them."""
     failed: str | None

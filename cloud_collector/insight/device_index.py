@@ -8,6 +8,8 @@ from typing import Final
 from cloud_collector.contracts.catalog import Catalog
 
 _KEPT_MAX: Final = 4
+_BEYOND: Final = chr(0x10FFFF)
+"""After the name of every contract."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +32,7 @@ class DeviceIndex:
         ]
         unique = {(each.device, each.contract): each for each in found}
         self.entries = [unique[key] for key in sorted(unique)]
-        self._names = [each.device for each in self.entries]
+        self._keys = [(each.device, each.contract) for each in self.entries]
         self.accounts_of_gateway: dict[str, set[str]] = {}
         self.counts: dict[str, int] = {}
         """Devices by contract."""
@@ -38,9 +40,15 @@ class DeviceIndex:
             self.accounts_of_gateway.setdefault(each.device.rpartition("/")[0], set()).add(each.account)
             self.counts[each.contract] = self.counts.get(each.contract, 0) + 1
 
-    def after(self, device: str, *, search: str = "", contract: str = "", account: str = "") -> Iterator[Entry]:
-        """Entries after a device's name, in order: those that contain `search`, of a contract, of an account."""
-        for at in range(bisect_right(self._names, device) if device else 0, len(self.entries)):
+    def after(
+        self, device: str, past: str = "", *, search: str = "", contract: str = "", account: str = ""
+    ) -> Iterator[Entry]:
+        """Entries after a device under the contract `past`, in order: that contain `search`, of a contract, an account.
+
+        Without `past` they are those after every entry of the device.
+        """
+        last = (device, past or _BEYOND)
+        for at in range(bisect_right(self._keys, last) if device else 0, len(self.entries)):
             each = self.entries[at]
             fits = (not contract or each.contract == contract) and (not account or each.account == account)
             if fits and search in each.device:

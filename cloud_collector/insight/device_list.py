@@ -38,7 +38,7 @@ class DeviceList:
     total: int
     devices: tuple[Listed, ...]
     next: str | None
-    """Where the next page goes on: after this device."""
+    """Where the next page goes on: after this device, and its contract."""
 
 
 def device_list(
@@ -53,10 +53,11 @@ def device_list(
     account: str = "",
     rows: int = PAGE_ROWS,
 ) -> DeviceList:
-    """Devices of the newest catalog after one of a name."""
+    """Devices of the newest catalog after one of a name, which may have the name of its contract behind it."""
     catalog = known[-1].catalog
     index = device_index(catalog)
-    entries = list(islice(index.after(after, search=search, contract=contract, account=account), rows + 1))
+    device, _, past = after.partition(" ")
+    entries = list(islice(index.after(device, past, search=search, contract=contract, account=account), rows + 1))
     shown = entries[:rows]
     lives = {
         (each.device.id, each.held.contract): each
@@ -71,7 +72,7 @@ def device_list(
             _listed(each, lives.get((each.device, each.contract)), catalog.accounts[each.account].name, now)
             for each in shown
         ),
-        next=shown[-1].device if len(entries) > rows else None,
+        next=f"{shown[-1].device} {shown[-1].contract}" if len(entries) > rows else None,
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cloud_collector.billing.device_states import changes_for
+from cloud_collector.contracts.catalog import Catalog
 from cloud_collector.contracts.change import Change, read_change
 from cloud_collector.contracts.named_period import named_days
 from cloud_collector.contracts.read import load_catalog
@@ -42,10 +43,16 @@ def what_if(
     contracts: Sequence[str],
     span: Span,
     now: int,
+    *,
+    text: str | None = None,
 ) -> WhatIf:
-    """These contracts under the newest catalog with these changes; raises CatalogError where it breaks a rule."""
+    """These contracts under the newest catalog, or under the one that `text` says, with these changes.
+
+    Raises CatalogError where it breaks a rule.
+    """
     newest = known[-1].catalog
-    candidate = load_catalog({"the catalog in force": newest.text}, changes=changes)
+    files = {"the catalog in force": newest.text} if text is None else {"catalog": text}
+    candidate = load_catalog(files, changes=changes)
     found: list[Difference] = []
     left_out: list[tuple[str, str]] = []
     usage = Remembered(view)
@@ -63,6 +70,13 @@ def what_if(
         left_out=tuple(left_out),
         beyond=max(len(contracts) - CONTRACTS_MAX, 0),
     )
+
+
+def alike(catalog: Catalog, contract: str) -> list[str]:
+    """The contract, and after it every other one that has its plan, by name."""
+    plan = catalog.contracts[contract].plan.name
+    others = sorted(name for name, each in catalog.contracts.items() if each.plan.name == plan and name != contract)
+    return [contract, *others]
 
 
 def asked_changes(contract: str, plan: str, text: str) -> list[Change]:

@@ -14,6 +14,7 @@ from cloud_collector.access.pace import Paces
 from cloud_collector.store.store import Store
 from cloud_collector.web.door import Door
 from cloud_collector.web.office import Office
+from cloud_collector.web.running import Begun, Order, Runs
 from shared.effects.chance import Chance, system_chance
 from shared.effects.clock import Clock
 from shared.key import PublicKey
@@ -119,12 +120,20 @@ class Site:
     chance: Chance = system_chance
     door: Door = field(default_factory=Door)
     paces: Paces = field(default_factory=Paces)
+    runs: Runs = field(default_factory=Runs)
+    """The billing run that was begun from here, on a page or over the API."""
 
     @contextmanager
     def writing(self) -> Iterator[Store]:
         """The store, to change it."""
         with (self.open_writer or self.open_store)() as store:
             yield store
+
+    def begin(self, store: Store, order: Order) -> Begun:
+        """The billing run is written down; raises NotBegun where another is on its way, NotIssuedHere."""
+        return self.runs.begin(
+            store, None if self.office is None else self.office.biller, order, self.writing, self.clock
+        )
 
     def moment(self, store: Store) -> Moment:
         """When and in which zone this store's pages speak."""

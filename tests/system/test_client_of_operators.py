@@ -1,5 +1,7 @@
 """What operators do with the console, done by the typed client against the running server."""
 
+from decimal import Decimal
+
 import pytest
 
 from cloud_collector.client.client import Client, Refused
@@ -37,3 +39,38 @@ def test_the_log_says_who_did_it(desk: Client) -> None:
     desk.read_now("roof-2")
     entry = next(desk.audit(who="token desk"))
     assert (entry.deed, entry.what, entry.by) == ("command", "gateway command roof-2 read_now", "token")
+
+
+def test_where_everything_stands_is_typed(desk: Client) -> None:
+    assert desk.overview().invoices == 2
+    assert [each.account for each in desk.ledger()] == ["acme", "beta"]
+    assert {each.state for each in desk.device_standings(account="beta")} == {"active"}
+    assert desk.plan("acme-chargers").words
+    assert [each.gateway for each in desk.gateways(search="roof-1")] == ["roof-1"]
+
+
+def test_a_plan_is_tried_out(desk: Client) -> None:
+    found = desk.what_if(["plans.charger.charges.Connection.price=19.90"], alike="acme-chargers")
+    assert all(each.difference > 0 for each in found.found)
+    assert {each.contract for each in found.found} == {"acme-chargers", "beta-chargers"}
+    with pytest.raises(Refused, match="say what would differ"):
+        desk.what_if()
+
+
+def test_an_invoice_is_paid_in_part_taken_back_and_billed_again(desk: Client) -> None:
+    open_before = desk.invoice("INV-2").open
+    assert desk.pay("INV-2", Decimal("10.00"), reference="cash").invoice.open == open_before - 10
+    note = desk.void("INV-2", "the tariff was wrong").number
+    again = desk.rebill("INV-2").number
+    life = desk.life("INV-2").taken_back
+    assert life is not None
+    assert (life.credit_note, life.replaced_by) == (note, again)
+
+
+def test_billing_says_where_it_stands_and_goes_on(desk: Client) -> None:
+    assert desk.billing().approval == "none"
+    assert list(desk.drafts()) == []
+    assert list(desk.preview(outliers=True)) == []
+    for deed in (desk.resume, desk.retry):
+        with pytest.raises(Refused, match=r"nothing to resume|no contract is parked"):
+            deed()

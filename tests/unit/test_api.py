@@ -387,7 +387,7 @@ def test_a_run_says_how_far_it_is_and_what_was_drafted(desk: Program, site: Site
     assert desk.get(f"/billing/runs/{drafted['run']}")["drafts"][0]["approved_by"] == "local"
     begun = desk.ask("POST", "/billing/runs", json={}).json()["run"]["run"]
     told = desk.get(f"/billing/runs/{begun}")
-    assert told["progress"] == {"left": 0, "done": {"issued": 2}, "failed": None}
+    assert told["progress"] == {"total": 2, "left": 0, "done": {"issued": 2}, "failed": None}
     assert told["run"]["issued"] == 2
 
 

@@ -17,6 +17,7 @@ from cloud_collector.web.api import (
     audit,
     billing,
     contracts,
+    corrections,
     cost,
     days,
     devices,
@@ -27,6 +28,7 @@ from cloud_collector.web.api import (
     invoices,
     me,
     orders,
+    overview,
     ownership,
     proofs,
     sent,
@@ -35,6 +37,7 @@ from cloud_collector.web.api import (
     usage,
     warnings,
     webhooks,
+    what_if,
 )
 from cloud_collector.web.api.description import described
 from cloud_collector.web.api.problem import documented, install
@@ -52,6 +55,8 @@ ROUTERS: Final = (
     usage.router,
     days.router,
     exports.router,
+    # Before the forms of a document, which would take `life` for one.
+    corrections.router,
     invoices.router,
     warnings.router,
     thresholds.router,
@@ -66,6 +71,8 @@ ROUTERS: Final = (
     webhooks.router,
     audit.router,
     orders.router,
+    overview.router,
+    what_if.router,
     strangers.router,
 )
 _DESCRIPTION: Final = """\

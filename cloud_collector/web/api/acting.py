@@ -1,6 +1,5 @@
 """Billing runs that are begun over HTTP: drafted, approved, carried out beside the pages, watched."""
 
-from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, BackgroundTasks, Request
@@ -11,11 +10,8 @@ from cloud_collector.billing.accounts import NotPossible
 from cloud_collector.billing.approval import Approval
 from cloud_collector.billing.approval import approve as approve_drafts
 from cloud_collector.billing.case import Sight as BillingSight
-from cloud_collector.billing.outcome import Outcome
 from cloud_collector.billing.prepare import draft_due
-from cloud_collector.billing.run import Biller, bill_due
-from cloud_collector.billing.runs import begin, end
-from cloud_collector.client.runs import Approved, Drafted, Progress, RunDetail
+from cloud_collector.client.runs import Approved, Drafted, RunDetail
 from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
 from cloud_collector.web.api.billing import RunNumber, detail_of
@@ -25,8 +21,8 @@ from cloud_collector.web.api.problem import Refusal, documented
 from cloud_collector.web.api.route import ApiRoute
 from cloud_collector.web.api.sight import Here, seen
 from cloud_collector.web.gate import Operating, must, record
+from cloud_collector.web.running import Order, everything_due, parked_ones, stopped_one
 from cloud_collector.web.site import Site
-from shared.errors import MetersealError
 
 router = APIRouter(route_class=ApiRoute, tags=["billing"], dependencies=[Once], responses=documented(409, 413))
 CONTRACTS_MAX: Final = 1_000
@@ -52,26 +48,6 @@ class Approving(BaseModel):
     """Null: all."""
     but: Names = []
     """Not these."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Underway:
-    """A run that this process carries out, or has carried out last."""
-
-    run: int
-    left: int = 0
-    done: dict[str, int] = field(default_factory=dict)
-    failed: str | None = None
-    over: bool = False
-
-    def count(self, outcome: Outcome) -> None:
-        """One more."""
-        self.done[outcome.state] = self.done.get(outcome.state, 0) + 1
-
-    @property
-    def progress(self) -> Progress:
-        """As programs read it."""
-        return Progress(left=self.left, done=dict(self.done), failed=self.failed)
 
 
 @router.post("/billing/drafts", response_model=Drafted)
@@ -120,45 +96,41 @@ def start(request: Request, site: Here, viewer: Operating, which: Which, later: 
     409: one is under way here already, or billing waits for a person after a restore.
     """
     must(viewer, Deed.BILL)
-    biller = None if site.office is None else site.office.biller
-    if biller is None:
-        raise Refusal(503, "this collector does not hold the key that invoices are sealed with")
-    before: Underway | None = getattr(request.app.state, "underway", None)
-    if before is not None and not before.over:
-        raise Refusal(409, f"run {before.run} is under way here")
     with site.writing() as store:
         _require(store, site, viewer, which.contracts)
-        now = site.clock.utc_ms() // 1_000
-        number = begin(store, by=viewer.name, at=now, as_of=now, contracts=which.contracts)
-        found = detail_of(store, number)
-    underway = request.app.state.underway = Underway(run=number)
-    later.add_task(_carry_out, site, biller, underway, which.contracts, now * 1_000)
-    record(request, Deed.BILL, f"began run {number}")
-    return found
+        only = None if which.contracts is None else tuple(which.contracts)
+        return _begun(request, site, store, everything_due(viewer.name, site.clock.utc_ms(), only), later)
 
 
-def _carry_out(site: Site, biller: Biller, underway: Underway, contracts: list[str] | None, as_of_ms: int) -> None:
-    """Bill what is due; killed anywhere, `cloud-collector billing resume` goes on."""
+@router.post("/billing/resume", response_model=RunDetail, status_code=202)
+def resume(request: Request, site: Here, viewer: Operating, later: BackgroundTasks) -> Any:
+    """Go on with the run that was stopped: for its contracts, with what was due then. 409: none was stopped."""
+    must(viewer, Deed.BILL)
+    with site.writing() as store:
+        _require(store, site, viewer, None)
+        with said():
+            order = stopped_one(store, viewer.name)
+        return _begun(request, site, store, order, later)
 
-    def left(count: int) -> None:
-        underway.left = count
 
-    try:
-        with site.writing() as store:
-            report = bill_due(
-                store,
-                site.clock.utc_ms(),
-                biller,
-                as_of_ms=as_of_ms,
-                contracts=contracts,
-                progress=underway.count,
-                left=left,
-            )
-            end(store, underway.run, report, at=site.clock.utc_ms() // 1_000)
-    except MetersealError as error:
-        underway.failed = str(error)
-    finally:
-        underway.over = True
+@router.post("/billing/retry", response_model=RunDetail, status_code=202)
+def retry(request: Request, site: Here, viewer: Operating, later: BackgroundTasks) -> Any:
+    """Bill the contracts that are parked, and no other. 409: no contract is parked."""
+    must(viewer, Deed.BILL)
+    with site.writing() as store:
+        _require(store, site, viewer, None)
+        with said():
+            order = parked_ones(store, viewer.name, site.clock.utc_ms())
+        return _begun(request, site, store, order, later)
+
+
+def _begun(request: Request, site: Site, store: Store, order: Order, later: BackgroundTasks) -> RunDetail:
+    """The run is written down, and carried out once the answer is out."""
+    with said():
+        begun = site.begin(store, order)
+    later.add_task(begun.then)
+    record(request, Deed.BILL, begun.what, store=store)
+    return detail_of(store, begun.number)
 
 
 def _require(store: Store, site: Site, viewer: Any, contracts: list[str] | None) -> None:

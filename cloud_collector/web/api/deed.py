@@ -11,10 +11,11 @@ from cloud_collector.fleet.survey import UnknownGateway
 from cloud_collector.insight.device_life import UnknownDevice
 from cloud_collector.insight.strangers import UnknownStranger
 from cloud_collector.web.api.problem import Refusal
+from cloud_collector.web.running import NotIssuedHere
 from shared.errors import DatabaseError, MetersealError
 
 _ABSENT: Final = (NoSuchInvoice, UnknownDevice, UnknownGateway, UnknownStranger)
-_FAILED: Final = (ArchiveFailed, ArchiveConflict, BillingRefused)
+_FAILED: Final = (ArchiveFailed, ArchiveConflict, BillingRefused, NotIssuedHere)
 
 
 @contextmanager

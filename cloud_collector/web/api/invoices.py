@@ -70,7 +70,7 @@ def credit_notes(site: Here, viewer: Asking, part: Part, account: OfAccount = No
 def invoice(site: Here, viewer: Asking, number: str) -> Any:
     """One issued document: what it comes to, and what of it is open."""
     with seen(site, viewer) as sight:
-        return _invoice(sight, row_of(sight, number))
+        return invoice_of(sight, row_of(sight, number))
 
 
 @router.get("/invoices/{number}/lines", response_model=Page[InvoiceLine])
@@ -155,10 +155,11 @@ def newest_of(sight: Sight, query: str, account: str | None, *rest: object) -> I
 def _listed(sight: Sight, part: Asked, account: str | None, contract: str, kind: str) -> Page[Invoice]:
     after = part.after((0,)) or (BEYOND,)
     rows = newest_of(sight, "api_invoices", account, after[0], contract, contract, kind, kind, part.limit + 1)
-    return told(page(rows, part, lambda row: (row[-1],)), lambda row: _invoice(sight, row))
+    return told(page(rows, part, lambda row: (row[-1],)), lambda row: invoice_of(sight, row))
 
 
-def _invoice(sight: Sight, row: Row) -> Invoice:
+def invoice_of(sight: Sight, row: Row) -> Invoice:
+    """A document as programs read it."""
     number, kind, contract, account, start, end, currency, total, issued_at, revision, _ = row
     stands = standing(sight.store, number)
     known = sight.known[-1].catalog

@@ -19,7 +19,7 @@ from cloud_collector.web.api.once import Once
 from cloud_collector.web.api.problem import Refusal, documented
 from cloud_collector.web.api.route import ApiRoute
 from cloud_collector.web.api.sight import Here, instant
-from cloud_collector.web.api.written import Written
+from cloud_collector.web.api.written import PRINTABLE, Written
 from cloud_collector.web.gate import Operating, must, record
 from shared.command import ReadNow
 
@@ -70,11 +70,11 @@ class Wanted(BaseModel):
     )
 
     word: Word
-    reason: Annotated[str, Field(min_length=1, max_length=REASON_CHARS_MAX, pattern=r"\S")]
+    reason: Annotated[str, Field(min_length=1, max_length=REASON_CHARS_MAX, pattern=PRINTABLE)]
     """It is kept."""
     at: Written | None = None
     """From when on, at most a year ahead; null: from now on."""
-    dry_run: bool = False
+    dry_run: Annotated[bool, Field(strict=True)] = False
     """Say what would come of it, and keep nothing."""
 
 
@@ -83,6 +83,8 @@ def state(request: Request, site: Here, viewer: Operating, gateway: OfGateway, d
     """Suspend the device, resume, end or activate it, from an instant on. 409: it cannot be done to it as it is."""
     must(viewer, Deed.COMMAND)
     name, now_ms = f"{gateway}/{device}", site.clock.utc_ms()
+    if not wanted.reason.strip():
+        raise Refusal(409, "body.reason: say why: it is kept")
     at = now_ms // 1_000 if wanted.at is None else int(wanted.at.timestamp())
     if at > now_ms // 1_000 + AHEAD_SECONDS_MAX:
         raise Refusal(409, "body.at: it lies more than a year ahead, and nobody knows who has the device then")

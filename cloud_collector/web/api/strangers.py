@@ -1,7 +1,6 @@
 """What nobody knows, with its reason and the nearest name; accept it, or hear of it no more."""
 
 import hashlib
-from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
@@ -19,11 +18,12 @@ from cloud_collector.web.api.once import Once
 from cloud_collector.web.api.problem import documented
 from cloud_collector.web.api.route import ApiRoute
 from cloud_collector.web.api.sight import Here, moment, seen
+from cloud_collector.web.api.written import PRINTABLE, Day
 from cloud_collector.web.gate import Operating, must, record
 
 router = APIRouter(route_class=ApiRoute, tags=["operations"])
 REFUSALS = documented(409, 413)
-Name = Annotated[str, Field(min_length=1, max_length=TOPIC_CHARS_MAX)]
+Name = Annotated[str, Field(min_length=1, max_length=TOPIC_CHARS_MAX, pattern=PRINTABLE)]
 
 
 @router.get("/unmatched", response_model=Page[Unmatched])
@@ -55,7 +55,7 @@ class Wanted(BaseModel):
     )
 
     name: Name
-    words: Annotated[str, Field(min_length=1, max_length=256)]
+    words: Annotated[str, Field(min_length=1, max_length=256, pattern=PRINTABLE)]
     """Those that stand on the gateway's own screen."""
 
 
@@ -80,7 +80,7 @@ class Assignment(BaseModel):
 
     name: Name
     contract: Annotated[str, Field(min_length=1, max_length=64)]
-    start: date | None = None
+    start: Day | None = None
     """Its first day there; null: the contract's own."""
 
 
@@ -105,7 +105,7 @@ class Silence(BaseModel):
     )
 
     name: Name
-    reason: Annotated[str, Field(max_length=REASON_CHARS_MAX)] = ""
+    reason: Annotated[str, Field(max_length=REASON_CHARS_MAX, pattern=PRINTABLE)] = ""
 
 
 @router.post("/unmatched/block", response_model=Blocked, dependencies=[Once], responses=REFUSALS)

@@ -7,20 +7,19 @@ from typing import Any, Final
 
 from fastapi import APIRouter
 
-from cloud_collector.access.viewer import Deed
+from cloud_collector.access.viewer import Deed, Means
 from cloud_collector.billing.approval import Approval, approve, drafts
 from cloud_collector.billing.case import Sight
 from cloud_collector.billing.compare import Compared, Thresholds, compared
 from cloud_collector.billing.prepare import draft_due
 from cloud_collector.billing.preview import preview
 from cloud_collector.billing.revisions import NoCatalog
-from cloud_collector.billing.run import Biller
-from cloud_collector.billing.runs import begin, every, stopped
+from cloud_collector.billing.runs import every, stopped
 from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
 from cloud_collector.web.console.cells import count, money, text
-from cloud_collector.web.console.running import Runs
 from cloud_collector.web.console.screen import Ask, Asked, Did, NotThere, Screen, Sure, act, serve, web_path
+from cloud_collector.web.running import NotIssuedHere, Order, everything_due, parked_ones, stopped_one
 from cloud_collector.web.site import Look, Moment, Site, iso
 from cloud_collector.web.table import Cell, Column, Mood, Table, row
 
@@ -88,11 +87,10 @@ def add(router: APIRouter, site: Site) -> None:
 
 
 class _Desk:
-    """What these pages know of the run that they began."""
+    """Where billing stands here."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._runs = Runs(site)
 
     def screen(self, look: Look, _: Ask) -> Screen:
         """Where billing stands; the preview is a page of its own, because it rates everything."""
@@ -103,7 +101,7 @@ class _Desk:
             for contract, _, reason, since in store.rows("parked")
         ]
         held = stopped(store)
-        busy = self._runs.busy
+        busy = self._site.runs.busy
         approval = self._approval
         sheet = BillingSheet(
             approval=approval.value,
@@ -120,7 +118,7 @@ class _Desk:
             template="console/billing.html",
             told={
                 "sheet": sheet,
-                "progress": self._runs.last,
+                "progress": self._site.runs.last,
                 "busy": busy,
                 "held": held,
                 "drafts": _drafts(kept),
@@ -179,7 +177,13 @@ class _Desk:
         if not only:
             return Did(told="nothing was ticked: nothing is approved", to="/billing", well=False)
         made = approve(
-            store, run, by=asked.viewer.name, at=asked.now_ms // 1000, approval=self._approval, only=sorted(only)
+            store,
+            run,
+            by=asked.viewer.name,
+            at=asked.now_ms // 1000,
+            approval=self._approval,
+            only=sorted(only),
+            signed_in=asked.viewer.means is Means.SESSION,
         )
         told = f"{made} draft{'s' * (made != 1)} of run {run} approved; a run issues them, and so does the next tick"
         return Did(told=told, to="/billing", what=f"billing approve {run}: {made}")
@@ -208,53 +212,23 @@ class _Desk:
 
     def run(self, store: Store, asked: Asked) -> Did:
         """Begin a run over everything that is due."""
-        return self._start(store, asked, as_of_ms=asked.now_ms, contracts=None, what="billing run")
+        return self._start(store, everything_due(asked.viewer.name, asked.now_ms))
 
     def resume(self, store: Store, asked: Asked) -> Did:
         """Go on with the run that was stopped: for its contracts, with what was due then."""
-        held = stopped(store)
-        if held is None:
-            return Did(told="no run was stopped: there is nothing to resume", to="/billing", well=False)
-        return self._start(
-            store,
-            asked,
-            as_of_ms=held.as_of * 1000,
-            contracts=held.contracts or None,
-            what=f"billing resume {held.number}",
-            number=held.number,
-        )
+        return self._start(store, stopped_one(store, asked.viewer.name))
 
     def retry(self, store: Store, asked: Asked) -> Did:
         """Bill the contracts that are parked, and no other."""
-        contracts = [each[0] for each in store.rows("parked")]
-        if not contracts:
-            return Did(told="no contract is parked", to="/billing")
-        return self._start(store, asked, as_of_ms=asked.now_ms, contracts=contracts, what="billing retry")
+        return self._start(store, parked_ones(store, asked.viewer.name, asked.now_ms))
 
-    def _start(
-        self,
-        store: Store,
-        asked: Asked,
-        *,
-        as_of_ms: int,
-        contracts: Sequence[str] | None,
-        what: str,
-        number: int | None = None,
-    ) -> Did:
-        if self._runs.busy:
-            return Did(told="a run is on its way already", to="/billing", well=False)
-        by = asked.viewer.name
-        if number is None:
-            number = begin(store, by=by, at=asked.now_ms // 1000, as_of=as_of_ms // 1000, contracts=contracts)
-        then = self._runs.begun(self._means, number, by, as_of_ms=as_of_ms, contracts=contracts)
-        return Did(told=f"run {number} has begun; it is safe to close this page", to="/billing", what=what, then=then)
-
-    @property
-    def _means(self) -> Biller:
-        office = self._site.office
-        if office is None or office.biller is None:
-            raise NotThere("documents are not issued from here")
-        return office.biller
+    def _start(self, store: Store, order: Order) -> Did:
+        try:
+            begun = self._site.begin(store, order)
+        except NotIssuedHere as error:
+            raise NotThere(str(error)) from None
+        told = f"run {begun.number} has begun; it is safe to close this page"
+        return Did(told=told, to="/billing", what=begun.what, then=begun.then)
 
     @property
     def _approval(self) -> Approval:

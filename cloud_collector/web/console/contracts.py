@@ -14,7 +14,7 @@ from cloud_collector.insight.device_index import device_index
 from cloud_collector.insight.device_list import device_list
 from cloud_collector.insight.ledger import SoFar, so_far
 from cloud_collector.insight.plan_words import plan_words
-from cloud_collector.insight.what_if import WhatIf, asked_changes, asked_span, what_if
+from cloud_collector.insight.what_if import WhatIf, alike, asked_changes, asked_span, what_if
 from cloud_collector.store.view import StoreView
 from cloud_collector.web.console.accounts import costs_table
 from cloud_collector.web.console.cells import count, money, text
@@ -180,13 +180,7 @@ def _preview(look: Look, ask: Ask, known: Sequence[Revision], contract: Contract
         if not changes:
             return None, ""
         span = asked_span(ask.text("from"), ask.text("to"))
-        whom = [contract.key]
-        if ask.text("whom") != "this":
-            whom += [
-                each.key
-                for _, each in sorted(known[-1].catalog.contracts.items())
-                if each.plan.name == contract.plan.name and each.key != contract.key
-            ]
+        whom = [contract.key] if ask.text("whom") == "this" else alike(known[-1].catalog, contract.key)
         return what_if(look.store, StoreView(look.store), known, changes, whom, span, look.moment.now), ""
     except (CatalogError, ValueError) as error:
         return None, str(error)

@@ -9,15 +9,13 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from cloud_collector.access.viewer import Deed
-from cloud_collector.billing.accounts import pay, pay_out
-from cloud_collector.billing.approval import Approval
+from cloud_collector.billing.accounts import settle
+from cloud_collector.billing.corrections import bill_again, take_back
 from cloud_collector.billing.documents import Form, file_name, written
 from cloud_collector.billing.export import NotHandedOut, invoice
 from cloud_collector.billing.issued import NEWEST, Issued, Life, issued_rows, life_of_document
-from cloud_collector.billing.prepare import draft_rebill, draft_void
-from cloud_collector.billing.rebill import Rebilling, rebill
 from cloud_collector.billing.run import Biller
-from cloud_collector.billing.void import Voiding, body_of_line, void
+from cloud_collector.billing.void import body_of_line
 from cloud_collector.invoice import html
 from cloud_collector.invoice.einvoice import NotInstalled
 from cloud_collector.invoice.pdf import PaperFailed
@@ -272,8 +270,7 @@ def _paid(store: Store, asked: Asked) -> Did:
     amount = _amount(asked.text("amount"))
     if isinstance(amount, str):
         return Did(told=amount, to=web_path("invoices", number), well=False)
-    act_on = pay_out if life.issued.kind == "credit_note" else pay
-    now = act_on(
+    now = settle(
         store, number, amount=amount, at=asked.now_ms // 1000, by=asked.viewer.name, note=asked.text("reference")
     )
     left = f", {now.open:f} {life.issued.currency} is open" if now.open else ": nothing of it is open"
@@ -288,17 +285,16 @@ def _paid(store: Store, asked: Asked) -> Did:
 def _void(site: Site, store: Store, asked: Asked) -> Did:
     number, reason = asked.part("number"), asked.text("reason")
     life, means, to = _known(store, number), _means(site), web_path("invoices", number)
-    by = asked.viewer.name
-    if means.approval is not Approval.NONE:
-        run = draft_void(store, number, reason=reason, by=by, at=asked.now_ms // 1000)
-        told = f"run {run} drafts taking {number} back; it is issued once it is approved"
+    made = take_back(store, number, reason=reason, by=asked.viewer.name, now_ms=asked.now_ms, means=means)
+    if made.run is not None:
         return Did(
-            told=told, to="/billing", what=f"invoice void {number} drafted: {reason}", account=life.issued.account
+            told=f"run {made.run} drafts taking {number} back; it is issued once it is approved",
+            to="/billing",
+            what=f"invoice void {number} drafted: {reason}",
+            account=life.issued.account,
         )
-    voiding = Voiding(number=number, reason=reason, by=by)
-    issued = void(store, voiding, now_ms=asked.now_ms, key=means.key, archive=means.archive)
     return Did(
-        told=f"{issued.number} takes {number} back in full; bill its period again below",
+        told=f"{made.number} takes {number} back in full; bill its period again below",
         to=to,
         what=f"invoice void {number}: {reason}",
         account=life.issued.account,
@@ -307,19 +303,21 @@ def _void(site: Site, store: Store, asked: Asked) -> Did:
 
 def _rebill(site: Site, store: Store, asked: Asked) -> Did:
     number = asked.part("number")
-    life, means, to, by = _known(store, number), _means(site), web_path("invoices", number), asked.viewer.name
-    nothing = f"nothing of the period of {number} is missing: what it billed stands on other invoices"
-    if means.approval is not Approval.NONE:
-        run = draft_rebill(store, number, by=by, now_ms=asked.now_ms, means=means)
-        told = nothing if run is None else f"run {run} drafts it; it is issued once it is approved"
-        return Did(told=told, to="/billing", what=f"invoice rebill {number} drafted", account=life.issued.account)
-    issued = rebill(store, Rebilling(number=number, by=by), now_ms=asked.now_ms, means=means)
-    if issued is None:
-        return Did(told=nothing, to=to)
+    life, means, to = _known(store, number), _means(site), web_path("invoices", number)
+    made = bill_again(store, number, by=asked.viewer.name, now_ms=asked.now_ms, means=means)
+    if made.run is not None:
+        return Did(
+            told=f"run {made.run} drafts it; it is issued once it is approved",
+            to="/billing",
+            what=f"invoice rebill {number} drafted",
+            account=life.issued.account,
+        )
+    if made.number is None:
+        return Did(told=f"nothing of the period of {number} is missing: what it billed stands on other invoices", to=to)
     return Did(
-        told=f"{issued.number} replaces {number}",
-        to=web_path("invoices", issued.number),
-        what=f"invoice rebill {number}: {issued.number}",
+        told=f"{made.number} replaces {number}",
+        to=web_path("invoices", made.number),
+        what=f"invoice rebill {number}: {made.number}",
         account=life.issued.account,
     )
 

@@ -5,9 +5,8 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from cloud_collector.billing.approval import drafts
-from cloud_collector.fleet.roster import roster
 from cloud_collector.fleet.standing import Standing
+from cloud_collector.insight.overview import overview
 from cloud_collector.upkeep.incidents import open_incidents
 from cloud_collector.web.console.alarms import alarm_of
 from cloud_collector.web.console.cells import count, text
@@ -42,20 +41,19 @@ def add(router: APIRouter, site: Site) -> None:
 
 def figures(look: Look) -> list[Figure]:
     """What there is, and what waits."""
-    fleet = roster(look.store, look.moment.now_ms, rows=1)
-    lines, _, issued, _, last = look.store.row("web_counts") or (0, 0, 0, 0, None)
-    parked = len(look.store.rows("web_parked"))
-    waiting = [each for each in drafts(look.store) if each["state"] == "draft"]
-    away = fleet.counts[Standing.LATE.value] + fleet.counts[Standing.SILENT.value]
+    found = overview(look.store, look.moment.now_ms)
+    away = found.standings[Standing.LATE.value] + found.standings[Standing.SILENT.value]
+    last, alarms, parked = found.last_line_at, found.alarms, found.parked
     heard = "nothing has arrived yet" if last is None else f"last line {look.moment.ago(last)}"
+    note = f"{away} late or silent" if away else heard
     return [
-        Figure(what="gateways", count=fleet.total, note=f"{away} late or silent" if away else heard, link="/gateways"),
-        Figure(what="sealed lines held", count=lines, note=heard, link="/gateways"),
-        Figure(what="alarms open", count=fleet.alarms, note="", link="/alarms", needs=fleet.alarms > 0),
-        Figure(what="unmatched", count=fleet.unmatched, note="", link="/unmatched", needs=fleet.unmatched > 0),
+        Figure(what="gateways", count=found.gateways, note=note, link="/gateways"),
+        Figure(what="sealed lines held", count=found.lines, note=heard, link="/gateways"),
+        Figure(what="alarms open", count=alarms, note="", link="/alarms", needs=alarms > 0),
+        Figure(what="unmatched", count=found.unmatched, note="", link="/unmatched", needs=found.unmatched > 0),
         Figure(what="contracts parked", count=parked, note="", link="/billing", needs=parked > 0),
-        Figure(what="drafts to approve", count=len(waiting), note="", link="/billing", needs=bool(waiting)),
-        Figure(what="invoices issued", count=issued, note="", link="/invoices"),
+        Figure(what="drafts to approve", count=found.drafts, note="", link="/billing", needs=found.drafts > 0),
+        Figure(what="invoices issued", count=found.invoices, note="", link="/invoices"),
     ]
 
 
