@@ -1,14 +1,16 @@
-"""How an account reads numbers, money and dates on paper; machine exports never pass through here.
+"""How an account reads numbers, money and dates on paper and pages; machine exports never pass through here.
 
-Only what invoices need, for the locales in the table; any other locale gets ISO spelling with a
+Only what they need, for the locales in the table; any other locale gets ISO spelling with a
 decimal point, which everybody can read. Nothing is rounded: every digit given is printed.
 """
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
+_YEAR: Final = re.compile(r",? ?[-/]?%Y[-/]?")
 _NBSP: Final = "\u00a0"
 _THIN: Final = "\u202f"
 _MINUS: Final = "\u2212"
@@ -57,6 +59,10 @@ class Locale:
         name = _SYMBOLS.get(currency, currency) if self.symbols else currency
         money = _BEFORE if self.money == _TIGHT and name.isalpha() else self.money
         return sign + money.format(number=self.number(digits), currency=name)
+
+    def short(self, day: date) -> str:
+        """A local date where its year is plain, as below a chart."""
+        return replace(self, day=_YEAR.sub("", self.day)).date(day)
 
     def date(self, day: date) -> str:
         """A local date."""

@@ -4,13 +4,15 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from markupsafe import Markup
 from prometheus_client import CollectorRegistry
 
 from cloud_collector.access.pace import Paces
+from cloud_collector.invoice.locale import Locale
 from cloud_collector.store.store import Store
 from cloud_collector.web.door import Door
 from cloud_collector.web.office import Office
@@ -28,10 +30,11 @@ Readiness = Callable[[], Mapping[str, bool]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """When a page is made and in which zone it speaks."""
+    """When a page is made, in which zone it speaks, and how its people read dates: ISO where nobody says otherwise."""
 
     now_ms: int
     zone: str
+    locale: Locale = field(default_factory=Locale)
 
     @property
     def now(self) -> int:
@@ -40,11 +43,35 @@ class Moment:
 
     def local(self, seconds: int) -> str:
         """An instant for people, to the minute."""
-        return datetime.fromtimestamp(seconds, ZoneInfo(self.zone)).strftime("%Y-%m-%d %H:%M")
+        return f"{self.day(seconds)} {self.clock(seconds)}"
 
     def day(self, seconds: int) -> str:
-        """A date for people."""
-        return datetime.fromtimestamp(seconds, ZoneInfo(self.zone)).strftime("%Y-%m-%d")
+        """The local date of an instant, for people."""
+        return self.written(datetime.fromtimestamp(seconds, ZoneInfo(self.zone)).date())
+
+    def clock(self, seconds: int) -> str:
+        """The time of day, for people."""
+        return datetime.fromtimestamp(seconds, ZoneInfo(self.zone)).strftime("%H:%M")
+
+    def written(self, day: date) -> str:
+        """A local date, for people."""
+        return self.locale.date(day)
+
+    def number(self, text: str) -> str:
+        """A decimal string, digit for digit, for people."""
+        return self.locale.number(text)
+
+    def amount(self, text: str, currency: str) -> str:
+        """A decimal string of a currency, digit for digit, for people."""
+        return self.locale.amount(text, currency)
+
+    def time(self, seconds: int) -> Markup:
+        """An instant for people to the minute, and for their programs as it is."""
+        return Markup('<time datetime="{}">{}</time>').format(iso(seconds), self.local(seconds))
+
+    def dated(self, day: date) -> Markup:
+        """A local date for people, and for their programs as it is."""
+        return Markup('<time datetime="{}">{}</time>').format(day.isoformat(), self.written(day))
 
     def at(self, instant: datetime | None) -> str:
         """The same of an instant with its zone; a dash for none."""

@@ -47,6 +47,8 @@ class Cell:
     link: str = ""
     mood: Mood | None = None
     style: str = ""
+    time: bool = False
+    """Whether `value` is an instant or a date, and `text` the same for people."""
 
     @property
     def mark(self) -> str:
@@ -101,7 +103,5 @@ def row(columns: Sequence[Column], *cells: Cell) -> tuple[Cell, ...]:
         style = " ".join(
             name for name, on in (("number", column.number), ("wrap", column.wrap), ("whole", column.whole)) if on
         )
-        styled.append(
-            Cell(text=cell.text, value=cell.value, note=cell.note, link=cell.link, mood=cell.mood, style=style)
-        )
+        styled.append(replace(cell, style=style))
     return tuple(styled)

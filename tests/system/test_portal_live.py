@@ -80,7 +80,7 @@ def test_a_report_changes_the_figures_of_the_open_page_within_a_second_and_only_
         now = person.page.inner_text(".figure")
         assert now in person.page.inner_text("[data-made=acme-chargers] h3"), "how it is made says the same"
         assert person.page.locator("[data-why=acme-chargers] li").first.is_visible(), "what was open stays open"
-        assert person.page.inner_text("[data-when=acme-chargers]") == "acme-chargers, day 13 of 30, until 2026-11-30"
+        assert person.page.inner_text("[data-when=acme-chargers]") == "acme-chargers, day 13 of 30, until 30.11.2026"
         asked = person.context.request.get(portal.url(f"{MONTH}.json")).json()["totals"][0]["total"]
         assert asked.replace(".", ",") in now, "the figure is the one that the page's data say"
         assert person.errors == []
@@ -129,5 +129,5 @@ def test_the_forecast_follows_a_minute_behind(portal: Portal, roof: Gateway, bro
 def test_without_scripts_the_page_says_of_when_its_figures_are(portal: Portal, browser: Browser) -> None:
     with visit(browser, headers=portal.headers("acme"), scripts=False) as person:
         opened(portal, person)
-        assert person.page.inner_text("#liveness").startswith("as of 2026-11-13 11:30; open the page again")
+        assert person.page.inner_text("#liveness").startswith("as of 13.11.2026 11:30; open the page again")
         assert person.page.locator(".figure b").count() == 1

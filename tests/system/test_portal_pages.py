@@ -64,7 +64,7 @@ def test_without_scripts_a_page_can_be_read_and_its_numbers_open_down_to_the_sig
         person.open(portal.url("/portal"))
         assert person.page.inner_text("h1") == "This month"
         assert "170,57" in person.page.inner_text(".figure")
-        person.page.click("text=2026-11-12")
+        person.page.click("text=12.11.2026")
         person.page.click("text=roof-1/sdm630-1")
         person.page.click("text=report 45 >> nth=0")
         assert "signed by the gateway's key" in person.page.inner_text("main")
@@ -77,7 +77,7 @@ def test_the_chart_leaves_out_what_is_not_known(portal: Portal, browser: Browser
     with visit(browser, headers=portal.headers("acme")) as person:
         person.open(portal.url(MONTH))
         assert person.page.locator(".chart canvas").count() == 1
-        gap = person.page.locator("table.days tbody tr", has_text="2026-11-08")
+        gap = person.page.locator("table.days tbody tr", has_text="8.11.2026")
         assert gap.get_attribute("data-state") == "gap"
         assert "23 h not known" in (gap.text_content() or "")
         person.page.goto(portal.url("/portal/acme/days/2026-11-08/roof-1/sdm630-1/energy"))

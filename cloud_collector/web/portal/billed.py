@@ -75,7 +75,9 @@ def _line(store: Store, account: str, number: str, place: str) -> tuple[Invoice,
 def _under(look: Look, account: str, found: Invoice, line: dict[str, Any], request: Request | None) -> Under:
     """By the sealed counters, and by what the store has of that time now."""
     nothing = Table(title="Devices", path="", command="", empty=_GONE, columns=(), rows=())
-    without = Under(devices=nothing, reads=reads_table(account, line["reads"]), peak=None, pager=None)
+    without = Under(
+        devices=nothing, reads=reads_table(account, line["reads"], moment_of(look, account)), peak=None, pager=None
+    )
     at = None if "voids" in found.body else _looked(look, found, line)
     if at is None:
         return without
@@ -148,7 +150,7 @@ def _told(look: Look, account: str, found: Invoice, line: dict[str, Any], place:
         "amount": people.amount(line["amount"], found.body["currency"]),
         "quantity": f"{people.number(line['quantity'] or '')} {unit}".strip(),
         "price": people.number(line["unit_price"] or ""),
-        "time": (moment.local(_instant(line["service_start"])), moment.local(_instant(line["service_end"]))),
+        "time": (moment.time(_instant(line["service_start"])), moment.time(_instant(line["service_end"]))),
         "steps": [step_told(step, line["unit"], people) for step in line["steps"]],
         "beside": [(why, f"{base}/{found.number}/lines/{at}") for at, why in _beside(found, line)],
         "crumbs": [("Invoices", base), (found.number, f"{base}/{found.number}")],

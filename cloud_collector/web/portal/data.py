@@ -92,7 +92,9 @@ def _add_page(router: APIRouter, site: Site) -> None:
         with site.look() as look:
             told = {
                 "terms": _terms(owner(look.store, account)),
-                "deletions": _requests(look.store, account),
+                "deletions": [
+                    each | {"until": date.fromisoformat(each["until"])} for each in _requests(look.store, account)
+                ],
                 "deleted": [each for each in deletions(look.store, account) if each.lines],
                 "may": viewer.may(Deed.DISPUTE),
             }
@@ -184,7 +186,7 @@ def _table(look: Look, account: str) -> Table:
         rows=tuple(
             row(
                 _COLUMNS,
-                Cell(text=moment.local(each.at_ms // 1_000), value=iso(each.at_ms // 1_000)),
+                Cell(text=moment.local(each.at_ms // 1_000), value=iso(each.at_ms // 1_000), time=True),
                 Cell(text=each.who, value=each.who),
                 Cell(text=each.role, value=each.role),
                 Cell(text=each.means, value=each.means),

@@ -67,7 +67,7 @@ def _add_day(router: APIRouter, site: Site) -> None:
         with site.look() as look:
             table, asked = found(look, account, day), day_of(day)
             told = {"before": asked - timedelta(days=1), "after": asked + timedelta(days=1), "day": asked}
-            answer = show(request, look, account, "day.html", title=day, table=table, told=told)
+            answer = show(request, look, account, "day.html", title=table.title, table=table, told=told)
         looked(site, request, viewer, account, f"usage of {day}")
         return answer
 
@@ -93,8 +93,9 @@ def _add_intervals(router: APIRouter, site: Site) -> None:
         channel = ChannelName(gateway=gateway, device=device, meter=meter)
         with site.look() as look:
             table = found(look, account, day, channel)
-            told = {"day": day, "channel": channel}
-            answer = show(request, look, account, "intervals.html", title=f"{device} on {day}", table=table, told=told)
+            told = {"day": day_of(day), "channel": channel}
+            title = f"{device} on {moment_of(look, account).written(day_of(day))}"
+            answer = show(request, look, account, "intervals.html", title=title, table=table, told=told)
         looked(site, request, viewer, account, f"intervals of {gateway}/{device} {meter} on {day}")
         return answer
 
@@ -129,7 +130,7 @@ def _day_table(look: Look, account: str, day: date, moment: Moment) -> Table:
     found = owned_days(view, catalog, mine, (start, end), moment.now, moment.zone)
     base = f"/portal/{account}/days/{day}"
     return Table(
-        title=day.isoformat(),
+        title=moment.written(day),
         path=base,
         command=f"cloud-collector usage days --account {account} --from {day} --to {day}",
         empty="Nothing is known of this day.",
@@ -143,7 +144,7 @@ def _day_table(look: Look, account: str, day: date, moment: Moment) -> Table:
                     link=f"{base}/{each.channel.gateway}/{each.channel.device}/{each.channel.meter}",
                 ),
                 Cell(text=each.channel.meter, value=each.channel.meter),
-                _quantity(each.day.quantity),
+                _quantity(each.day.quantity, moment),
                 Cell(text=each.unit, value=each.unit),
                 Cell(text=state_of(each.day, moment.now)[0], value=state_of(each.day, moment.now)[0]),
             )
@@ -182,16 +183,16 @@ def _interval_row(account: str, gateway: str, each: Interval, unit: str, moment:
         line = Cell(text=f"report {each.seq}", value=place, link=f"/portal/{account}/lines/{place}")
     return row(
         _INTERVALS,
-        Cell(text=moment.local(each.start)[11:], value=iso(each.start)),
-        Cell(text=moment.local(each.end)[11:], value=iso(each.end)),
-        _quantity(each.quantity),
+        Cell(text=moment.clock(each.start), value=iso(each.start)),
+        Cell(text=moment.clock(each.end), value=iso(each.end)),
+        _quantity(each.quantity, moment),
         Cell(text=unit, value=unit),
         Cell(text=why, value=why),
         line,
     )
 
 
-def _quantity(value: Decimal | None) -> Cell:
+def _quantity(value: Decimal | None, moment: Moment) -> Cell:
     if value is None:
         return Cell(text="—", value=None)
-    return Cell(text=plain(Fraction(value)), value=plain(Fraction(value)))
+    return Cell(text=moment.number(plain(Fraction(value))), value=plain(Fraction(value)))

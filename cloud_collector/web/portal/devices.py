@@ -114,9 +114,9 @@ def _days_table(account: str, device: str, meters: Sequence[MeterDays], moment: 
             rows.append(
                 row(
                     _DAYS,
-                    Cell(text=moment.day(each.start), value=each.day.isoformat()),
+                    Cell(text=moment.written(each.day), value=each.day.isoformat(), time=True),
                     Cell(text=meter.meter, value=meter.meter),
-                    Cell(text=quantity or "—", value=quantity),
+                    Cell(text="—" if quantity is None else moment.number(quantity), value=quantity),
                     Cell(text=meter.unit, value=meter.unit),
                     Cell(text=state_of(each, moment.now)[0], value=state_of(each, moment.now)[0]),
                 )
@@ -156,10 +156,10 @@ def _row(account: str, cost: Cost, held: DeviceCost, moment: Moment) -> tuple[Ce
         Cell(text=held.device, value=held.device, link=f"/portal/{account}/devices/{held.device}"),
         Cell(text=cost.contract, value=cost.contract),
         Cell(text=words, value=held.state.value, mood=mood, note=note),
-        Cell(text=moment.local(held.since), value=iso(held.since)),
+        Cell(text=moment.local(held.since), value=iso(held.since), time=True),
         Cell(text="yes" if held.used else "not this period", value="yes" if held.used else "no"),
         Cell(
-            text=as_written(held.net),
+            text=moment.number(as_written(held.net)),
             value=as_written(held.net),
             link=f"/portal/{account}/cost/{cost.contract}?{urlencode({'device': held.device})}",
         ),

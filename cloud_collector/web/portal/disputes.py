@@ -180,9 +180,9 @@ def _table(look: Look, account: str) -> Table:
                 Cell(text=f"Dispute {each.id}", value=each.id, link=f"{base}/disputes/{each.id}"),
                 Cell(text=each.number, value=each.number, link=f"{base}/invoices/{each.number}"),
                 Cell(text=str(each.place) if each.place else "all", value=each.place or None),
-                Cell(text=each.amount, value=each.amount),
+                Cell(text=moment.amount(*each.amount.split(" ", 1)), value=each.amount),
                 Cell(text=each.state, value=each.state, mood=_MOODS.get(each.state, Mood.IDLE)),
-                Cell(text=moment.local(each.at_ms // 1_000), value=iso(each.at_ms // 1_000)),
+                Cell(text=moment.local(each.at_ms // 1_000), value=iso(each.at_ms // 1_000), time=True),
             )
             for each in disputes(look.store, account)
         ),
@@ -201,7 +201,7 @@ def _words_table(look: Look, found: Dispute) -> Table:
         rows=tuple(
             row(
                 _WORDS,
-                Cell(text=moment.local(word.at_ms // 1_000), value=iso(word.at_ms // 1_000)),
+                Cell(text=moment.local(word.at_ms // 1_000), value=iso(word.at_ms // 1_000), time=True),
                 Cell(text=word.who, value=word.who),
                 Cell(text=word.side.value, value=word.side.value),
                 Cell(text=word.what.value, value=word.what.value),

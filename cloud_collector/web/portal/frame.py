@@ -10,6 +10,7 @@ from cloud_collector.access.viewer import Deed, Viewer
 from cloud_collector.billing.revisions import NoCatalog, revisions
 from cloud_collector.contracts.catalog import Account, Catalog, Contract
 from cloud_collector.insight.owned import zone_of
+from cloud_collector.invoice.locale import locale_named
 from cloud_collector.store.store import Store
 from cloud_collector.web import gate
 from cloud_collector.web.api.sight import site_of
@@ -64,11 +65,12 @@ def contracts_of(store: Store, account: str) -> list[Contract]:
 
 
 def moment_of(look: Look, account: str) -> Moment:
-    """The page speaks in the zone of the account's contract."""
+    """The page speaks in the zone of the account's contract, and writes dates and figures as its people do."""
     catalog = catalog_of(look.store)
     if catalog is None or account not in catalog.accounts:
         return look.moment
-    return Moment(now_ms=look.moment.now_ms, zone=zone_of(catalog, account))
+    locale = locale_named(catalog.accounts[account].locale)
+    return Moment(now_ms=look.moment.now_ms, zone=zone_of(catalog, account), locale=locale)
 
 
 def running(look: Look, account: str) -> str:

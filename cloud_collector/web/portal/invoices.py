@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
@@ -118,6 +118,7 @@ def _add_one(router: APIRouter, site: Site) -> None:
             told = {
                 "pager": page,
                 "invoice": found.body,
+                "due": date.fromisoformat(found.body["due"]) if found.body["due"] else None,
                 "say": lambda amount: people.amount(amount, found.body["currency"]),
                 "number": people.number,
                 "step_told": lambda step, unit: step_told(step, unit, people),
@@ -178,7 +179,7 @@ def table_of(look: Look, account: str) -> Table:
                 Cell(text=kind.replace("_", " "), value=kind),
                 Cell(text=people.amount(total, currency), value=total),
                 Cell(text=currency, value=currency),
-                Cell(text=moment.day(issued), value=iso(issued)),
+                Cell(text=moment.day(issued), value=iso(issued), time=True),
                 Cell(text="Check this bill", value=f"{base}/{number}/check", link=f"{base}/{number}/check"),
             )
             for number, contract, start, end, kind, total, currency, issued in look.store.rows(

@@ -218,7 +218,7 @@ def _told(look: Look, account: str, found: Opened) -> dict[str, Any]:
         "amount": people.amount(as_written(line.amount), found.cost.draft.currency),
         "quantity": f"{people.number(plain(line.quantity))} {unit}".strip(),
         "price": "" if line.unit_price is None else people.number(as_written(line.unit_price)),
-        "time": (moment.local(line.service_start), moment.local(line.service_end)),
+        "time": (moment.time(line.service_start), moment.time(line.service_end)),
         "steps": [step_told(dict(step), line.unit, people) for step in line.steps],
         "beside": [(each.why, f"{path}/{line_id(each.key)}") for each in found.beside[:_BESIDE_MAX]],
         "crumbs": [("This month", f"/portal/{account}"), (f"Cost of {found.cost.contract}", path)],

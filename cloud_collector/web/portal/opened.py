@@ -95,7 +95,7 @@ def under(account: str, known: Known, period: Period, line: Line, moment: Moment
     peak = None if found is None else deciding(found)
     return Under(
         devices=devices,
-        reads=reads_table(account, line.reads[rows]),
+        reads=reads_table(account, line.reads[rows], moment),
         peak=None if peak is None or found is None else _peak_table(account, peak, unit_of(found.meter), moment),
         pager=page,
     )
@@ -128,9 +128,9 @@ def _device(account: str, found: Grounds, ground: Ground, line: Line, moment: Mo
     return row(
         _DEVICES,
         Cell(text=ground.device, value=ground.device, link=link),
-        Cell(text=moment.local(start), value=iso(start)),
-        Cell(text=moment.local(end), value=iso(end)),
-        Cell(text=said or "—", value=said, link=link),
+        Cell(text=moment.local(start), value=iso(start), time=True),
+        Cell(text=moment.local(end), value=iso(end), time=True),
+        Cell(text="—" if said is None else moment.number(said), value=said, link=link),
         Cell(text=unit, value=unit),
         Cell(text=how, value=how),
     )
@@ -185,20 +185,24 @@ def _stages(
             _LIVES,
             Cell(text=life.device, value=life.device, link=path if life.end > moment.now else ""),
             Cell(text=stage.state.value, value=stage.state.value),
-            Cell(text=moment.local(low), value=iso(low)),
-            Cell(text="—" if high >= FOREVER else moment.local(high), value=None if high >= FOREVER else iso(high)),
+            Cell(text=moment.local(low), value=iso(low), time=True),
+            Cell(text="—", value=None)
+            if high >= FOREVER
+            else Cell(text=moment.local(high), value=iso(high), time=True),
             Cell(text=why, value=why or None),
             shown,
         )
 
 
-def reads_table(account: str, reads: Sequence[Sequence[Any]]) -> Table:
+def reads_table(account: str, reads: Sequence[Sequence[Any]], moment: Moment) -> Table:
     """Counters as they are sealed, two by two; each report that carries one opens."""
-    made = _table(_READS, "No counter stands here: the days of each device lead to them.", _reads(account, reads))
+    made = _table(
+        _READS, "No counter stands here: the days of each device lead to them.", _reads(account, reads, moment)
+    )
     return replace(made, title="Counters")
 
 
-def _reads(account: str, reads: Sequence[Sequence[Any]]) -> Iterator[tuple[Cell, ...]]:
+def _reads(account: str, reads: Sequence[Sequence[Any]], moment: Moment) -> Iterator[tuple[Cell, ...]]:
     for gateway, log, device, meter, epoch, first, low, last, high, estimated in reads:
         lines = f"/portal/{account}/lines/{gateway}/{log}/{epoch}"
         yield row(
@@ -206,10 +210,12 @@ def _reads(account: str, reads: Sequence[Sequence[Any]]) -> Iterator[tuple[Cell,
             Cell(text=f"{gateway}/{device}", value=f"{gateway}/{device}"),
             Cell(text=meter, value=meter),
             Cell(text=f"report {first}", value=first, link=f"{lines}/{first}"),
-            Cell(text=str(low), value=low, link=f"{lines}/{first}"),
+            Cell(text=moment.number(str(low)), value=low, link=f"{lines}/{first}"),
             Cell(text=f"report {last}", value=last, link=f"{lines}/{last}"),
-            Cell(text=str(high), value=high, note="estimated" if estimated else "", link=f"{lines}/{last}"),
-            Cell(text=str(high - low), value=high - low),
+            Cell(
+                text=moment.number(str(high)), value=high, note="estimated" if estimated else "", link=f"{lines}/{last}"
+            ),
+            Cell(text=moment.number(str(high - low)), value=high - low),
             Cell(text=f"{log} {epoch}", value=f"{log}/{epoch}"),
         )
 
@@ -229,9 +235,9 @@ def _peak_table(account: str, found: Deciding, unit: str, moment: Moment) -> Tab
                     link=f"/portal/{account}/days/{local_date(moment.zone, each.start)}/"
                     + "/".join(quote(part, safe="") for part in each.channel),
                 ),
-                Cell(text=moment.local(each.start), value=iso(each.start)),
-                Cell(text=moment.local(each.end), value=iso(each.end)),
-                Cell(text=plain(each.level), value=plain(each.level)),
+                Cell(text=moment.local(each.start), value=iso(each.start), time=True),
+                Cell(text=moment.local(each.end), value=iso(each.end), time=True),
+                Cell(text=moment.number(plain(each.level)), value=plain(each.level)),
                 Cell(text=unit, value=unit),
             )
             for each in found.shares[:PAGE_ROWS]

@@ -174,9 +174,9 @@ def _row(account: str, place: str, day: Day, unit: str, moment: Moment, people: 
     word = state_of(day, moment.now)[0]
     return row(
         _DAYS,
-        Cell(text=day.day.isoformat(), value=day.day.isoformat(), link=link),
-        Cell(text=moment.local(day.start), value=iso(day.start)),
-        Cell(text=moment.local(day.end), value=iso(day.end)),
+        Cell(text=moment.written(day.day), value=day.day.isoformat(), link=link, time=True),
+        Cell(text=moment.local(day.start), value=iso(day.start), time=True),
+        Cell(text=moment.local(day.end), value=iso(day.end), time=True),
         Cell(text="—" if value is None else people.number(value), value=value, link=link),
         Cell(text=unit, value=unit),
         Cell(text=word, value=word),

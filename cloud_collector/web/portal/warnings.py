@@ -23,7 +23,7 @@ from cloud_collector.web.portal.frame import (
     twins,
 )
 from cloud_collector.web.shell import fields
-from cloud_collector.web.site import Look, Site
+from cloud_collector.web.site import Look, Moment, Site
 from cloud_collector.web.table import Cell, Column, Mood, Table, row
 
 SHOWN_MAX: Final = 200
@@ -54,7 +54,7 @@ def add(router: APIRouter, site: Site) -> None:
     def listed(request: Request, account: str, viewer: Visiting) -> Response:
         with site.look() as look:
             told = {
-                "asked": [_filled(look.store, each) for each in contracts_of(look.store, account)],
+                "asked": [_filled(look, account, each) for each in contracts_of(look.store, account)],
                 "wrong": "",
                 "may": viewer.may(Deed.WARN),
             }
@@ -89,9 +89,9 @@ def _held(store: Store, account: str, contract: str) -> Contract:
     raise gate.Closed(404, gate.NOT_THERE)
 
 
-def _filled(store: Store, contract: Contract) -> dict[str, object]:
-    """What stands in a contract's form, and what was asked for before."""
-    wish = wish_of(store, contract)
+def _filled(look: Look, account: str, contract: Contract) -> dict[str, object]:
+    """What stands in a contract's form as it is read back, and what was asked for before as people read it."""
+    wish, moment = wish_of(look.store, contract), moment_of(look, account)
     return {
         "contract": contract.key,
         "currency": contract.currency or "",
@@ -99,16 +99,17 @@ def _filled(store: Store, contract: Contract) -> dict[str, object]:
         "over": _listed(wish.over),
         "under": _listed(wish.under),
         "mail": ", ".join(wish.mail),
-        "history": [_said(each) for each in wishes(store, contract.key, HISTORY_MAX)],
+        "history": [_said(each, moment) for each in wishes(look.store, contract.key, HISTORY_MAX)],
     }
 
 
-def _said(wish: Wish) -> dict[str, object]:
-    budget = "no budget" if wish.budget is None else f"budget {as_written(wish.budget)}"
+def _said(wish: Wish, moment: Moment) -> dict[str, object]:
+    budget = "no budget" if wish.budget is None else f"budget {moment.number(as_written(wish.budget))}"
+    over, under = (", ".join(moment.number(f"{each:f}") for each in percents) for percents in (wish.over, wish.under))
     return {
         "at": wish.at_ms // 1_000,
         "who": wish.who,
-        "said": f"{budget}; over {_listed(wish.over) or 'nothing'}; under {_listed(wish.under) or 'nothing'}; "
+        "said": f"{budget}; over {over or 'nothing'}; under {under or 'nothing'}; "
         f"{', '.join(wish.mail) or 'nobody else'} told",
     }
 
@@ -129,10 +130,10 @@ def _table(look: Look, account: str) -> Table:
         rows=tuple(
             row(
                 _COLUMNS,
-                Cell(text=moment.local(at // 1_000), value=iso(at // 1_000)),
+                Cell(text=moment.local(at // 1_000), value=iso(at // 1_000), time=True),
                 Cell(text=contract, value=contract),
                 Cell(text=what, value=what, mood=Mood.WARN if what == "fired" else Mood.IDLE),
-                Cell(text=f"{against}, {side} {percent} %", value=f"{against} {side} {percent}"),
+                Cell(text=f"{against}, {side} {moment.number(percent)} %", value=f"{against} {side} {percent}"),
                 Cell(text="what has happened" if way == "actual" else "what is foretold", value=way),
                 Cell(text=said, value=said),
             )

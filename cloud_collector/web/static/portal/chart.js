@@ -37,7 +37,7 @@
   const draw = (box) => {
     const place = box.querySelector(".chart");
     const rows = [...box.querySelectorAll("tbody tr")].map((row) => ({
-      label: row.querySelector("th").textContent.trim(),
+      label: row.dataset.day,
       value: row.dataset.value === "" ? null : Number(row.dataset.value),
       state: row.dataset.state,
     }));
@@ -57,7 +57,7 @@
         cursor: { show: false },
         scales: { x: { time: false, range: [-0.6, rows.length - 0.4] }, y: { range: (plot, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
         axes: [
-          { stroke: soft, grid: { show: false }, ticks: { stroke: line }, values: (plot, all) => all.map((at) => (Number.isInteger(at) && rows[at] ? rows[at].label.slice(5) : "")) },
+          { stroke: soft, grid: { show: false }, ticks: { stroke: line }, values: (plot, all) => all.map((at) => (Number.isInteger(at) && rows[at] ? rows[at].label : "")) },
           { stroke: soft, grid: { stroke: line, width: 1 }, ticks: { show: false }, size: 60 },
         ],
         series: [{}, series(resolved("--accent")), series(resolved("--warn"))],
