@@ -129,6 +129,8 @@ def test_every_route_of_another_account_is_not_there(portal: Portal, browser: Br
         "seq": "43",
         "form": "pdf",
         "contract": "acme-chargers",
+        "line": "0123456789abcdef",
+        "place": "1",
     }
     secret = re.compile(r"394\.61|170[.,]57|sdm630|Åke|5f2c91aa|acme-chargers")
     named = {"number", "gateway", "dispute", "device", "log", "epoch", "seq", "contract"}
