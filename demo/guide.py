@@ -1,12 +1,16 @@
 """What there is to see once the demo runs, and what to try."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
+from cloud_collector.store.store import Store
 from demo.people import HOUSE, SITE
 from demo.processes import BIN
+from demo.site import Site
 from demo.story import Story
 from demo.tampering import Tampered
+from shared.effects.sqlite import SqliteDatabase
 
 
 def guide(story: Story, lie: Tampered, forged: str, *, stays: bool) -> Iterator[str]:
@@ -31,9 +35,17 @@ def guide(story: Story, lie: Tampered, forged: str, *, stays: bool) -> Iterator[
     yield f"      {command} device timeline {HOUSE}/water-flat-2"
     yield f"  Who was late?         {SITE}, around {days.this:%-d %B}: its invoice names the silent days,"
     yield "      and what arrived after it was issued is billed with the next one, under its own dates."
+    yield "  Who pays for nothing? Ridge Builders: the compressor hardly runs and costs its minimum, and what was"
+    yield f"      missing to last month's commitment stands on {_newest(site)}: {command} invoice show {_newest(site)}"
     yield f"  An odd day?           {days.clock_change:%-d %B} was not 24 hours long; every hour of it is billed once."
     yield "  Another tariff?       Change a price in catalog.toml, and see what it would have made of these months:"
     yield f"      {command} simulate-tariff --help"
+
+
+def _newest(site: Site) -> str:
+    """The builders' last invoice."""
+    with closing(Store(SqliteDatabase(site.store, read_only=True), migrated=True)) as store:
+        return next(str(row[0]) for row in reversed(store.rows("invoices")) if row[2] == "ridge-machines")
 
 
 def _near(path: Path) -> str:

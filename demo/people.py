@@ -138,11 +138,12 @@ def _house(calendar: Calendar, seed: str) -> tuple[Meter, ...]:
 
 
 def _site(_: Calendar, seed: str) -> tuple[Meter, ...]:
-    """Machines that are rented by the hour of operation."""
+    """Machines that are rented by the hour of operation; one of them hardly runs."""
     loads = {
         "excavator-1": _working(0.8),
         "loader-1": _working(0.5),
         "crane-1": _working(0.3),
+        "compressor-1": _tuesdays(_working(0.5), hour=8),
     }
     return tuple(
         Meter(
@@ -176,6 +177,10 @@ def _between(load: Load, first: int | None, last: int | None) -> Load:
 
 def _weekend(load: Load) -> Load:
     return lambda at, draw: load(at, draw) if at.weekday() >= 5 else 0
+
+
+def _tuesdays(load: Load, hour: int) -> Load:
+    return lambda at, draw: load(at, draw) if (at.weekday(), at.hour) == (1, hour) else 0
 
 
 def _surfing(most: int) -> Load:

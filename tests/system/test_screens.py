@@ -6,7 +6,7 @@ page in every look. Pictures of them lie in `build/screens` afterwards, for a pe
 
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from email.message import EmailMessage
@@ -20,7 +20,7 @@ from cloud_collector.access.viewer import Role
 from cloud_collector.notify.post import Fate, Posted
 from cloud_collector.web.door import Door
 from demo.story import Story
-from tests.chrome import DESKTOP, PHONE, Visit, chromium, visit
+from tests.chrome import DESKTOP, ELSEWHERE, PHONE, Visit, chromium, visit
 from tests.console_site import HOLES, Console, running
 from tests.demo_story import NOW, story_in
 from tests.routes import every_route
@@ -30,6 +30,7 @@ OPERATOR: Final = "anna@northwind.example"
 BOOKKEEPER: Final = "books@accounts.example"
 BOARD: Final = "board@harbour.example"
 CUSTOMERS: Final = ("aino", "berg", "elm", "harbour", "kallio", "ridge", "you")
+FORETOLD: Final = ("budget", "over", "projected")
 LOOKS: Final = (
     pytest.param(PHONE, False, id="phone-light"),
     pytest.param(DESKTOP, True, id="desktop-dark"),
@@ -238,6 +239,79 @@ def walked(town: Town, browser: Browser, addresses: Sequence[str], size: dict[st
     return found
 
 
+def _opened(path: str, status: int = 200) -> Callable[[Town, Visit], int]:
+    def scene(town: Town, person: Visit) -> int:
+        person.open(town.url(path))
+        return status
+
+    return scene
+
+
+def _link_sent(town: Town, person: Visit) -> int:
+    person.open(town.url("/sign-in"))
+    person.page.get_by_label("E-mail address").fill("nobody@elsewhere.example")
+    person.page.get_by_role("button", name="Send me a link").click()
+    assert "If the address is known here" in person.page.inner_text("main"), "and not whether it is"
+    return 200
+
+
+def _link_used(town: Town, person: Visit) -> int:
+    person.open(town.url("/sign-in/link/used-long-ago"))
+    person.page.get_by_role("main").get_by_role("button", name="Sign in").click()
+    assert "used before" in person.page.inner_text("[role=alert]")
+    return 410
+
+
+def _nobody(town: Town, person: Visit) -> int:
+    """By a name of this machine that is not trusted: nobody is there."""
+    person.open(town.url("/portal/harbour/invoices").replace("127.0.0.1", ELSEWHERE))
+    assert person.page.url.endswith("/sign-in?next=/portal/harbour/invoices")
+    return 200
+
+
+def _led_back(town: Town, person: Visit) -> int:
+    """A customer who comes to the operator's side is led to his own."""
+    person.open(town.url("/"))
+    assert person.page.locator("nav[aria-label=Pages]").count() == 0, "the operator's menu is not his"
+    back = person.page.get_by_role("main").get_by_role("link")
+    assert back.get_attribute("href") == "/portal"
+    return 403
+
+
+def _sessions_of_two(town: Town, person: Visit) -> int:
+    """Two browsers: this one, and one that can be ended from here."""
+    person.open(town.url("/sessions"))
+    assert person.page.get_by_text("this browser").count() == 1
+    return 200
+
+
+SCENES: Final[Mapping[str, tuple[str | None, Callable[[Town, Visit], int]]]] = {
+    "door-link-sent": (None, _link_sent),
+    "door-link-used": (None, _link_used),
+    "door-nobody": (None, _nobody),
+    "door-sessions": (BOARD, _sessions_of_two),
+    "error-403-customer": (BOARD, _led_back),
+    "error-404-gateway": (OPERATOR, _opened("/gateways/nowhere", 404)),
+    "error-404-page": (OPERATOR, _opened("/no-such-page", 404)),
+    "error-404-portal": (BOARD, _opened("/portal/ridge", 404)),
+    "error-404-invoice": (BOOKKEEPER, _opened("/portal/harbour/invoices/DEMO-12", 404)),
+    "operator-dispute": (OPERATOR, _opened("/portal/harbour/disputes/1")),
+    "operator-portal": (OPERATOR, _opened("/portal/kallio")),
+    "board-portal": (BOARD, _opened("/portal")),
+}
+"""What is no page of its own: answers to forms, errors, and pages as somebody else sees them."""
+
+
+def acted(town: Town, browser: Browser, names: Sequence[str], size: dict[str, int], *, dark: bool) -> list[str]:
+    """What is wrong with these scenes."""
+    found: list[str] = []
+    for name in names:
+        who, scene = SCENES[name]
+        with visit(browser, size=size, dark=dark, signed_in=None if who is None else town.states[who]) as person:
+            found += judged(person, name, status=scene(town, person))
+    return found
+
+
 ADDRESSES: Final = tuple(each for addresses in PAGES.values() for each in addresses)
 
 
@@ -248,6 +322,7 @@ def test_every_page_is_whole_in_one_of_four_looks(
     """No console error, nothing that is not fetched, no serious finding of axe, as wide as the screen, light enough."""
     turn = [each.id for each in LOOKS].index(request.node.callspec.id)
     assert walked(town, browser, ADDRESSES[turn :: len(LOOKS)], size, dark=dark) == []
+    assert acted(town, browser, tuple(SCENES)[turn :: len(LOOKS)], size, dark=dark) == []
 
 
 @pytest.mark.deep
@@ -255,7 +330,26 @@ def test_every_page_is_whole_in_one_of_four_looks(
 def test_every_page_is_whole_in_each_of_four_looks(
     town: Town, browser: Browser, size: dict[str, int], *, dark: bool
 ) -> None:
+    # The pages' paces run by this clock.
+    town.console.clock.advance(60_000)
     assert walked(town, browser, ADDRESSES, size, dark=dark) == []
+    assert acted(town, browser, tuple(SCENES), size, dark=dark) == []
+
+
+def test_the_garages_board_finds_the_warning_of_its_budget(town: Town, browser: Browser) -> None:
+    """Fired as the story went on: it stands on the month's page and in the list, with its figure."""
+    with town.console.site.open_store() as store:
+        said = [row for row in store.rows("warnings") if row[1] == "harbour-garage" and row[5:8] == FORETOLD]
+    assert [row[8] for row in said] == ["80", "100"]
+    with visit(browser, signed_in=town.states[BOARD], size=PHONE) as person:
+        person.open(town.url("/portal/harbour"))
+        assert person.page.locator(".state.warn.likely").is_visible()
+        person.page.locator("summary", has_text="Menu").click()
+        person.page.get_by_role("navigation", name="Pages").get_by_role("link", name="Warnings").click()
+        told = person.page.locator("tbody tr", has_text="budget")
+        assert told.count() == 2
+        figure = str(said[-1][12]).replace(".", "[.,]")
+        assert re.search(figure, told.first.inner_text()) is not None
 
 
 def test_every_page_that_is_served_is_looked_at(town: Town) -> None:

@@ -12,13 +12,18 @@ import pytest
 
 from cloud_collector.billing.archive import FolderArchive
 from cloud_collector.billing.audit import Books, audit_invoices, damages
+from cloud_collector.billing.case import Sight
+from cloud_collector.billing.preview import preview
 from cloud_collector.billing.revisions import revisions
+from cloud_collector.contracts.period import boundary
 from cloud_collector.insight.cost import Cost
+from cloud_collector.insight.detail import intervals
 from cloud_collector.insight.look import look
+from cloud_collector.insight.meter_history import meter_history
 from cloud_collector.intake.sound import unsound_lines
 from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
-from demo.people import Calendar
+from demo.people import HOUSE, Calendar
 from demo.site import Site
 from demo.story import Story, tell
 from demo.tampering import tamper
@@ -65,9 +70,12 @@ def test_two_months_of_six_contracts_are_issued_and_the_third_runs(story: Story,
 
 def test_sim_cards_begin_by_first_use_and_by_grace_and_some_still_wait(story: Story, store: Store) -> None:
     """P18."""
-    causes = {row["device"]: row["rule"] for row in issued(story.site, "kallio-sims", "2026-09-30")["activations"]}
-    assert causes["kallio-office/sim-06"] == "first_use"
-    assert causes["kallio-office/sim-07"] == "grace"
+    causes = {
+        row["device"]: (row["rule"], row["at"])
+        for row in issued(story.site, "kallio-sims", "2026-09-30")["activations"]
+    }
+    assert causes["kallio-office/sim-06"] == ("first_use", "2026-10-14T06:00:00Z")
+    assert causes["kallio-office/sim-07"] == ("grace", "2026-10-15T21:00:00Z"), "45 days after the first of September"
     running = cost(store, "kallio-sims")
     assert [each.device for each in running.waiting] == ["kallio-office/sim-08", "kallio-office/sim-09"]
     assert "kallio-office/sim-05" in [each.device for each in running.unused]
@@ -99,8 +107,30 @@ def test_no_tenants_evidence_shows_anybody_elses_rows(story: Story, store: Store
     assert store.rows("invoices"), "they were issued"
 
 
-def test_an_exchanged_meter_goes_on_in_its_register(story: Story) -> None:
+def test_a_machine_that_hardly_runs_costs_its_minimum_and_what_is_missing_to_the_ramps_step_is_billed(
+    story: Story, store: Store
+) -> None:
+    """P17: a line of its own for either, to the cent; September's step was reached, October's was not."""
+    september = issued(story.site, "ridge-machines", "2026-08-31")
+    assert {line["kind"] for line in september["lines"]} == {"usage", "minimum"}
+    assert september["net"] == "5700.00", "more than the 1500 of the first step"
+    october = issued(story.site, "ridge-machines", "2026-09-30")
+    said = [(line["kind"], line["device"], line["amount"]) for line in october["lines"]]
+    assert ("usage", "ridge-site/compressor-1", "24.00") in said
+    assert ("minimum", "ridge-site/compressor-1", "216.00") in said, "to the 240 of the plan"
+    assert ("true_up", None, "1330.40") in said, "to the 6500 of the second step"
+    assert (october["net"], october["total"]) == ("6500.00", "8157.50")
+    (standing,) = cost(store, "ridge-machines").commitments
+    assert standing.step == 3
+    assert standing.committed == 8_000
+    assert standing.missing == 8_000 - cost(store, "ridge-machines").draft.net
+
+
+def test_an_exchanged_meter_goes_on_in_its_register(story: Story, store: Store) -> None:
     """P4."""
+    told = {event.what: event.told for event in meter_history(store, f"{HOUSE}/water-flat-2", until=NOW)}
+    assert {"swap", "exchange"} <= set(told)
+    assert "WM-7735 in place of WM-2201" in told["swap"]
     (water,) = [line for line in issued(story.site, "flat-2", "2026-09-30")["lines"] if line["charge"] == "Water"]
     assert 0 < float(water["quantity"]) < 20, "neither the old display nor the new one was taken for usage"
 
@@ -118,15 +148,33 @@ def test_an_outage_over_the_months_end_is_named_and_its_readings_are_billed_with
     assert late is not None
     assert late.units > 0
     assert not late.gaps
+    at = int(datetime(2026, 12, 3, 1, tzinfo=UTC).timestamp()) * 1_000
+    (next_,) = preview(store, at, Sight(view=StoreView), contracts=["ridge-machines"])
+    assert next_.draft is not None
+    beyond = {
+        (line.kind.value, line.device): line.amount
+        for line in next_.draft.lines
+        if line.service_end <= int(datetime.fromisoformat(october["period"]["end"]).timestamp())
+    }
+    assert beyond["usage", "ridge-site/excavator-1"] == Decimal("244.80")
+    assert sum(beyond.values()) == 0, "October's commitment had been billed whole: what was late counts towards it"
     alarms = [row for row in store.rows("incidents_newest", 100) if row[2] == "ridge-site"]
     assert [(row[1], row[6] is not None) for row in alarms] == [("silent", True)], "begun, and ended"
 
 
-def test_the_day_of_the_clock_change_has_its_25_hours(story: Story) -> None:
+def test_the_day_of_the_clock_change_has_its_25_hours(story: Story, store: Store) -> None:
     assert story.site.calendar.clock_change == date(2026, 10, 25)
     october = issued(story.site, "elm-house", "2026-09-30")["period"]
     start, end = (datetime.fromisoformat(october[name]) for name in ("start", "end"))
     assert (end - start).total_seconds() == (31 * 24 + 1) * 3_600
+    view, day = StoreView(store), date(2026, 10, 25)
+    (channel,) = view.channels(HOUSE, "heat-house")
+    time = (boundary("Europe/Helsinki", day), boundary("Europe/Helsinki", date(2026, 10, 26)))
+    hours = intervals(view, channel, "kWh", time, NOW)
+    assert len(hours) == 25
+    measured = view.measure(channel, *time)
+    assert measured is not None
+    assert sum(each.quantity or 0 for each in hours) * 1_000 == measured.units, "each of them once"
 
 
 @pytest.mark.parametrize(
