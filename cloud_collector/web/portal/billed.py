@@ -2,29 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
-from fractions import Fraction
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
 from cloud_collector.billing.export import Invoice
-from cloud_collector.billing.revisions import NoCatalog, revisions
-from cloud_collector.insight.look import Look as Looked
-from cloud_collector.insight.look import look as look_at
+from cloud_collector.insight.billed_line import instant_of, opened_billed
 from cloud_collector.invoice.locale import locale_named
-from cloud_collector.rating.draft import BookingKey, LineKind
 from cloud_collector.store.store import Store
-from cloud_collector.store.view import StoreView
-from cloud_collector.usage.quantity import UnlikeUnits, worth
+from cloud_collector.usage.quantity import UnlikeUnits
 from cloud_collector.web import gate
 from cloud_collector.web.looking import looked
 from cloud_collector.web.portal.frame import Visiting, as_csv, as_json, moment_of, owner, show
 from cloud_collector.web.portal.invoices import invoice_of, step_told
-from cloud_collector.web.portal.opened import Line, Under, reads_table, under
+from cloud_collector.web.portal.opened import Under, reads_table, under
 from cloud_collector.web.site import Look, Site
 from cloud_collector.web.table import Table
-from shared.errors import DatabaseError, MetersealError
 
 _DIGITS_MAX: Final = 6
 
@@ -78,67 +71,16 @@ def _under(look: Look, account: str, found: Invoice, line: dict[str, Any], reque
     without = Under(
         devices=nothing, reads=reads_table(account, line["reads"], moment_of(look, account)), peak=None, pager=None
     )
-    at = None if "voids" in found.body else _looked(look, found, line)
-    if at is None:
+    rests = opened_billed(look.store, found, line, look.moment.now_ms)
+    if rests is None:
         return without
-    opened = Line(
-        key=_key(found, line), end=_instant(line["service_end"]), reads=line["reads"], sealed=_sealed(found, line)
-    )
     try:
-        return under(account, at.known, at.period, opened, moment_of(look, account), request)
+        return under(account, rests, moment_of(look, account), request)
     except UnlikeUnits:
         return without
 
 
 _GONE: Final = "What it is made of stands with the line that it changes, or in the evidence."
-
-
-def _looked(look: Look, found: Invoice, line: dict[str, Any]) -> Looked | None:
-    """The contract in the period of the line; None where the catalog has it no more."""
-    try:
-        return look_at(
-            look.store,
-            revisions(look.store),
-            found.body["contract"],
-            look.moment.now_ms,
-            StoreView,
-            within=_instant(line["service_start"]),
-        )
-    except DatabaseError:
-        raise
-    except (NoCatalog, KeyError):
-        return None
-    except MetersealError:
-        # P19: what cannot be said now is not guessed; the sealed counters stand all the same.
-        return None
-
-
-def _key(found: Invoice, line: dict[str, Any]) -> BookingKey:
-    return BookingKey(
-        contract=found.body["contract"],
-        charge=line["charge"],
-        kind=LineKind(line["kind"]),
-        device=line["device"] or "",
-        window=line["window"] or "",
-        segment_start=_instant(line["service_start"]),
-    )
-
-
-def _sealed(found: Invoice, line: dict[str, Any]) -> Mapping[str, Fraction]:
-    """What each device used by the counters of the line, in the line's unit."""
-    units = {tuple(channel[:3]): (channel[3], channel[4]) for channel in found.body["channels"]}
-    said: dict[str, Fraction] = {}
-    for gateway, _, device, meter, _, _, low, _, high, _ in line["reads"]:
-        known = units.get((gateway, device, meter))
-        if known is None:
-            return {}
-        try:
-            one = worth(*known, line["unit"])
-        except UnlikeUnits:
-            return {}
-        name = f"{gateway}/{device}"
-        said[name] = said.get(name, Fraction(0)) + (high - low) * one
-    return said
 
 
 def _told(look: Look, account: str, found: Invoice, line: dict[str, Any], place: str) -> dict[str, Any]:
@@ -150,7 +92,7 @@ def _told(look: Look, account: str, found: Invoice, line: dict[str, Any], place:
         "amount": people.amount(line["amount"], found.body["currency"]),
         "quantity": f"{people.number(line['quantity'] or '')} {unit}".strip(),
         "price": people.number(line["unit_price"] or ""),
-        "time": (moment.time(_instant(line["service_start"])), moment.time(_instant(line["service_end"]))),
+        "time": (moment.time(instant_of(line["service_start"])), moment.time(instant_of(line["service_end"]))),
         "steps": [step_told(step, line["unit"], people) for step in line["steps"]],
         "beside": [(why, f"{base}/{found.number}/lines/{at}") for at, why in _beside(found, line)],
         "crumbs": [("Invoices", base), (found.number, f"{base}/{found.number}")],
@@ -195,7 +137,3 @@ def _before(store: Store, account: str, found: Invoice, line: dict[str, Any]) ->
 def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     names = ("charge", "kind", "device", "window", "service_start")
     return all((one[name] or "") == (other[name] or "") for name in names)
-
-
-def _instant(text: str) -> int:
-    return int(datetime.fromisoformat(text).timestamp())

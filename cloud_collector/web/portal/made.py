@@ -9,10 +9,10 @@ from fastapi import APIRouter, Request, Response
 from cloud_collector.billing.revisions import revisions
 from cloud_collector.contracts.money import as_written, plain
 from cloud_collector.insight.cost import Cost
+from cloud_collector.insight.draft_line import OpenedDraft, lines_of, named, opened_draft
 from cloud_collector.insight.grounds import line_id
 from cloud_collector.insight.look import Look as Looked
 from cloud_collector.insight.look import look as look_at
-from cloud_collector.invoice.basis import reads_of
 from cloud_collector.invoice.locale import Locale, locale_named
 from cloud_collector.rating.draft import DraftLine, LineKind
 from cloud_collector.store.view import StoreView
@@ -21,7 +21,7 @@ from cloud_collector.web.looking import looked
 from cloud_collector.web.paging import pager
 from cloud_collector.web.portal.frame import Visiting, as_csv, as_json, moment_of, owner, show
 from cloud_collector.web.portal.invoices import step_told
-from cloud_collector.web.portal.opened import ON_USAGE, Line, Under, under
+from cloud_collector.web.portal.opened import Under, under
 from cloud_collector.web.site import Look, Site
 from cloud_collector.web.table import Cell, Column, Table, row
 from shared.errors import DatabaseError, MetersealError
@@ -56,7 +56,7 @@ def _add_lines(router: APIRouter, site: Site) -> None:
         del viewer
         with site.look() as look:
             _, lines = found(look, request, account, contract)
-            return as_json([{"line": line_id(each.key), **each.to_json()} for each in lines])
+            return as_json([named(each) for each in lines])
 
     @router.get(f"{path}.csv", include_in_schema=False)
     def as_sheet(request: Request, account: str, contract: str, viewer: Visiting) -> Response:
@@ -106,7 +106,7 @@ def _add_line(router: APIRouter, site: Site) -> None:
             path, command = f"/portal/{account}/cost/{contract}/{line}", f"cloud-collector cost {contract}"
             table = replace(found.under.devices, path=path, command=command)
             told = _told(look, account, found)
-            answer = show(request, look, account, "opened.html", title=found.line.charge, table=table, told=told)
+            answer = show(request, look, account, "opened.html", title=found.found.line.charge, table=table, told=told)
         looked(site, request, viewer, account, f"line {line} of {contract}")
         return answer
 
@@ -129,16 +129,7 @@ def _looked(look: Look, account: str, contract: str) -> Looked:
 
 def _asked(request: Request, cost: Cost) -> list[DraftLine]:
     """The lines of one charge, of one device, or under one tax; all where nothing is asked for."""
-    charge, device, tax = (request.query_params.get(name, "") for name in ("charge", "device", "tax"))
-    under = {place for each in cost.draft.taxes if each.name == tax for place in each.lines}
-    return [
-        line
-        for place, line in enumerate(cost.draft.lines)
-        if charge in {"", line.charge}
-        and (not tax or place in under)
-        # What is the whole contract's is shared out by usage: it is a part of every device's figure.
-        and (not device or line.device == device or (line.device is None and line.kind in ON_USAGE))
-    ]
+    return lines_of(cost, **{name: request.query_params.get(name, "") for name in ("charge", "device", "tax")})
 
 
 def _net(lines: list[DraftLine]) -> Decimal:
@@ -177,61 +168,44 @@ def _line(link: str, account: str, line: DraftLine, code: str, people: Locale) -
 class Opened:
     """One line of the cost so far with all that stands under it."""
 
-    line: DraftLine
-    cost: Cost
+    found: OpenedDraft
     under: Under
-    beside: tuple[DraftLine, ...]
 
     def to_json(self) -> dict[str, Any]:
         """For programs."""
         return {
-            "line": line_id(self.line.key),
-            **self.line.to_json(),
+            **named(self.found.line),
             **self.under.to_json(),
-            "beside": [line_id(each.key) for each in self.beside],
+            "beside": [line_id(each.key) for each in self.found.beside],
         }
 
 
 def _opened(look: Look, account: str, contract: str, name: str, request: Request | None) -> Opened:
     """A line of the draft; raises Closed with 404 where there is none of that name now."""
-    at = _looked(look, account, contract)
-    cost = at.cost(foretold=False)
-    line = next((each for each in cost.draft.lines if line_id(each.key) == name), None)
-    if line is None:
+    found = opened_draft(_looked(look, account, contract), name)
+    if found is None:
         raise gate.Closed(404, gate.NOT_THERE)
-    opened = Line(key=line.key, end=line.service_end, reads=reads_of(line.reads), sealed={})
-    return Opened(
-        line=line,
-        cost=cost,
-        under=under(account, at.known, at.period, opened, moment_of(look, account), request),
-        beside=tuple(each for each in cost.draft.lines if _stands_beside(each, line)),
-    )
+    return Opened(found=found, under=under(account, found.rests, moment_of(look, account), request))
 
 
 def _told(look: Look, account: str, found: Opened) -> dict[str, Any]:
     people, moment = locale_named(owner(look.store, account).locale), moment_of(look, account)
-    line, path = found.line, f"/portal/{account}/cost/{found.cost.contract}"
+    line, cost = found.found.line, found.found.cost
+    path = f"/portal/{account}/cost/{cost.contract}"
     unit = "" if line.unit == "1" else line.unit
     return {
         "under": found.under,
         "why": line.why,
-        "amount": people.amount(as_written(line.amount), found.cost.draft.currency),
+        "amount": people.amount(as_written(line.amount), cost.draft.currency),
         "quantity": f"{people.number(plain(line.quantity))} {unit}".strip(),
         "price": "" if line.unit_price is None else people.number(as_written(line.unit_price)),
         "time": (moment.time(line.service_start), moment.time(line.service_end)),
         "steps": [step_told(dict(step), line.unit, people) for step in line.steps],
-        "beside": [(each.why, f"{path}/{line_id(each.key)}") for each in found.beside[:_BESIDE_MAX]],
-        "crumbs": [("This month", f"/portal/{account}"), (f"Cost of {found.cost.contract}", path)],
+        "beside": [(each.why, f"{path}/{line_id(each.key)}") for each in found.found.beside[:_BESIDE_MAX]],
+        "crumbs": [("This month", f"/portal/{account}"), (f"Cost of {cost.contract}", path)],
         "notes": [("Every line of the contract counts towards it.", path)] if line.kind is LineKind.TRUE_UP else [],
     }
 
 
 _BESIDE_MAX: Final = 20
 """Lines that are named beside one."""
-_REDUCING: Final = frozenset({LineKind.DISCOUNT, LineKind.CAP, LineKind.MINIMUM})
-
-
-def _stands_beside(other: DraftLine, line: DraftLine) -> bool:
-    """Whether one of them is a discount, a cap or a minimum of the other."""
-    same = (other.charge, other.device, other.service_start) == (line.charge, line.device, line.service_start)
-    return same and (other.kind in _REDUCING) is not (line.kind in _REDUCING)

@@ -2,28 +2,21 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from fastapi import Request
 
-from cloud_collector.activity.lifecycle import FOREVER, Life
+from cloud_collector.activity.lifecycle import FOREVER
 from cloud_collector.contracts.money import plain
-from cloud_collector.contracts.period import Period, iso, local_date
-from cloud_collector.insight.by_day import unit_of
-from cloud_collector.insight.grounds import Deciding, Ground, Grounds, deciding, grounds, lives
-from cloud_collector.rating.draft import BookingKey, LineKind
-from cloud_collector.rating.known import Known
-from cloud_collector.usage.let_go import DetailDeleted
-from cloud_collector.usage.span import ChannelName, UsageView
+from cloud_collector.contracts.period import iso, local_date
+from cloud_collector.insight.grounds import Deciding, Grounds
+from cloud_collector.insight.opened_line import NEVER, Rests, Stood, Used
+from cloud_collector.usage.span import ChannelName
 from cloud_collector.web.paging import PAGE_ROWS, Pager, pager
 from cloud_collector.web.site import Moment
 from cloud_collector.web.table import Cell, Column, Table, row
 
-ON_USAGE: Final = frozenset({LineKind.USAGE, LineKind.DISCOUNT, LineKind.CAP, LineKind.MINIMUM})
-"""Kinds of lines that stand on usage, or beside one that does."""
-NEVER: Final = "it has never reported"
 _DEVICES: Final = (
     Column(title="Device", key="device"),
     Column(title="From", key="start", whole=True),
@@ -70,33 +63,20 @@ class Under:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """A line that is to be opened, of a draft or as it is sealed."""
-
-    key: BookingKey
-    end: int
-    reads: Sequence[Sequence[Any]]
-    sealed: Mapping[str, Fraction]
-    """What sealed counters say of each device; of a draft nothing is sealed."""
-
-
-def under(account: str, known: Known, period: Period, line: Line, moment: Moment, request: Request | None) -> Under:
+def under(account: str, rests: Rests, moment: Moment, request: Request | None) -> Under:
     """What a line rests on; without a request all of it. Raises UnlikeUnits."""
-    time = line.key.segment_start, line.end
-    found = grounds(known, period, line.key) if line.key.kind in ON_USAGE else None
-    held = [each for each in lives(known) if line.key.device in {"", each.device}]
-    page = None if request is None else pager(request, len(held if found is None else found.held))
+    page = None if request is None else pager(request, rests.count)
     rows = slice(None) if page is None else page.rows
-    if found is None:
-        devices = _lives_table(account, held[rows], time, moment, known.usage)
+    if rests.found is None:
+        time = rests.line.key.segment_start, rests.line.end
+        devices = _lives_table(account, rests.states(rows), time, moment)
     else:
-        devices = _devices_table(account, found, found.held[rows], line, moment)
-    peak = None if found is None else deciding(found)
+        devices = _devices_table(account, rests.found, rests, rests.used(rows), moment)
+    peak = rests.decides
     return Under(
         devices=devices,
-        reads=reads_table(account, line.reads[rows], moment),
-        peak=None if peak is None or found is None else _peak_table(account, peak, unit_of(found.meter), moment),
+        reads=reads_table(account, rests.line.reads[rows], moment),
+        peak=None if peak is None else _peak_table(account, peak, rests.unit, moment),
         pager=page,
     )
 
@@ -108,90 +88,63 @@ def usage_path(account: str, channel: ChannelName, start: int, end: int, **of: s
     return f"/portal/{account}/usage/{parts}?{urlencode(asked)}"
 
 
-def _devices_table(account: str, found: Grounds, held: Sequence[Ground], line: Line, moment: Moment) -> Table:
+def _devices_table(account: str, found: Grounds, rests: Rests, used: Iterable[Used], moment: Moment) -> Table:
     """What each of these devices has in a line, with the way to its days."""
-    return _table(
-        _DEVICES,
-        "No device was billed in this time.",
-        (_device(account, found, each, line, moment) for each in held),
-    )
+    of = {
+        "contract": found.segment.terms.contract,
+        "charge": found.charge.name,
+        "window": rests.line.key.window,
+    }
+    rows = (_device(account, each, of, moment) for each in used)
+    return _table(_DEVICES, "No device was billed in this time.", rows)
 
 
-def _device(account: str, found: Grounds, ground: Ground, line: Line, moment: Moment) -> tuple[Cell, ...]:
-    terms, unit = found.segment.terms, unit_of(found.meter)
-    start, end = ground.times[0][0], ground.times[-1][1]
-    value, how = _known(found, ground)
-    value = line.sealed.get(ground.device, value)
-    of = {"contract": terms.contract, "charge": found.charge.name, "window": line.key.window}
-    link = usage_path(account, ground.channel, start, end, **of) if how != NEVER else ""
-    said = None if value is None else plain(value)
+def _device(account: str, used: Used, of: Mapping[str, str], moment: Moment) -> tuple[Cell, ...]:
+    link = usage_path(account, used.channel, used.start, used.end, **of) if used.how != NEVER else ""
+    said = None if used.quantity is None else plain(used.quantity)
     return row(
         _DEVICES,
-        Cell(text=ground.device, value=ground.device, link=link),
-        Cell(text=moment.local(start), value=iso(start), time=True),
-        Cell(text=moment.local(end), value=iso(end), time=True),
+        Cell(text=used.device, value=used.device, link=link),
+        Cell(text=moment.local(used.start), value=iso(used.start), time=True),
+        Cell(text=moment.local(used.end), value=iso(used.end), time=True),
         Cell(text="—" if said is None else moment.number(said), value=said, link=link),
-        Cell(text=unit, value=unit),
-        Cell(text=how, value=how),
+        Cell(text=used.unit, value=used.unit),
+        Cell(text=used.how, value=used.how),
     )
 
 
-def _known(found: Grounds, ground: Ground) -> tuple[Fraction | None, str]:
-    """So much, and how it is known."""
-    channel = ground.channel
-    if channel not in found.segment.usage.channels(channel.gateway, channel.device):
-        return Fraction(0), NEVER
-    try:
-        quantity = ground.quantity()
-    except DetailDeleted as error:
-        return None, str(error)
-    if quantity.gaps:
-        return quantity.value, "parts of the time are not known"
-    return quantity.value, "partly estimated" if quantity.estimated else "metered"
-
-
-def _lives_table(account: str, held: Sequence[Life], time: tuple[int, int], moment: Moment, usage: UsageView) -> Table:
+def _lives_table(account: str, held: Iterable[Stood], time: tuple[int, int], moment: Moment) -> Table:
     """What state each of these devices was in, and the report that started it."""
     return _table(
         _LIVES,
         "No device of the contract was there in this time.",
-        (cells for life in held for cells in _stages(account, life, time, moment, usage)),
+        (_stage(account, each, time, moment) for each in held),
     )
 
 
-def _stages(
-    account: str, life: Life, time: tuple[int, int], moment: Moment, usage: UsageView
-) -> Iterable[tuple[Cell, ...]]:
-    gateway, _, name = life.device.rpartition("/")
-    channels = usage.channels(gateway, name)
+def _stage(account: str, stood: Stood, time: tuple[int, int], moment: Moment) -> tuple[Cell, ...]:
     start, end = time
-    evidence = None if life.activation is None else life.activation.evidence
-    if evidence is not None:
-        place = f"{evidence.gateway}/{evidence.log}/{evidence.epoch}/{evidence.seq}"
-        shown = Cell(text=f"report {evidence.seq}", value=place, link=f"/portal/{account}/lines/{place}")
-    elif channels:
+    shown = Cell(text="—", value=None)
+    if stood.line is not None:
+        place = "/".join(map(str, stood.line))
+        shown = Cell(text=f"report {stood.line[3]}", value=place, link=f"/portal/{account}/lines/{place}")
+    elif stood.channels:
         # Nobody metered what started it: its reports of the time are what there is.
-        link = usage_path(account, channels[0], start, max(end, start + 1))
+        link = usage_path(account, stood.channels[0], start, max(end, start + 1))
         shown = Cell(text="its reports", value=None, link=link)
-    else:
-        shown = Cell(text="—", value=None)
-    for stage in life.stages:
-        low, high = max(stage.start, start), min(stage.end, end)
-        if low > high or (low == high and start != end):
-            continue
-        why = life.activation.why if life.activation is not None and stage.start >= life.activation.at else ""
-        path = f"/portal/{account}/devices/{life.device}"
-        yield row(
-            _LIVES,
-            Cell(text=life.device, value=life.device, link=path if life.end > moment.now else ""),
-            Cell(text=stage.state.value, value=stage.state.value),
-            Cell(text=moment.local(low), value=iso(low), time=True),
-            Cell(text="—", value=None)
-            if high >= FOREVER
-            else Cell(text=moment.local(high), value=iso(high), time=True),
-            Cell(text=why, value=why or None),
-            shown,
-        )
+    path = f"/portal/{account}/devices/{stood.device}"
+    ends = Cell(text="—", value=None)
+    if stood.end < FOREVER:
+        ends = Cell(text=moment.local(stood.end), value=iso(stood.end), time=True)
+    return row(
+        _LIVES,
+        Cell(text=stood.device, value=stood.device, link=path if stood.life_ends > moment.now else ""),
+        Cell(text=stood.state, value=stood.state),
+        Cell(text=moment.local(stood.start), value=iso(stood.start), time=True),
+        ends,
+        Cell(text=stood.why, value=stood.why or None),
+        shown,
+    )
 
 
 def reads_table(account: str, reads: Sequence[Sequence[Any]], moment: Moment) -> Table:

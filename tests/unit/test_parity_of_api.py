@@ -1,0 +1,148 @@
+"""What pages show and do, programs get over the API: each route of the pages names the operations that give the same.
+
+The pages are those of the routes: a new one fails here until it stands in one of the tables. And what a page's JSON
+says is looked for in what those operations answer, figure by figure.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+import pytest
+
+from cloud_collector.web.api import PATH
+from tests.unit import test_every_route
+from tests.unit.test_every_route import World, _routes
+
+world = test_every_route.world
+"""The filled store, made once for this file."""
+
+
+@dataclass(frozen=True)
+class Same:
+    """The operations with a page's facts; and names in its JSON that they say otherwise, or that are a page's own."""
+
+    operations: tuple[str, ...]
+    otherwise: Mapping[str, str]
+
+
+def same(*operations: str, **otherwise: str) -> Same:
+    return Same(operations, otherwise)
+
+
+PORTAL: Final[Mapping[str, Same | str]] = {
+    "GET /portal": same("GET /accounts"),
+    "GET /portal/{account}": same(
+        "GET /accounts/{account}/cost", "GET /accounts/{account}/ended", "GET /contracts/{contract}/days"
+    ),
+    "GET /portal/{account}/live": "the figures of the month's page, as that page fetches them",
+    "GET /portal/{account}/events": same("GET /accounts/{account}/events"),
+    "GET /portal/{account}/cost/{contract}": same("GET /contracts/{contract}/cost"),
+    "GET /portal/{account}/cost/{contract}/{line}": same("GET /contracts/{contract}/cost"),
+    "GET /portal/{account}/days/{day}": same("GET /accounts/{account}/days/{day}"),
+    "GET /portal/{account}/days/{day}/{gateway}/{device}/{meter}": same(
+        "GET /accounts/{account}/days/{day}/{gateway}/{device}/{meter}"
+    ),
+    "GET /portal/{account}/usage/{gateway}/{device}/{meter}": same("GET /devices/{gateway}/{device}/usage"),
+    "GET /portal/{account}/lines/{gateway}/{log}/{epoch}/{seq}": same(
+        "GET /accounts/{account}/lines/{gateway}/{log}/{epoch}/{seq}"
+    ),
+    "GET /portal/{account}/devices": same("GET /accounts/{account}/cost"),
+    "GET /portal/{account}/devices/{gateway}/{device}": same("GET /accounts/{account}/devices/{gateway}/{device}"),
+    "GET /portal/{account}/disputes": same("GET /disputes"),
+    "GET /portal/{account}/disputes/{dispute}": same("GET /disputes/{dispute}"),
+    "POST /portal/{account}/disputes/{dispute}": same("POST /disputes/{dispute}/words"),
+    "GET /portal/{account}/disputes/{dispute}/copy": same("GET /disputes/{dispute}/copy"),
+    "GET /portal/{account}/invoices/{number}/dispute": "the form of what is sent next: it says nothing",
+    "POST /portal/{account}/invoices/{number}/dispute": same("POST /invoices/{number}/disputes"),
+    "GET /portal/{account}/invoices": same("GET /invoices"),
+    "GET /portal/{account}/invoices/{number}": same("GET /invoices/{number}", "GET /invoices/{number}/{form}"),
+    "GET /portal/{account}/invoices/{number}/paper": same("GET /invoices/{number}/{form}"),
+    "GET /portal/{account}/invoices/{number}/as/{form}": same("GET /invoices/{number}/{form}"),
+    "GET /portal/{account}/warnings": same("GET /warnings", "GET /contracts/{contract}/thresholds"),
+    "POST /portal/{account}/warnings/{contract}": same("POST /contracts/{contract}/thresholds"),
+    "GET /portal/{account}/data": same(
+        "GET /accounts/{account}/data", "GET /accounts/{account}/looks", "GET /accounts/{account}/deletions"
+    ),
+    "POST /portal/{account}/deletion": same("POST /accounts/{account}/deletions"),
+}
+"""What customers see and do."""
+CONSOLE: Final[Mapping[str, Same | str]] = {}
+"""What operators see and do."""
+EVERY: Final = {**PORTAL, **CONSOLE}
+
+
+def of_portal() -> list[str]:
+    return [name for name in pages() if name.split(" ")[1].startswith("/portal")]
+
+
+def pages() -> list[str]:
+    """Every route that is not the API's, but for the twins of those that are pages."""
+    found = {
+        f"{method} {route.path}"
+        for route in _routes()
+        for method in route.methods - {"HEAD", "OPTIONS"}
+        if not route.path.startswith("/api/")
+    }
+    twins = {f"{name}{form}" for name in found for form in (".json", ".csv")}
+    return sorted(found - twins)
+
+
+def described(world: World) -> dict[str, Any]:
+    route = next(each for each in _routes() if each.path == f"{PATH}/openapi.json")
+    paths: dict[str, Any] = json.loads(world.ask("GET", route, 0, "auditor").body)["paths"]
+    return {f"{method.upper()} {path}": told for path, methods in paths.items() for method, told in methods.items()}
+
+
+def test_each_page_of_a_customer_has_its_operations_or_a_reason_why_not() -> None:
+    assert set(of_portal()) == PORTAL.keys()
+
+
+def test_each_operation_that_is_named_is_there(world: World) -> None:
+    named = {each for told in EVERY.values() if isinstance(told, Same) for each in told.operations}
+    assert named <= described(world).keys()
+
+
+@pytest.mark.parametrize("name", [name for name, told in EVERY.items() if isinstance(told, Same) and name[0] == "G"])
+def test_what_a_page_says_its_operations_say(world: World, name: str) -> None:
+    told = EVERY[name]
+    assert isinstance(told, Same)
+    twin = next((each for each in _routes() if each.path == f"{name.removeprefix('GET ')}.json"), None)
+    if twin is None:
+        return
+    page = json.loads(world.ask("GET", twin, 0, "auditor").body)
+    said = {value for each in told.operations for _, value in facts(answers(world, each))}
+    missing = {where: value for where, value in facts(page) if value not in said and where not in told.otherwise}
+    assert not missing, f"{name} says what {', '.join(told.operations)} do not"
+
+
+def answers(world: World, operation: str) -> Any:
+    path = PATH + operation.removeprefix("GET ")
+    route = next(each for each in _routes() if each.path == path)
+    answer = world.ask("GET", route, 0, "auditor")
+    assert answer.status == 200, answer.body
+    return json.loads(answer.body) if "json" in answer.headers["content-type"] else []
+
+
+def facts(told: Any, where: str = "") -> Iterator[tuple[str, Any]]:
+    """Every figure, instant and word with its name; what is not known is no fact."""
+    match told:
+        case dict():
+            for key, value in told.items():
+                yield from facts(value, key)
+        case list():
+            for value in told:
+                yield from facts(value, where)
+        case None | bool() | "":
+            return
+        case _:
+            yield where, _plain(told)
+
+
+def _plain(value: Any) -> Any:
+    try:
+        return Decimal(str(value)).normalize()
+    except InvalidOperation:
+        return value
