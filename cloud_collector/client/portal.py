@@ -1,14 +1,15 @@
 """What customers see and do on their pages, for programs: disputes, thresholds, and whose the data is."""
 
 from collections.abc import Iterable, Iterator
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
 from cloud_collector.client.agreements import DataTerms
-from cloud_collector.client.asking import Asking, device_path, part
+from cloud_collector.client.asking import Asking, device_path, part, written
 from cloud_collector.client.days import DeviceDay, DeviceMonth, Interval, MeterDays, Place, SignedLine
 from cloud_collector.client.disputes import Dispute, DisputeDetail
+from cloud_collector.client.opened import ChannelDays, Check, NamedLine, OpenedInvoiceLine, OpenedLine
 from cloud_collector.client.ownership import DeletionRequest, Deletions
 from cloud_collector.client.thresholds import Thresholds
 from cloud_collector.client.trail import Entry
@@ -40,6 +41,46 @@ class Portal(Asking):
     def contract_days(self, contract: str) -> list[MeterDays]:
         """The contract's meters day by day, over all of its devices; raises Refused."""
         return self._get(list[MeterDays], f"/contracts/{part(contract)}/days")
+
+    def channel_days(
+        self,
+        account: str,
+        device: str,
+        meter: str,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        window: tuple[str, str, str] | None = None,
+    ) -> ChannelDays:
+        """A meter of `gateway/device` by day, or in a window (contract, charge, name) of it; raises Refused."""
+        path = f"/accounts/{part(account)}/usage/{device_path(device)}/{part(meter)}"
+        contract, charge, name = window or (None, None, None)
+        asked = {"start": written(start), "end": written(end), "contract": contract, "charge": charge, "window": name}
+        return self._get(ChannelDays, path, **asked)
+
+    # Lines and what they rest on
+
+    def cost_lines(
+        self, contract: str, *, charge: str | None = None, device: str | None = None, tax: str | None = None
+    ) -> Iterator[NamedLine]:
+        """The lines of the cost so far."""
+        return self._pages(NamedLine, f"/contracts/{part(contract)}/cost/lines", charge=charge, device=device, tax=tax)
+
+    def cost_line(self, contract: str, line: str) -> OpenedLine:
+        """One of them with all that it rests on; raises Refused."""
+        return self._get(OpenedLine, f"/contracts/{part(contract)}/cost/lines/{part(line)}")
+
+    def invoice_line(self, number: str, place: int) -> OpenedInvoiceLine:
+        """A line of an issued document with all that it rests on; raises Refused."""
+        return self._get(OpenedInvoiceLine, f"/invoices/{part(number)}/lines/{place}")
+
+    def check(self, number: str) -> Check:
+        """What the server finds in the document's evidence; raises Refused."""
+        return self._get(Check, f"/invoices/{part(number)}/check")
+
+    def evidence(self, number: str) -> bytes:
+        """The document's evidence as it stands, as a zip for `verify-invoice`; raises Refused."""
+        return self._asked("GET", f"/invoices/{part(number)}/evidence").content
 
     # Disputes
 

@@ -102,7 +102,7 @@ BODIES: Final[Mapping[str, Mapping[str, Any]]] = {
     "/api/v1/unmatched/unblock": {"name": "roof-3"},
 }
 """By path: what a route that changes something takes, so that it comes to ask whether one may."""
-WHOLE_CATALOG: Final = "/evidence.zip", "/verify.html", "/{form}"
+WHOLE_CATALOG: Final = "/evidence", "/evidence.zip", "/verify.html", "/{form}"
 """Evidence holds the catalog byte for byte (wire.md, section 7), and so the names of everybody in it."""
 DRY: Final = {"/api/v1/catalog/what-if": "a question too long for an address"}
 """Routes that are posted to and change nothing."""

@@ -5,6 +5,7 @@ says is looked for in what those operations answer, figure by figure.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -14,7 +15,8 @@ import pytest
 
 from cloud_collector.web.api import PATH
 from tests.unit import test_every_route
-from tests.unit.test_every_route import World, _routes
+from tests.unit.test_every_route import NEEDS, World, _routes, sample
+from tests.visitors import THERE, ask
 
 world = test_every_route.world
 """The filled store, made once for this file."""
@@ -32,24 +34,29 @@ def same(*operations: str, **otherwise: str) -> Same:
     return Same(operations, otherwise)
 
 
+WORDS: Final = "in words: `estimated`, `gap_seconds`, `deleted`, `why` say it"
+JOINED: Final = "its parts are told one by one"
 PORTAL: Final[Mapping[str, Same | str]] = {
-    "GET /portal": same("GET /accounts"),
+    "GET /portal": same("GET /accounts", page="where it leads"),
     "GET /portal/{account}": same(
         "GET /accounts/{account}/cost", "GET /accounts/{account}/ended", "GET /contracts/{contract}/days"
     ),
     "GET /portal/{account}/live": "the figures of the month's page, as that page fetches them",
     "GET /portal/{account}/events": same("GET /accounts/{account}/events"),
-    "GET /portal/{account}/cost/{contract}": same("GET /contracts/{contract}/cost"),
-    "GET /portal/{account}/cost/{contract}/{line}": same("GET /contracts/{contract}/cost"),
-    "GET /portal/{account}/days/{day}": same("GET /accounts/{account}/days/{day}"),
+    "GET /portal/{account}/cost/{contract}": same("GET /contracts/{contract}/cost/lines"),
+    "GET /portal/{account}/cost/{contract}/{line}": same("GET /contracts/{contract}/cost/lines/{line}", epoch=JOINED),
+    "GET /portal/{account}/days/{day}": same("GET /accounts/{account}/days/{day}", state=WORDS),
     "GET /portal/{account}/days/{day}/{gateway}/{device}/{meter}": same(
-        "GET /accounts/{account}/days/{day}/{gateway}/{device}/{meter}"
+        "GET /accounts/{account}/days/{day}/{gateway}/{device}/{meter}", why=WORDS, line=JOINED
     ),
-    "GET /portal/{account}/usage/{gateway}/{device}/{meter}": same("GET /devices/{gateway}/{device}/usage"),
+    "GET /portal/{account}/usage/{gateway}/{device}/{meter}": same(
+        "GET /accounts/{account}/usage/{gateway}/{device}/{meter}", state=WORDS
+    ),
     "GET /portal/{account}/lines/{gateway}/{log}/{epoch}/{seq}": same(
-        "GET /accounts/{account}/lines/{gateway}/{log}/{epoch}/{seq}"
+        "GET /accounts/{account}/lines/{gateway}/{log}/{epoch}/{seq}",
+        received_at_ms="`received_at`, an instant as everywhere in the API",
     ),
-    "GET /portal/{account}/devices": same("GET /accounts/{account}/cost"),
+    "GET /portal/{account}/devices": same("GET /accounts/{account}/cost", used="true or false"),
     "GET /portal/{account}/devices/{gateway}/{device}": same("GET /accounts/{account}/devices/{gateway}/{device}"),
     "GET /portal/{account}/disputes": same("GET /disputes"),
     "GET /portal/{account}/disputes/{dispute}": same("GET /disputes/{dispute}"),
@@ -57,15 +64,28 @@ PORTAL: Final[Mapping[str, Same | str]] = {
     "GET /portal/{account}/disputes/{dispute}/copy": same("GET /disputes/{dispute}/copy"),
     "GET /portal/{account}/invoices/{number}/dispute": "the form of what is sent next: it says nothing",
     "POST /portal/{account}/invoices/{number}/dispute": same("POST /invoices/{number}/disputes"),
-    "GET /portal/{account}/invoices": same("GET /invoices"),
+    "POST /portal/{account}/disputes/{dispute}/credit": same("POST /invoices/{number}/void"),
+    "POST /portal/{account}/disputes/{dispute}/rebill": same("POST /invoices/{number}/rebill"),
+    "GET /portal/{account}/invoices": same("GET /invoices", check="where it is checked"),
     "GET /portal/{account}/invoices/{number}": same("GET /invoices/{number}", "GET /invoices/{number}/{form}"),
+    "GET /portal/{account}/invoices/{number}/lines/{place}": same(
+        "GET /invoices/{number}/lines/{place}", reads="`counters`, with a name for each", epoch=JOINED
+    ),
+    "GET /portal/{account}/invoices/{number}/check": same("GET /invoices/{number}/check"),
+    "GET /portal/{account}/invoices/{number}/evidence.zip": same("GET /invoices/{number}/evidence"),
+    "GET /portal/{account}/invoices/{number}/verify.html": "a page that holds the same evidence and checks it offline",
     "GET /portal/{account}/invoices/{number}/paper": same("GET /invoices/{number}/{form}"),
     "GET /portal/{account}/invoices/{number}/as/{form}": same("GET /invoices/{number}/{form}"),
-    "GET /portal/{account}/warnings": same("GET /warnings", "GET /contracts/{contract}/thresholds"),
+    "GET /portal/{account}/warnings": same(
+        "GET /warnings", "GET /contracts/{contract}/thresholds", against="`against`, `side` and `percent`"
+    ),
     "POST /portal/{account}/warnings/{contract}": same("POST /contracts/{contract}/thresholds"),
     "GET /portal/{account}/data": same(
         "GET /accounts/{account}/data", "GET /accounts/{account}/looks", "GET /accounts/{account}/deletions"
     ),
+    "GET /portal/{account}/export.csv": same("GET /accounts/{account}/usage.{form}"),
+    "GET /portal/{account}/export.json": "all of an account's pages in one file: each has its operation",
+    "GET /portal/{account}/export.zip": "the same with the evidence of every invoice, which has its operation",
     "POST /portal/{account}/deletion": same("POST /accounts/{account}/deletions"),
 }
 """What customers see and do."""
@@ -86,8 +106,7 @@ def pages() -> list[str]:
         for method in route.methods - {"HEAD", "OPTIONS"}
         if not route.path.startswith("/api/")
     }
-    twins = {f"{name}{form}" for name in found for form in (".json", ".csv")}
-    return sorted(found - twins)
+    return sorted(found - {f"{name}{form}" for name in found for form in (".json", ".csv")})
 
 
 def described(world: World) -> dict[str, Any]:
@@ -118,12 +137,23 @@ def test_what_a_page_says_its_operations_say(world: World, name: str) -> None:
     assert not missing, f"{name} says what {', '.join(told.operations)} do not"
 
 
-def answers(world: World, operation: str) -> Any:
+def answers(world: World, operation: str) -> list[Any]:
+    """What it answers, page by page."""
     path = PATH + operation.removeprefix("GET ")
+    if path.endswith("/events"):
+        return []
     route = next(each for each in _routes() if each.path == path)
-    answer = world.ask("GET", route, 0, "auditor")
-    assert answer.status == 200, answer.body
-    return json.loads(answer.body) if "json" in answer.headers["content-type"] else []
+    here = re.sub(r"{(\w+)}", lambda found: sample(found[1], 0), path)
+    cursor, found = "", list[Any]()
+    while True:
+        glue = f"?limit=200&cursor={cursor}" if cursor else f"?limit=200&{NEEDS.get(route.path, '')}"
+        answer = ask(world.app, "GET", f"{here}{glue}", headers=dict(world.visitors["auditor"]), at=THERE)
+        assert answer.status_code == 200, answer.text
+        told = answer.json() if "json" in answer.headers["content-type"] else {}
+        found.append(told)
+        cursor = told.get("next") or "" if isinstance(told, dict) else ""
+        if not cursor:
+            return found
 
 
 def facts(told: Any, where: str = "") -> Iterator[tuple[str, Any]]:

@@ -27,6 +27,7 @@ from cloud_collector.web.api import (
     gateways,
     invoices,
     me,
+    opened,
     orders,
     overview,
     ownership,
@@ -55,8 +56,9 @@ ROUTERS: Final = (
     usage.router,
     days.router,
     exports.router,
-    # Before the forms of a document, which would take `life` for one.
+    # Before the forms of a document, which would take `life`, `check` or `evidence` for one.
     corrections.router,
+    opened.router,
     invoices.router,
     warnings.router,
     thresholds.router,

@@ -3,12 +3,16 @@
 from datetime import date, timedelta
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 
 from cloud_collector.client.days import DeviceDay, DeviceMonth, Interval, MeterDays, SignedLine
+from cloud_collector.client.opened import ChannelDays
 from cloud_collector.client.page import Page
 from cloud_collector.contracts.catalog import Catalog
-from cloud_collector.contracts.period import boundary
+from cloud_collector.contracts.money import plain
+from cloud_collector.contracts.period import boundary, local_date
+from cloud_collector.insight.by_day import unit_of as rate_unit
+from cloud_collector.insight.channel_days import Window, days_of, stretch_of, together
 from cloud_collector.insight.detail import Interval as Told
 from cloud_collector.insight.device_month import device_month
 from cloud_collector.insight.look import NotRunning, look
@@ -25,7 +29,9 @@ from cloud_collector.web.api.problem import Refusal, absent, documented
 from cloud_collector.web.api.route import ApiRoute
 from cloud_collector.web.api.shape import shaped
 from cloud_collector.web.api.sight import Here, Sight, seen
+from cloud_collector.web.api.written import Written
 from cloud_collector.web.gate import Asking
+from shared.errors import DatabaseError, MetersealError
 
 router = APIRouter(route_class=ApiRoute, tags=["usage"])
 SEQ_MAX: Final = 10**15
@@ -35,6 +41,9 @@ OfDay = Annotated[
 ]
 OfMeter = Annotated[str, Path(max_length=32, examples=["energy"])]
 Stretch = tuple[int, int]
+Start = Annotated[Written | None, Query(description="From this instant on; without it, the local month.")]
+End = Annotated[Written | None, Query(description="Up to this instant, not included; without it, today.")]
+InWindow = Annotated[str | None, Query(max_length=64, description="Of a charge's window: all three together.")]
 
 
 @router.get("/accounts/{account}/days/{day}", response_model=Page[DeviceDay])
@@ -104,6 +113,57 @@ def device_of_account(site: Here, viewer: Asking, account: str, gateway: OfGatew
         if found is None:
             raise absent()
         return shaped(DeviceMonth, found.to_json())
+
+
+@router.get(
+    "/accounts/{account}/usage/{gateway}/{device}/{meter}", response_model=ChannelDays, responses=documented(409)
+)
+def days_of_channel(
+    site: Here,
+    viewer: Asking,
+    account: str,
+    gateway: OfGateway,
+    device: OfDevice,
+    meter: OfMeter,
+    start: Start = None,
+    end: End = None,
+    contract: InWindow = None,
+    charge: InWindow = None,
+    window: InWindow = None,
+) -> Any:
+    """A device's meter by local day while it was the account's, by the meter's own aggregate, and what it comes to.
+
+    With `contract`, `charge` and `window` in the times of that window alone. At most 400 days. 409: it cannot be said.
+    """
+    with seen(site, viewer) as sight:
+        sight.account(account)
+        catalog = sight.known[-1].catalog
+        zone = zone_of(catalog, account)
+        today = local_date(zone, sight.now)
+        begins = boundary(zone, today.replace(day=1)) if start is None else int(start.timestamp())
+        ends = boundary(zone, today + timedelta(days=1)) if end is None else int(end.timestamp())
+        if begins >= ends:
+            raise Refusal(409, "query.end: it lies before `start`, or is the same")
+        held = Window(contract=contract or "", charge=charge or "", name=window) if window else None
+        channel = ChannelName(gateway=gateway, device=device, meter=meter)
+        try:
+            found = stretch_of(sight.store, catalog, account, channel, (begins, ends), window=held, now=sight.now)
+        except DatabaseError:
+            raise
+        except MetersealError as error:
+            raise Refusal(409, str(error)) from None
+        if found is None:
+            raise absent()
+        cut = days_of(sight.view, found, zone, sight.now)
+        total = together(sight.view, found, zone, cut)
+        said = {
+            "device": f"{gateway}/{device}",
+            "meter": meter,
+            "unit": rate_unit(found.meter),
+            "total": None if total is None else plain(total),
+            "days": [each.to_json() for each in cut],
+        }
+        return shaped(ChannelDays, said)
 
 
 @router.get("/contracts/{contract}/days", response_model=list[MeterDays], responses=documented(409))

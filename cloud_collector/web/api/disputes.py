@@ -7,7 +7,6 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from cloud_collector.access.viewer import Deed
 from cloud_collector.billing.again import worked_again
 from cloud_collector.billing.disputes import WORDS_MAX, DisputeRefused, What, disputes
 from cloud_collector.billing.disputes import Dispute as Held
@@ -25,8 +24,8 @@ from cloud_collector.web.api.problem import Refusal, absent, documented
 from cloud_collector.web.api.route import ApiRoute
 from cloud_collector.web.api.shape import shaped
 from cloud_collector.web.api.sight import Here, Sight, seen
-from cloud_collector.web.disputing import answer, begin, deed_of
-from cloud_collector.web.gate import Asking, must
+from cloud_collector.web.disputing import answer, begin
+from cloud_collector.web.gate import Asking
 from shared.errors import Refused
 
 router = APIRouter(route_class=ApiRoute, tags=["disputes"])
@@ -111,9 +110,7 @@ def opened(request: Request, site: Here, viewer: Asking, number: str, complaint:
     409: it is disputed already, there is no such line, or its evidence is not handed out.
     """
     with seen(site, viewer) as sight:
-        account = str(row_of(sight, number)[3])
-        must(viewer, Deed.DISPUTE)
-        invoice = _invoice(sight.store, account, number)
+        invoice = invoice_in(sight, number)
     try:
         id_ = begin(request, site, viewer, invoice, place=complaint.line or 0, why=complaint.why)
     except DisputeRefused as error:
@@ -127,7 +124,6 @@ def said(request: Request, site: Here, viewer: Asking, dispute: Id, words: Answe
     """Say something to a dispute, withdraw it, or, for the operator, uphold or reject it. 409: it is not so to end."""
     with seen(site, viewer) as sight:
         found = held_of(sight, dispute)
-    must(viewer, deed_of(viewer))
     try:
         answer(request, site, viewer, found, words.what, words.said)
     except DisputeRefused as error:
@@ -142,6 +138,11 @@ def held_of(sight: Sight, id_: int) -> Held:
     if found is None or not sight.viewer.sees(found.account):
         raise absent()
     return found
+
+
+def invoice_in(sight: Sight, number: str) -> Invoice:
+    """An issued document in sight, as it is sealed; raises Refusal (404)."""
+    return _invoice(sight.store, str(row_of(sight, number)[3]), number)
 
 
 def _invoice(store: Store, account: str, number: str) -> Invoice:

@@ -1,6 +1,5 @@
 """A device's meter by day, in any stretch of time: what lies between a line's quantity and its intervals."""
 
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from fractions import Fraction
 from typing import Final
@@ -8,16 +7,11 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 
-from cloud_collector.billing.revisions import revisions
-from cloud_collector.contracts.catalog import Aggregate, Meter
 from cloud_collector.contracts.money import plain
 from cloud_collector.contracts.period import boundary, iso, local_date
-from cloud_collector.contracts.week import Times, times_of
-from cloud_collector.insight.agreement import Agreement
-from cloud_collector.insight.by_day import WORDS, by_day, figure, unit_of
+from cloud_collector.insight.by_day import WORDS, unit_of
+from cloud_collector.insight.channel_days import Stretch, Window, days_of, stretch_of, together
 from cloud_collector.insight.detail import Day
-from cloud_collector.insight.grounds import clip
-from cloud_collector.insight.owned import owned_within
 from cloud_collector.invoice.locale import Locale, locale_named
 from cloud_collector.store.view import StoreView
 from cloud_collector.usage.span import ChannelName
@@ -27,10 +21,8 @@ from cloud_collector.web.portal.frame import Visiting, as_csv, as_json, catalog_
 from cloud_collector.web.portal.month import state_of
 from cloud_collector.web.site import Look, Moment, Site
 from cloud_collector.web.table import Cell, Column, Table, row
-from shared.errors import MetersealError
+from shared.errors import DatabaseError, MetersealError
 
-DAYS_MAX: Final = 400
-"""In one answer."""
 _DAYS: Final = (
     Column(title="Day", key="day", whole=True),
     Column(title="From", key="start", whole=True, unseen=True),
@@ -39,18 +31,6 @@ _DAYS: Final = (
     Column(title="Unit", key="unit"),
     Column(title="State", key="state"),
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stretch:
-    """What was asked for: a channel, from when until when, and in which part of the week."""
-
-    channel: ChannelName
-    meter: Meter
-    start: int
-    end: int
-    times: Times
-    window: str
 
 
 def add(router: APIRouter, site: Site) -> None:
@@ -94,41 +74,21 @@ def _asked(look: Look, request: Request, account: str, channel: ChannelName) -> 
     owner(look.store, account)
     catalog, moment = catalog_of(look.store), moment_of(look, account)
     assert catalog is not None, "the account is in it"
-    meter = catalog.meters.get(channel.meter)
     today = local_date(moment.zone, moment.now)
     asked = request.query_params
     start = _instant(asked.get("from", ""), moment.zone, boundary(moment.zone, today.replace(day=1)))
     end = _instant(asked.get("until", ""), moment.zone, boundary(moment.zone, today + timedelta(days=1)))
-    end = min(end, start + DAYS_MAX * 86_400)
-    mine = owned_within(catalog, account, f"{channel.gateway}/{channel.device}", start, end) if start < end else []
-    known = StoreView(look.store).channels(channel.gateway, channel.device)
-    if not mine or meter is None or channel not in known:
-        raise gate.Closed(404, gate.NOT_THERE)
-    window = asked.get("window", "")
-    times = tuple(sorted(mine))
-    if window:
-        held = _window(look, account, asked.get("contract", ""), asked.get("charge", ""), window, (start, end))
-        times = tuple(piece for low, high in times for piece in clip(held, low, high))
-    return Stretch(channel=channel, meter=meter, start=start, end=end, times=times, window=window)
-
-
-def _window(look: Look, account: str, contract: str, charge: str, window: str, time: tuple[int, int]) -> Times:
-    """When a window of a charge holds, by the prices of that time."""
-    known = revisions(look.store)
-    held = known[-1].catalog.contracts.get(contract)
-    if held is None or held.account != account:
-        raise gate.Closed(404, gate.NOT_THERE)
+    name = asked.get("window", "")
+    window = Window(contract=asked.get("contract", ""), charge=asked.get("charge", ""), name=name) if name else None
     try:
-        terms = Agreement.of(look.store, known, contract, look.moment.now).terms(time[0])
+        found = stretch_of(look.store, catalog, account, channel, (start, end), window=window, now=moment.now)
+    except DatabaseError:
+        raise
     except MetersealError as error:
         raise gate.Closed(409, str(error)) from error
-    begun = [each for each in terms.stretches if boundary(terms.timezone, each.start) <= time[0]]
-    stretch = begun[-1] if begun else terms.stretches[0]
-    for each in stretch.charges:
-        names = [one.name for one in each.windows]
-        if each.name == charge and window in names:
-            return times_of(each.windows, stretch.holidays, terms.timezone, *time)[names.index(window)]
-    raise gate.Closed(404, gate.NOT_THERE)
+    if found is None:
+        raise gate.Closed(404, gate.NOT_THERE)
+    return found
 
 
 def _instant(text: str, zone: str, without: int) -> int:
@@ -148,8 +108,8 @@ def _instant(text: str, zone: str, without: int) -> int:
 def _table(look: Look, account: str, asked: Stretch, moment: Moment) -> tuple[Table, str]:
     """The days, and what they come to."""
     people = locale_named(owner(look.store, account).locale)
-    view, held = StoreView(look.store), [(asked.channel, asked.times)]
-    found = by_day(view, held, asked.meter, moment.zone, moment.now)
+    view = StoreView(look.store)
+    found = days_of(view, asked, moment.zone, moment.now)
     place = "/".join(quote(part, safe="") for part in asked.channel)
     table = Table(
         title="Days",
@@ -160,11 +120,7 @@ def _table(look: Look, account: str, asked: Stretch, moment: Moment) -> tuple[Ta
         columns=_DAYS,
         rows=tuple(_row(account, place, each, unit_of(asked.meter), moment, people) for each in found),
     )
-    whole = [each.quantity for each in found if each.quantity is not None]
-    if asked.meter.aggregate is Aggregate.SUM:
-        total = Fraction(sum(whole)) if whole else None
-    else:
-        total = figure(view, held, asked.meter, moment.zone, asked.end - asked.start) if whole else None
+    total = together(view, asked, moment.zone, found)
     return table, "—" if total is None else people.number(plain(total))
 
 
