@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from operator import itemgetter
 from typing import Final
 
 from cloud_collector.activity.activation import Activation, ActivationCause, Evidence, StateChange
@@ -14,7 +15,7 @@ from cloud_collector.contracts.terms import Terms
 from cloud_collector.usage.quantity import worth
 from cloud_collector.usage.span import ChannelName, Span, UsageView
 
-_LOOK_FIRST_SECONDS: Final = 86_400
+_LOOK_FIRST_SECONDS: Final = 900
 _LOOK_SECONDS_MAX: Final = 64 * 86_400
 """A device's usage is read in stretches that double up to this, so that a decision near provisioning is cheap."""
 
@@ -203,7 +204,7 @@ def _intervals(terms: Terms, usage: UsageView, members: list[_Member], until: in
         spans = [(member, span) for member, channel in channels for span in usage.spans(channel, start, end)]
         # Whole intervals up to the stretch's end; one that goes on beyond it comes with the next stretch.
         ends = (seen, end)
-        yield from sorted(_expanded(terms, spans, ends), key=lambda each: each.order)
+        yield from _expanded(terms, spans, ends)
         seen = end
     # P18: an interval that goes on beyond `until` decides only after whatever ends before it does.
     ends = (until, FOREVER)
@@ -218,26 +219,37 @@ def _intervals(terms: Terms, usage: UsageView, members: list[_Member], until: in
 def _expanded(
     terms: Terms, spans: Iterable[tuple[_Member, Span]], ends: tuple[int, int], begins: tuple[int, int] = (0, FOREVER)
 ) -> Iterator[Interval]:
-    """The spans' intervals above zero that begin in [begins) and end in (ends], cut to what counts of each."""
+    """The spans' intervals above zero that begin in [begins) and end in (ends], cut to what counts of each, in order.
+
+    Each is made when it is asked for: most often the first few decide.
+    """
+    found = []
     for member, span in spans:
-        meter = terms.meters.get(span.channel.meter)
+        if not any(span.deltas):
+            # A device that rests for weeks is passed over line by line.
+            continue
         for index, delta in enumerate(span.deltas):
             begin = span.start + index * span.step
             finish = begin + span.step
             if not (delta and ends[0] < finish <= ends[1] and begins[0] <= begin < begins[1]):
                 continue
             start, end = max(begin, member.counts_from), min(finish, member.end)
-            units = span.units_before(end) - span.units_before(start) if start < end else 0
+            whole, units = (start, end) == (begin, finish), delta
+            if not whole:
+                units = span.units_before(end) - span.units_before(start) if start < end else 0
             if units:
-                yield Interval(
-                    device=member.id,
-                    start=start,
-                    end=end,
-                    quantity=_used(meter, span, units, end - start),
-                    estimated=index in span.estimated or (start, end) != (begin, finish),
-                    span=span,
-                    index=index,
-                )
+                order = (end, start, member.id, span.channel.meter, span.epoch, span.seq, index)
+                found.append((order, units, whole, span))
+    for (end, start, device, *_, index), units, whole, span in sorted(found, key=itemgetter(0)):
+        yield Interval(
+            device=device,
+            start=start,
+            end=end,
+            quantity=_used(terms.meters.get(span.channel.meter), span, units, end - start),
+            estimated=index in span.estimated or not whole,
+            span=span,
+            index=index,
+        )
 
 
 def _used(meter: Meter | None, span: Span, units: int, seconds: int) -> Fraction:

@@ -8,6 +8,7 @@ from typing import Any
 from cloud_collector.billing.revisions import revisions
 from cloud_collector.contracts.money import as_written
 from cloud_collector.insight.cost import Cost
+from cloud_collector.insight.foretold import Foretold
 from cloud_collector.insight.look import look
 from cloud_collector.store.store import Store
 from cloud_collector.usage.span import UsageView
@@ -49,7 +50,13 @@ class AccountCost:
 
 
 def account_cost(
-    store: Store, account: str, now_ms: int, view: Callable[[Store], UsageView], *, foretold: bool = True
+    store: Store,
+    account: str,
+    now_ms: int,
+    view: Callable[[Store], UsageView],
+    *,
+    foretold: bool = True,
+    memory: Foretold | None = None,
 ) -> AccountCost:
     """Every contract of the account that runs, rated now; raises DatabaseError and NoCatalog."""
     known = revisions(store)
@@ -59,7 +66,7 @@ def account_cost(
     absent: list[Absent] = []
     for name in names:
         try:
-            found.append(look(store, known, name, now_ms, view).cost(foretold=foretold))
+            found.append(look(store, known, name, now_ms, view).cost(foretold=foretold, memory=memory))
         except DatabaseError:
             raise
         except MetersealError as error:

@@ -11,6 +11,7 @@ from cloud_collector.contracts.catalog import Catalog
 from cloud_collector.contracts.revision import Revision
 from cloud_collector.insight.cost import Cost
 from cloud_collector.insight.device_index import device_index
+from cloud_collector.insight.foretold import Foretold
 from cloud_collector.insight.look import look
 from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
@@ -76,7 +77,9 @@ def account_rows(store: Store, catalog: Catalog, search: str = "") -> list[Accou
     )
 
 
-def so_far(store: Store, known: Sequence[Revision], contracts: Sequence[str], now_ms: int) -> list[SoFar]:
+def so_far(
+    store: Store, known: Sequence[Revision], contracts: Sequence[str], now_ms: int, memory: Foretold | None = None
+) -> list[SoFar]:
     """What these contracts cost so far: the invoice's own rating on the open period."""
     catalog = known[-1].catalog
     counts = device_index(catalog).counts
@@ -87,7 +90,7 @@ def so_far(store: Store, known: Sequence[Revision], contracts: Sequence[str], no
         cost, why = None, ""
         if len(found) < COSTS_MAX:
             try:
-                cost = look(store, known, name, now_ms, StoreView).cost()
+                cost = look(store, known, name, now_ms, StoreView).cost(memory=memory)
             except DatabaseError:
                 raise
             except MetersealError as error:

@@ -1,7 +1,7 @@
 """The store looked at for one contract: what its running period costs at a moment."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from cloud_collector.billing.device_states import changes_for
@@ -10,6 +10,7 @@ from cloud_collector.contracts.revision import Revision
 from cloud_collector.insight.agreement import Agreement
 from cloud_collector.insight.as_of import AsOf
 from cloud_collector.insight.cost import Cost, cost
+from cloud_collector.insight.foretold import Foretold
 from cloud_collector.insight.remembered import Remembered
 from cloud_collector.insight.wishes import wished
 from cloud_collector.rating.known import Known
@@ -36,8 +37,11 @@ class Look:
     budget: Decimal | None = None
     """As the customer has set it, else as the catalog has it."""
 
-    def cost(self, *, foretold: bool = True) -> Cost:
-        """What the running period costs; raises UnlikeUnits."""
+    def cost(self, *, foretold: bool = True, memory: Foretold | None = None) -> Cost:
+        """What the running period costs; with a memory its forecast may be of a moment ago. Raises UnlikeUnits."""
+        if foretold and memory is not None:
+            ahead = memory.forecast(self.known, self.period, self.as_of_ms // 1_000)
+            return replace(self.cost(foretold=False), forecast=ahead)
         agreement, period = self.agreement, self.period
         alike = agreement.plans(period.start).number == agreement.plans(period.end).number
         return cost(

@@ -1,6 +1,10 @@
 """Which devices were an account's, and when: nothing else of it may be shown to it (P20)."""
 
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice, takewhile
+from typing import Final
 
 from cloud_collector.billing.export import owners, shown
 from cloud_collector.contracts.catalog import Catalog
@@ -17,14 +21,9 @@ class Owned:
     until: int
 
 
-def owned(catalog: Catalog, account: str) -> list[Owned]:
+def owned(catalog: Catalog, account: str) -> Sequence[Owned]:
     """Every device that the account's contracts have or had, by name, then time."""
-    return [
-        Owned(device=device, since=since, until=until)
-        for device, times in sorted(owners(catalog).items())
-        for whose, since, until in sorted(times)
-        if whose == account
-    ]
+    return _by_account(catalog).get(account, ())
 
 
 def zone_of(catalog: Catalog, account: str) -> str:
@@ -37,8 +36,11 @@ def zone_of(catalog: Catalog, account: str) -> str:
 
 def owned_within(catalog: Catalog, account: str, device: str, start: int, end: int) -> list[tuple[int, int]]:
     """The parts of a stretch in which the device is the account's."""
+    held = owned(catalog, account)
+    at = bisect_left(held, device, key=_name)
     found = [
-        (max(start, each.since), min(end, each.until)) for each in owned(catalog, account) if each.device == device
+        (max(start, each.since), min(end, each.until))
+        for each in takewhile(lambda one: one.device == device, islice(held, at, None))
     ]
     return [(low, high) for low, high in found if low < high]
 
@@ -49,3 +51,24 @@ def shows_others(catalog: Catalog, account: str, report: Report) -> bool:
         if not any(low <= start and end <= high for low, high in owned_within(catalog, account, device, start, end)):
             return True
     return False
+
+
+_KNOWN: Final[dict[str, Mapping[str, Sequence[Owned]]]] = {}
+_KNOWN_MAX: Final = 4
+"""A pure function of a catalog's bytes, so that the last few are kept."""
+
+
+def _by_account(catalog: Catalog) -> Mapping[str, Sequence[Owned]]:
+    if catalog.hash not in _KNOWN:
+        while len(_KNOWN) >= _KNOWN_MAX:
+            del _KNOWN[next(iter(_KNOWN))]
+        found: dict[str, list[Owned]] = {}
+        for device, times in sorted(owners(catalog).items()):
+            for whose, since, until in sorted(times):
+                found.setdefault(whose, []).append(Owned(device=device, since=since, until=until))
+        _KNOWN[catalog.hash] = found
+    return _KNOWN[catalog.hash]
+
+
+def _name(each: Owned) -> str:
+    return each.device

@@ -80,7 +80,8 @@ def apportioned(
     """By weight, without any equally; rounded once together, then by largest remainder, ties by name (P17)."""
     if not sum(weights):
         weights = [Fraction(1)] * len(names)
-    exacts = [exact * weight / sum(weights) for weight in weights]
+    one = exact / sum(weights)
+    exacts = [one * weight for weight in weights]
     coin = Fraction(1, 10 ** exponent_of(currency.code))
     coins = [each // coin for each in exacts]
     left = int(Fraction(currency.amount(exact)) / coin) - sum(coins)

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from fastapi import Request
 
-PAGE_ROWS: Final = 100
+PAGE_ROWS: Final = 60
 """Rows of one page, so that it stays light; its CSV and JSON have all of them."""
 _DIGITS_MAX: Final = 9
 

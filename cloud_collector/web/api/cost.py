@@ -34,7 +34,9 @@ def contract_cost(
         sight.contract(contract)
         at_ms = _at(as_of, sight.now_ms)
         try:
-            return look(sight.store, sight.known, contract, at_ms, StoreView, past=as_of is not None).cost().to_json()
+            found = look(sight.store, sight.known, contract, at_ms, StoreView, past=as_of is not None)
+            # What is asked of an earlier instant rests on other facts than what was foretold a moment ago.
+            return found.cost(memory=sight.foretold if as_of is None else None).to_json()
         except (NotRunning, UnlikeUnits) as error:
             raise Refusal(409, str(error)) from None
 
@@ -42,7 +44,8 @@ def contract_cost(
 def cost_of(sight: Sight, contract: str) -> Cost | None:
     """The cost now; None where no period runs, or where units do not fit (P19)."""
     try:
-        return shaped(Cost, look(sight.store, sight.known, contract, sight.now_ms, StoreView).cost().to_json())
+        found = look(sight.store, sight.known, contract, sight.now_ms, StoreView)
+        return shaped(Cost, found.cost(memory=sight.foretold).to_json())
     except (NotRunning, UnlikeUnits):
         return None
 

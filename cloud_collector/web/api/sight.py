@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Annotated
@@ -15,6 +15,7 @@ from cloud_collector.activity.lifecycle import FOREVER
 from cloud_collector.billing.revisions import NoCatalog, revisions
 from cloud_collector.contracts.catalog import Account, Contract
 from cloud_collector.contracts.revision import Revision
+from cloud_collector.insight.foretold import Foretold
 from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
 from cloud_collector.web.api.problem import absent
@@ -28,6 +29,8 @@ class Sight:
     store: Store
     viewer: Viewer
     now_ms: int
+    foretold: Foretold = field(default_factory=Foretold)
+    """The site's memory of forecasts."""
 
     @property
     def now(self) -> int:
@@ -95,7 +98,7 @@ Here = Annotated[Site, Depends(site_of)]
 def seen(site: Site, viewer: Viewer) -> Iterator[Sight]:
     """The store at this moment."""
     with site.open_store() as store:
-        yield Sight(store=store, viewer=viewer, now_ms=site.clock.utc_ms())
+        yield Sight(store=store, viewer=viewer, now_ms=site.clock.utc_ms(), foretold=site.foretold)
 
 
 def instant(seconds: int) -> datetime:

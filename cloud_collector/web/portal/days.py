@@ -19,13 +19,12 @@ from cloud_collector.store.view import StoreView
 from cloud_collector.usage.span import ChannelName
 from cloud_collector.web import gate
 from cloud_collector.web.looking import looked
+from cloud_collector.web.paging import Pager, pager
 from cloud_collector.web.portal.frame import Visiting, catalog_of, moment_of, owner, show, twins
 from cloud_collector.web.portal.month import state_of
 from cloud_collector.web.site import Look, Moment, Site
 from cloud_collector.web.table import Cell, Column, Table, row
 
-DEVICES_MAX: Final = 2_000
-"""Devices that one day's page lists."""
 _CHANNELS: Final = (
     Column(title="Device", key="device"),
     Column(title="Meter", key="meter"),
@@ -52,12 +51,12 @@ def add(router: APIRouter, site: Site) -> None:
 def _add_day(router: APIRouter, site: Site) -> None:
     path = "/portal/{account}/days/{day}"
 
-    def found(look: Look, account: str, day: str) -> Table:
+    def found(look: Look, account: str, day: str, request: Request | None = None) -> tuple[Table, Pager | None]:
         owner(look.store, account)
-        return _day_table(look, account, day_of(day), moment_of(look, account))
+        return _day_table(look, account, day_of(day), moment_of(look, account), request)
 
     def data(look: Look, parts: Mapping[str, str]) -> tuple[Any, Table]:
-        table = found(look, parts["account"], parts["day"])
+        table, _ = found(look, parts["account"], parts["day"])
         return table.records(), table
 
     twins(router, site, path, data)
@@ -65,8 +64,13 @@ def _add_day(router: APIRouter, site: Site) -> None:
     @router.get(path, include_in_schema=False)
     def day(request: Request, account: str, day: str, viewer: Visiting) -> Response:
         with site.look() as look:
-            table, asked = found(look, account, day), day_of(day)
-            told = {"before": asked - timedelta(days=1), "after": asked + timedelta(days=1), "day": asked}
+            (table, page), asked = found(look, account, day, request), day_of(day)
+            told = {
+                "before": asked - timedelta(days=1),
+                "after": asked + timedelta(days=1),
+                "day": asked,
+                "pager": page,
+            }
             answer = show(request, look, account, "day.html", title=table.title, table=table, told=told)
         looked(site, request, viewer, account, f"usage of {day}")
         return answer
@@ -75,13 +79,15 @@ def _add_day(router: APIRouter, site: Site) -> None:
 def _add_intervals(router: APIRouter, site: Site) -> None:
     path = "/portal/{account}/days/{day}/{gateway}/{device}/{meter}"
 
-    def found(look: Look, account: str, day: str, channel: ChannelName) -> Table:
+    def found(
+        look: Look, account: str, day: str, channel: ChannelName, request: Request | None = None
+    ) -> tuple[Table, Pager | None]:
         owner(look.store, account)
-        return _interval_table(look, account, day_of(day), channel, moment_of(look, account))
+        return _interval_table(look, account, day_of(day), channel, moment_of(look, account), request)
 
     def data(look: Look, parts: Mapping[str, str]) -> tuple[Any, Table]:
         channel = ChannelName(gateway=parts["gateway"], device=parts["device"], meter=parts["meter"])
-        table = found(look, parts["account"], parts["day"], channel)
+        table, _ = found(look, parts["account"], parts["day"], channel)
         return table.records(), table
 
     twins(router, site, path, data)
@@ -92,8 +98,8 @@ def _add_intervals(router: APIRouter, site: Site) -> None:
     ) -> Response:
         channel = ChannelName(gateway=gateway, device=device, meter=meter)
         with site.look() as look:
-            table = found(look, account, day, channel)
-            told = {"day": day_of(day), "channel": channel}
+            table, page = found(look, account, day, channel, request)
+            told = {"day": day_of(day), "channel": channel, "pager": page}
             title = f"{device} on {moment_of(look, account).written(day_of(day))}"
             answer = show(request, look, account, "intervals.html", title=title, table=table, told=told)
         looked(site, request, viewer, account, f"intervals of {gateway}/{device} {meter} on {day}")
@@ -121,15 +127,20 @@ def _catalog(store: Store) -> Catalog:
     return catalog
 
 
-def _day_table(look: Look, account: str, day: date, moment: Moment) -> Table:
+def _day_table(
+    look: Look, account: str, day: date, moment: Moment, request: Request | None
+) -> tuple[Table, Pager | None]:
+    """What each device used; of a page only those of its devices are looked up."""
     catalog, view = _catalog(look.store), StoreView(look.store)
     start, end = _bounds(day, moment.zone)
     mine = owned(catalog, account)
-    shown = set(sorted({each.device for each in mine})[:DEVICES_MAX])
+    devices = sorted({each.device for each in mine})
+    page = None if request is None else pager(request, len(devices))
+    shown = set(devices if page is None else devices[page.rows])
     mine = [each for each in mine if each.device in shown]
     found = owned_days(view, catalog, mine, (start, end), moment.now, moment.zone)
     base = f"/portal/{account}/days/{day}"
-    return Table(
+    table = Table(
         title=moment.written(day),
         path=base,
         command=f"cloud-collector usage days --account {account} --from {day} --to {day}",
@@ -151,9 +162,13 @@ def _day_table(look: Look, account: str, day: date, moment: Moment) -> Table:
             for each in found
         ),
     )
+    return table, page
 
 
-def _interval_table(look: Look, account: str, day: date, channel: ChannelName, moment: Moment) -> Table:
+def _interval_table(
+    look: Look, account: str, day: date, channel: ChannelName, moment: Moment, request: Request | None
+) -> tuple[Table, Pager | None]:
+    """The intervals, from the first that is asked for on; read by the minute a day has more than a page holds."""
     catalog = _catalog(look.store)
     device = f"{channel.gateway}/{channel.device}"
     time, unit = _bounds(day, moment.zone), unit_of(catalog, channel.meter)
@@ -161,14 +176,19 @@ def _interval_table(look: Look, account: str, day: date, channel: ChannelName, m
     if found is None:
         # P20: what is another account's at that time is not there.
         raise gate.Closed(404, gate.NOT_THERE)
-    return Table(
+    page = None if request is None else pager(request, len(found))
+    table = Table(
         title=f"{channel.device} {channel.meter}",
         path=f"/portal/{account}/days/{day}/{device}/{channel.meter}",
         command=f"cloud-collector usage intervals {device} {channel.meter} --day {day}",
         empty="Nothing is known of this day.",
         columns=_INTERVALS,
-        rows=tuple(_interval_row(account, channel.gateway, each, unit, moment) for each in found),
+        rows=tuple(
+            _interval_row(account, channel.gateway, each, unit, moment)
+            for each in (found if page is None else found[page.rows])
+        ),
     )
+    return table, page
 
 
 def _interval_row(account: str, gateway: str, each: Interval, unit: str, moment: Moment) -> tuple[Cell, ...]:

@@ -1,6 +1,7 @@
 """The account's devices: in use, waiting, resting; what each costs so far, and its days."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -18,6 +19,7 @@ from cloud_collector.invoice.locale import locale_named
 from cloud_collector.store.view import StoreView
 from cloud_collector.web import gate
 from cloud_collector.web.looking import looked
+from cloud_collector.web.paging import pager
 from cloud_collector.web.portal.frame import Visiting, moment_of, owner, show, twins
 from cloud_collector.web.portal.month import Say, state_of
 from cloud_collector.web.site import Look, Moment, Site
@@ -61,7 +63,9 @@ def add(router: APIRouter, site: Site) -> None:
     def devices(request: Request, account: str, viewer: Visiting) -> Response:
         with site.look() as look:
             table, _ = _table(look, account)
-            answer = show(request, look, account, "table.html", title="Devices", table=table, told={})
+            page = pager(request, len(table.rows))
+            table, told = replace(table, rows=table.rows[page.rows]), {"pager": page}
+            answer = show(request, look, account, "table.html", title="Devices", table=table, told=told)
         looked(site, request, viewer, account, "devices")
         return answer
 

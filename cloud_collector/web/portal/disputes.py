@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from cloud_collector.billing.again import worked_again
 from cloud_collector.billing.disputes import Dispute, DisputeRefused, disputes
 from cloud_collector.billing.disputes import dispute as dispute_of
+from cloud_collector.billing.export import Invoice
 from cloud_collector.contracts.period import iso
 from cloud_collector.invoice.html import page as paper
 from cloud_collector.invoice.said import Said
@@ -85,7 +86,7 @@ def _add_one(router: APIRouter, site: Site) -> None:
             said = Said.of(invoice.body)
             told = {
                 "dispute": found,
-                "again": worked_again(look.store, invoice, site.key),
+                "again": worked_again(look.store, invoice, site.key) if _is_asked(request, invoice) else None,
                 "shown_max": SHOWN_MAX,
                 "say": said.money,
                 "number": said.number,
@@ -123,6 +124,20 @@ def _add_one(router: APIRouter, site: Site) -> None:
         except DisputeRefused as error:
             raise gate.Closed(409, str(error)) from error
         return RedirectResponse(f"/portal/{account}/disputes/{found.id}", 303)
+
+
+AGAIN_REPORTS_MAX: Final = 100
+"""Reports of an invoice that is worked out again on each look; one that rests on more is when it is asked for."""
+
+
+def _is_asked(request: Request, invoice: Invoice) -> bool:
+    ends: dict[tuple[str, ...], list[int]] = {}
+    for gateway, log, _, _, epoch, first, _, last, _, _ in (
+        read for rated in invoice.body["rated"] for read in rated["reads"]
+    ):
+        ends.setdefault((gateway, log, epoch), []).extend((first, last))
+    reports = sum(max(each) - min(each) + 1 for each in ends.values())
+    return reports <= AGAIN_REPORTS_MAX or request.query_params.get("again") == "yes"
 
 
 def _add_new(router: APIRouter, site: Site) -> None:

@@ -9,11 +9,14 @@ from fastapi.responses import RedirectResponse
 from cloud_collector.access.viewer import Viewer
 from cloud_collector.contracts.catalog import Account
 from cloud_collector.web import gate
+from cloud_collector.web.paging import pager
 from cloud_collector.web.portal.frame import as_csv, as_json, catalog_of
 from cloud_collector.web.shell import page
 from cloud_collector.web.site import Look, Site
 from cloud_collector.web.table import Cell, Column, Table, row
 
+ACCOUNTS: Final = 120
+"""Of one page."""
 _ACCOUNTS: Final = (
     Column(title="Account", key="account"),
     Column(title="Name", key="name"),
@@ -40,7 +43,8 @@ def add(router: APIRouter, site: Site) -> None:
             mine = _mine(look, viewer)
             if len(mine) == 1:
                 return RedirectResponse(f"/portal/{mine[0].key}", 303)
-            told = {"accounts": mine, "table": _table(mine)}
+            shown = pager(request, len(mine), size=ACCOUNTS)
+            told = {"accounts": mine[shown.rows], "table": _table(mine), "pager": shown}
             return page(request, "portal/home.html", title="Accounts", nav=(), moment=look.moment, told=told)
 
 

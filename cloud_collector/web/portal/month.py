@@ -62,7 +62,7 @@ def add(router: APIRouter, site: Site) -> None:
         del viewer
         with site.look() as look:
             owner(look.store, account)
-            found = account_cost(look.store, account, look.moment.now_ms, StoreView)
+            found = account_cost(look.store, account, look.moment.now_ms, StoreView, memory=look.foretold)
             waits = [each.to_json() for each in ended_of(look.store, account, look.moment.now_ms)]
             return as_json(found.to_json() | {"ended": waits})
 
@@ -78,7 +78,7 @@ def add(router: APIRouter, site: Site) -> None:
     def month(request: Request, account: str, viewer: Visiting) -> Response:
         with site.look() as look:
             who, moment = owner(look.store, account), moment_of(look, account)
-            found = account_cost(look.store, account, look.moment.now_ms, StoreView)
+            found = account_cost(look.store, account, look.moment.now_ms, StoreView, memory=look.foretold)
             sections = [section(look.store, each, moment) for each in found.contracts]
             told = {
                 "cost": found,
