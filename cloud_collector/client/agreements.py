@@ -22,12 +22,25 @@ class DataTerms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaxTerms:
+    """The rate that is agreed for an account, in place of the plan's."""
+
+    name: Annotated[str, Field(examples=["VAT"])]
+    percent: Annotated[str, Field(examples=["25.5"])]
+    category: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     """Who pays."""
 
     account: AccountId
     name: Annotated[str, Field(examples=["Acme Oy"])]
     email: str | None
+    address: list[str]
+    vat_id: str | None
+    tax: TaxTerms | None
     currency: Currency
     timezone: Zone
     country: str | None

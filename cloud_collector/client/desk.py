@@ -19,6 +19,7 @@ from cloud_collector.client.overview import (
 from cloud_collector.client.runs import RunDetail
 from cloud_collector.client.strangers import Accepted, Assigned, Blocked, Unmatched
 from cloud_collector.client.trail import Entry
+from cloud_collector.client.usage import Curve
 
 
 class Desk(Asking):
@@ -43,6 +44,10 @@ class Desk(Asking):
     ) -> Iterator[DeviceStanding]:
         """Every device of every contract with its state, since when, and why."""
         return self._pages(DeviceStanding, "/standings", account=account, contract=contract, search=search)
+
+    def curves(self, device: str, *, by: str = "day", days: int = 35) -> list[Curve]:
+        """Each meter of `gateway/device` by `day` or `hour` up to now; raises Refused."""
+        return self._get(list[Curve], f"/devices/{device_path(device)}/curves", by=by, days=str(days))
 
     # Plans
 
@@ -105,6 +110,14 @@ class Desk(Asking):
     def rebill(self, number: str) -> Correction:
         """The period of a document that was taken back is billed again, or that is drafted; raises Refused."""
         return self._post(Correction, f"/invoices/{part(number)}/rebill")
+
+    def credit_dispute(self, dispute: int, reason: str = "") -> Correction:
+        """The invoice of a dispute that was upheld is taken back, or that is drafted; raises Refused."""
+        return self._post(Correction, f"/disputes/{dispute}/credit", {"reason": reason})
+
+    def rebill_dispute(self, dispute: int) -> Correction:
+        """The period of a disputed invoice is billed again, or that is drafted; raises Refused."""
+        return self._post(Correction, f"/disputes/{dispute}/rebill")
 
     # Orders
 

@@ -19,6 +19,30 @@ class Step(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """One stretch of a curve."""
+
+    start: Instant
+    end: Instant
+    amount: Quantity | None
+    """Null: nothing is known of it."""
+    estimated: bool
+    gap_seconds: int
+    """How much of it nobody metered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """A meter's usage by day or by hour, as an operator's page draws it."""
+
+    device: Device
+    meter: Annotated[str, Field(examples=["energy"])]
+    unit: Unit
+    total: Quantity
+    bars: list[Bar]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stretch:
     """Usage of one channel in [start, end)."""
 

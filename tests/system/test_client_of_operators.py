@@ -74,3 +74,19 @@ def test_billing_says_where_it_stands_and_goes_on(desk: Client) -> None:
     for deed in (desk.resume, desk.retry):
         with pytest.raises(Refused, match=r"nothing to resume|no contract is parked"):
             deed()
+
+
+def test_a_disputed_invoice_is_taken_back_and_billed_again(desk: Client) -> None:
+    id_ = desk.open_dispute("INV-1", "the charger was off").id
+    desk.uphold_dispute(id_, "so it was")
+    note = desk.credit_dispute(id_, "the charger was off").number
+    again = desk.rebill_dispute(id_).number
+    credit = desk.dispute(id_).dispute.credit_note
+    assert credit is not None
+    assert (credit.number, credit.billed_again) == (note, again)
+
+
+def test_usage_is_drawn_by_day(desk: Client) -> None:
+    (curve,) = desk.curves("roof-1/sdm630-1", days=3)
+    assert len(curve.bars) in {3, 4}
+    assert sum((each.amount or 0 for each in curve.bars), Decimal(0)) == curve.total

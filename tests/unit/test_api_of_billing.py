@@ -12,10 +12,13 @@ import pytest
 from cloud_collector.access.viewer import Means, Role, everything
 from cloud_collector.billing.approval import Approval
 from cloud_collector.billing.archive import MemoryArchive
+from cloud_collector.billing.disputes import Complaint, Side, What, open_dispute, say
 from cloud_collector.billing.revisions import apply, revisions
 from cloud_collector.billing.runs import begin
 from cloud_collector.contracts.read import load_catalog
+from cloud_collector.insight.curve import by_day
 from cloud_collector.insight.tariff import Span
+from cloud_collector.insight.timeline import timeline
 from cloud_collector.insight.what_if import asked_changes, what_if
 from cloud_collector.store.view import StoreView
 from cloud_collector.web.office import Office
@@ -208,3 +211,75 @@ def test_of_a_preview_the_outliers_alone_are_asked_for(world: tuple[Path, Memory
     desk = Program(approving(world, tmp_path, Approval.NONE))
     whole: list[Any] = desk.every("/billing/preview")
     assert [each for each in whole if each["comparison"]["outlier"]] == desk.every("/billing/preview?outliers=true", 1)
+
+
+def disputed(site: Site, *, upheld: bool) -> int:
+    complaint = Complaint(
+        account="acme", number="INV-1", place=1, amount="1 EUR", why="Why?", evidence=b"", holds=True, who="anna"
+    )
+    with site.writing() as store, store.atomic():
+        id_ = open_dispute(store, complaint, now_ms=NOW * 1_000)
+        if upheld:
+            say(store, id_, What.UPHELD, "The tariff was wrong.", who="otto", side=Side.OPERATOR, now_ms=NOW * 1_000)
+    return id_
+
+
+def test_a_dispute_that_is_upheld_becomes_a_credit_note_in_its_own_words_and_is_billed_again(
+    desk: Program, site: Site
+) -> None:
+    id_ = disputed(site, upheld=True)
+    note = desk.ask("POST", f"/disputes/{id_}/credit", json={}).json()["number"]
+    again = desk.ask("POST", f"/disputes/{id_}/rebill").json()["number"]
+    told = desk.get(f"/disputes/{id_}")["dispute"]
+    assert (told["state"], told["credit_note"]["number"], told["credit_note"]["billed_again"]) == (
+        "credited",
+        note,
+        again,
+    )
+    assert told["credit_note"]["reason"] == f"Dispute {id_}: The tariff was wrong."
+    assert [each["what"] for each in done(desk)][:2] == [
+        f"dispute {id_}: bill again the period of INV-1",
+        f"dispute {id_}: credit note for INV-1",
+    ]
+
+
+def test_a_dispute_that_nobody_upheld_becomes_no_credit_note(desk: Program, site: Site) -> None:
+    id_ = disputed(site, upheld=False)
+    answer = desk.ask("POST", f"/disputes/{id_}/credit", json={})
+    assert (answer.status_code, f"dispute {id_} is open" in answer.text) == (409, True)
+    assert desk.ask("POST", "/disputes/99/credit", json={}).status_code == 404
+
+
+def test_where_documents_are_approved_both_sides_read_that_it_is_drafted(
+    world: tuple[Path, MemoryArchive], tmp_path: Path
+) -> None:
+    held = approving(world, tmp_path, Approval.ONE)
+    desk, id_ = Program(held), disputed(held, upheld=True)
+    run = desk.ask("POST", f"/disputes/{id_}/credit", json={"reason": "as we said"}).json()["run"]
+    assert f"(run {run})" in desk.get(f"/disputes/{id_}")["dispute"]["words"][-1]["said"]
+
+
+def test_what_a_device_used_is_drawn_as_the_page_draws_it(desk: Program, site: Site) -> None:
+    (curve,) = desk.get("/devices/roof-1/sdm630-1/curves?days=3")
+    with site.open_store() as store:
+        view = StoreView(store)
+        page = by_day(view, view.channels("roof-1", "sdm630-1")[0], "Europe/Helsinki", NOW - 3 * DAY, NOW)
+    assert [(each["amount"], each["gap_seconds"]) for each in curve["bars"]] == [
+        (None if each.amount is None else f"{each.amount:f}", each.gap_seconds) for each in page.bars
+    ]
+    assert len(desk.get("/devices/roof-1/sdm630-1/curves?by=hour&days=1")[0]["bars"]) == 24
+    assert desk.get("/devices/roof-1/none/curves", 404)["status"] == 404
+
+
+def test_an_operator_reads_of_a_device_what_happened_in_nobodys_time_and_its_customer_does_not(
+    desk: Program, site: Site
+) -> None:
+    """P20."""
+    path = "/devices/roof-1/sdm630-1/timeline"
+    acme = Program(site, everything(Role.CUSTOMER, "anna", accounts=frozenset({"acme"}), means=Means.TOKEN))
+    whole, own = desk.every(path, 200), acme.every(path, 200)
+    with site.open_store() as store:
+        page = timeline(store, StoreView(store), revisions(store), "roof-1/sdm630-1", NOW)
+    assert [each["told"] for each in whole] == [each.told for each in page]
+    assert len(own) < len(whole)
+    assert all(each["at"] >= "2026-09-30T21:00:00Z" for each in own)

@@ -4,10 +4,11 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from cloud_collector.client.agreements import Account, DataTerms
+from cloud_collector.client.agreements import Account, DataTerms, TaxTerms
 from cloud_collector.client.money import Cost, Ended
 from cloud_collector.client.page import Page
 from cloud_collector.contracts.catalog import Account as Agreed
+from cloud_collector.contracts.money import as_written
 from cloud_collector.insight.ended import ended_of
 from cloud_collector.web.api.cost import cost_of
 from cloud_collector.web.api.cursor import Part, page, told
@@ -61,6 +62,16 @@ def _account(sight: Sight, agreed: Agreed) -> Account:
         account=agreed.key,
         name=agreed.name,
         email=agreed.email,
+        address=list(agreed.address),
+        vat_id=agreed.vat_id,
+        tax=None
+        if agreed.tax is None
+        else TaxTerms(
+            name=agreed.tax.name,
+            percent=as_written(agreed.tax.percent),
+            category=agreed.tax.category,
+            reason=agreed.tax.reason,
+        ),
         currency=agreed.currency or operator.currency,
         timezone=agreed.timezone or operator.timezone,
         country=agreed.country,

@@ -89,11 +89,11 @@ def void(request: Request, site: Here, viewer: Operating, number: str, wanted: R
                 reason=wanted.reason,
                 by=viewer.name,
                 now_ms=site.clock.utc_ms(),
-                means=_means(site),
+                means=means_of(site),
             )
         drafted = "" if made.run is None else " drafted"
         record(request, Deed.BILL, f"invoice void {number}{drafted}: {wanted.reason}", account=account, store=store)
-    return _correction(made)
+    return correction_of(made)
 
 
 @router.post("/invoices/{number}/rebill", response_model=Correction, dependencies=[Once], responses=REFUSALS)
@@ -106,14 +106,15 @@ def rebill(request: Request, site: Here, viewer: Operating, number: str) -> Any:
     with site.writing() as store:
         account = _account_of(store, number)
         with said():
-            made = bill_again(store, number, by=viewer.name, now_ms=site.clock.utc_ms(), means=_means(site))
+            made = bill_again(store, number, by=viewer.name, now_ms=site.clock.utc_ms(), means=means_of(site))
         if made.run is not None or made.number is not None:
             told = " drafted" if made.number is None else f": {made.number}"
             record(request, Deed.BILL, f"invoice rebill {number}{told}", account=account, store=store)
-    return _correction(made)
+    return correction_of(made)
 
 
-def _means(site: Site) -> Biller:
+def means_of(site: Site) -> Biller:
+    """How documents are issued; raises Refusal (503)."""
     if site.office is None or site.office.biller is None:
         raise Refusal(503, "documents are not issued from here: this collector does not hold the key that seals them")
     return site.office.biller
@@ -148,5 +149,6 @@ def _life(sight: Sight, number: str) -> InvoiceLife:
     )
 
 
-def _correction(made: Made) -> Correction:
+def correction_of(made: Made) -> Correction:
+    """What came of it, as programs read it."""
     return Correction(of=made.of, number=made.number, run=made.run)

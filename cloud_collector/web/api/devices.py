@@ -63,10 +63,16 @@ def device_timeline(site: Here, viewer: Asking, gateway: OfGateway, device: OfDe
     with seen(site, viewer) as sight:
         name = f"{gateway}/{device}"
         mine = sight.held(name)
+        # P20: an operator sees what happened in nobody's time as well, as on his page.
+        whole = viewer.accounts is None
         told_of = timeline(sight.store, sight.view, sight.known, name, sight.now)
         after = part.after((0, 0)) or (-(2**62), 0)
         return told(
-            page((each for each in _numbered(told_of, mine) if each[:2] > after), part, lambda each: each[:2]),
+            page(
+                (each for each in _numbered(told_of, mine, whole=whole) if each[:2] > after),
+                part,
+                lambda each: each[:2],
+            ),
             lambda each: Event(
                 at=instant(each[2].at),
                 what=each[2].what,
@@ -98,11 +104,11 @@ def _channels(sight: Sight, gateway: str, device: str) -> list[tuple[str, str | 
     return found
 
 
-def _numbered(events: list[Told], mine: tuple[Holding, ...]) -> Iterator[tuple[int, int, Told]]:
+def _numbered(events: list[Told], mine: tuple[Holding, ...], *, whole: bool) -> Iterator[tuple[int, int, Told]]:
     """What of them is in sight, each with its instant and its place among those of the same instant."""
     places: Counter[int] = Counter()
     for each in events:
-        if any(_within(each.at, held) for held in mine) and _is_of(each.data, mine):
+        if whole or (any(_within(each.at, held) for held in mine) and _is_of(each.data, mine)):
             places[each.at] += 1
             yield each.at, places[each.at], each
 

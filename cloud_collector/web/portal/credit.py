@@ -12,11 +12,9 @@ from fastapi.responses import RedirectResponse
 
 from cloud_collector.access.viewer import Deed, Viewer
 from cloud_collector.billing.approval import Approval
-from cloud_collector.billing.disputes import Dispute, DisputeRefused, Side, What, say
-from cloud_collector.billing.prepare import draft_rebill, draft_void
-from cloud_collector.billing.rebill import Rebilling, rebill
+from cloud_collector.billing.dispute_correction import bill_disputed_again, credit
+from cloud_collector.billing.disputes import Dispute
 from cloud_collector.billing.run import Biller
-from cloud_collector.billing.void import Voiding, void
 from cloud_collector.store.store import Store
 from cloud_collector.web import gate
 from cloud_collector.web.portal.disputes import held
@@ -51,7 +49,7 @@ def add(router: APIRouter, site: Site) -> None:
                 }
                 return show(request, look, account, "credit.html", title="Credit note?", table=None, told=told)
         with site.writing() as store, _kept(request, store, found, "credit note for"):
-            _credit(store, found, reason, viewer.name, site.clock.utc_ms(), means)
+            credit(store, found, reason=reason, by=viewer.name, now_ms=site.clock.utc_ms(), means=means)
         return RedirectResponse(to, 303)
 
     @router.post(f"{PATH}/rebill", include_in_schema=False)
@@ -60,7 +58,7 @@ def add(router: APIRouter, site: Site) -> None:
             found = held(store, account, dispute)
             means = _asked(site, viewer)
             with _kept(request, store, found, "bill again the period of"):
-                _rebill(store, found, viewer.name, site.clock.utc_ms(), means)
+                bill_disputed_again(store, found, by=viewer.name, now_ms=site.clock.utc_ms(), means=means)
         return RedirectResponse(PATH.format(account=account, dispute=found.id), 303)
 
 
@@ -83,35 +81,3 @@ def _kept(request: Request, store: Store, found: Dispute, what: str) -> Iterator
     told = f"dispute {found.id}: {what} {found.number}"
     with store.atomic():
         gate.record(request, Deed.BILL, told, account=found.account, store=store)
-
-
-def _credit(store: Store, found: Dispute, reason: str, by: str, now_ms: int, means: Biller) -> None:
-    if found.state != What.UPHELD:
-        raise DisputeRefused(f"dispute {found.id} is {found.state}: a credit note is made of one that is upheld")
-    if means.approval is Approval.NONE:
-        voiding = Voiding(number=found.number, reason=reason, by=by)
-        void(store, voiding, now_ms=now_ms, key=means.key, archive=means.archive)
-        return
-    run = draft_void(store, found.number, reason=reason, by=by, at=now_ms // 1_000)
-    _tell(store, found, f"The credit note is drafted (run {run}): it is issued once it is approved.", by, now_ms)
-
-
-def _rebill(store: Store, found: Dispute, by: str, now_ms: int, means: Biller) -> None:
-    if means.approval is Approval.NONE:
-        issued = rebill(store, Rebilling(number=found.number, by=by), now_ms=now_ms, means=means)
-        if issued is not None:
-            return
-    else:
-        run = draft_rebill(store, found.number, by=by, now_ms=now_ms, means=means)
-        if run is not None:
-            _tell(
-                store, found, f"What replaces it is drafted (run {run}): it is issued once it is approved.", by, now_ms
-            )
-            return
-    _tell(store, found, f"Nothing of the period of {found.number} is left to be billed again.", by, now_ms)
-
-
-def _tell(store: Store, found: Dispute, words: str, by: str, now_ms: int) -> None:
-    """Both sides read it on the dispute's page."""
-    with store.atomic():
-        say(store, found.id, What.SAID, words, who=by, side=Side.OPERATOR, now_ms=now_ms)
