@@ -14,6 +14,8 @@ from cloud_collector.contracts.agreed import Warn
 from cloud_collector.contracts.money import CURRENCIES, Rounding, exponent_of, plain, rounded
 
 HUNDRED: Final = 100
+UNASKED: Final = "Withdrawn: nobody asks any more to be warned of"
+"""How it is said that a threshold stands no more because nobody wants it."""
 
 
 class Against(StrEnum):
@@ -147,7 +149,7 @@ def said(warning: Notice) -> str:
     name = {Against.BUDGET: "the budget", Against.COMMITMENT: "the commitment", Against.NORMAL: "what is normal"}
     share = f"{threshold.percent:f} % of {name[threshold.against]}"
     if not warning.asked:
-        return f"Withdrawn: nobody asks any more to be warned of {share}"
+        return f"{UNASKED} {share}"
     if warning.what is What.WITHDRAWN:
         return f"Withdrawn: {share} is not {_word(threshold)} any more; it is {amount_of(warning.figure, warning.unit)}"
     limit, figure = f"{share}, {amount_of(warning.limit, warning.unit)}", amount_of(warning.figure, warning.unit)

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from cloud_collector.billing.revisions import revisions
 from cloud_collector.insight.alerts import public
+from cloud_collector.insight.owned import zone_of
 from cloud_collector.notify.letter import NoAddress
 from cloud_collector.notify.post import Fate, Post
 from cloud_collector.notify.warning_letter import warning_letter
@@ -117,6 +118,8 @@ def _email(store: Store, told: Mapping[str, Any], recipient: str, now_ms: int, w
             told,
             operator=catalog.operator.name,
             name=told["account"] if account is None else account.name,
+            locale=None if account is None else account.locale,
+            zone=catalog.operator.timezone if account is None else zone_of(catalog, account.key),
             sender=ways.sender,
             recipient=recipient,
             now_ms=now_ms,

@@ -1,4 +1,4 @@
-"""The e-mail that tells a customer of a warning. Pure."""
+"""The e-mail that tells a customer of a warning, in the account's language. Pure."""
 
 import hashlib
 from collections.abc import Mapping
@@ -7,41 +7,54 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from cloud_collector.invoice.locale import locale_named
+from cloud_collector.invoice.said import Said
 from cloud_collector.notify.letter import addressed
+from cloud_collector.notify.warning_words import share_of, warning_said, words_of
 
 
 def warning_letter(
-    told: Mapping[str, Any], *, operator: str, name: str, sender: str, recipient: str, now_ms: int
+    told: Mapping[str, Any],
+    *,
+    operator: str,
+    name: str,
+    locale: str | None,
+    zone: str,
+    sender: str,
+    recipient: str,
+    now_ms: int,
 ) -> EmailMessage:
     """The message: the sentence first, then where it comes from and what to do; raises NoAddress."""
     found = EmailMessage()
-    found["Subject"] = f"{_subject(told)}: {_line(told['contract'])}"
+    found["Subject"] = f"{_subject(told, locale)}: {_line(told['contract'])}"
     found["From"] = Address(display_name=_line(operator), addr_spec=addressed(sender))
     found["To"] = Address(display_name=_line(name), addr_spec=addressed(recipient))
     found["Date"] = format_datetime(datetime.fromtimestamp(now_ms // 1000, UTC))
     digest = hashlib.sha256(f"{told['id']}|{told['at']}|{recipient}".encode()).hexdigest()[:32]
     found["Message-ID"] = f"<{digest}@{sender.rpartition('@')[2]}>"
     found["Auto-Submitted"] = "auto-generated"
-    period = told["period"]
+    words = words_of(locale)
+    people = Said(locale=locale_named(locale), zone=ZoneInfo(zone), currency="")
+    period = people.span(told["period"]["start"], told["period"]["end"])
     body = [
-        f"Hello {name},",
-        f"{told['said']}.",
-        f"This is about the contract {told['contract']}, from {period['start']} to {period['end']} (exclusive).",
-        "To be told at other figures, change the budget or the thresholds on your portal, under Warnings, or ask us.",
+        words["mail_hello"].format(name=name),
+        f"{warning_said(told, locale)}.",
+        words["mail_warn_about"].format(contract=told["contract"], period=period),
+        words["mail_warn_else"],
         operator,
     ]
     found.set_content("\n\n".join(body) + "\n")
     return found
 
 
-def _subject(told: Mapping[str, Any]) -> str:
+def _subject(told: Mapping[str, Any], locale: str | None) -> str:
+    words = words_of(locale)
     if told["what"] == "withdrawn":
-        return "Withdrawn: a warning"
-    kind = {"over": "More", "under": "Less"}[told["side"]]
-    way = " than expected" if told["way"] == "actual" else " is expected"
-    share = f"{told['percent']} % of the {told['against']}" if told["against"] != "normal" else "what is normal"
-    return f"{kind}{way} ({share})"
+        return words["mail_warn_gone"]
+    way = told["side"] if told["way"] == "actual" else f"{told['side']}_ahead"
+    return words[f"mail_warn_{way}"].format(share=share_of(told, locale))
 
 
 def _line(name: str) -> str:

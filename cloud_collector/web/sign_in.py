@@ -11,10 +11,11 @@ from starlette.background import BackgroundTask
 from cloud_collector.access import trail
 from cloud_collector.access.browsers import browser_words
 from cloud_collector.access.pace import Pace
-from cloud_collector.access.people import PersonRefused, email_of, person_of
+from cloud_collector.access.people import Person, PersonRefused, email_of, person_of
 from cloud_collector.access.secret import SECRET_BYTES
 from cloud_collector.access.sessions import begin_session, end_session, id_of, offer_link, sessions_of, take_link
 from cloud_collector.access.viewer import Deed, Means, Role, Viewer
+from cloud_collector.billing.revisions import NoCatalog, revisions
 from cloud_collector.limits import LINK_SECONDS, LINKS_AT_ONCE_MAX, NAMES_PACED_MAX
 from cloud_collector.notify.letter import NoAddress
 from cloud_collector.notify.post import Fate
@@ -196,8 +197,9 @@ def _mail(site: Site, mailed: Pace, address: str, leads_to: str) -> None:
     try:
         email = email_of(address)
         with site.open_store() as store:
-            known = person_of(store, email) is not None
-        if not known or mailed.take(email, now_ms):
+            person = person_of(store, email)
+            locale = None if person is None else _locale(store, person)
+        if person is None or mailed.take(email, now_ms):
             return
         with site.writing() as store:
             secret = offer_link(
@@ -212,6 +214,7 @@ def _mail(site: Site, mailed: Pace, address: str, leads_to: str) -> None:
             link_of(door, secret),
             site=door.site,
             minutes=door.link_minutes,
+            locale=locale,
             sender=door.sender,
             recipient=email,
             now_ms=now_ms,
@@ -224,6 +227,16 @@ def _mail(site: Site, mailed: Pace, address: str, leads_to: str) -> None:
         return
     if outcome.fate is not Fate.SENT:
         _log.warning('event=sign_in_link_not_mailed why="%s"', outcome.why)
+
+
+def _locale(store: Store, person: Person) -> str | None:
+    """How the person reads: as his first account does; the operator's people read English."""
+    try:
+        held = revisions(store)[-1].catalog.accounts
+    except NoCatalog:
+        return None
+    mine = [held[name].locale for name in sorted(person.accounts or ()) if name in held]
+    return mine[0] if mine else None
 
 
 def link_of(door: Door, secret: str) -> str:

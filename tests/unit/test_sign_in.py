@@ -25,6 +25,7 @@ from cloud_collector.web.app import create_app
 from cloud_collector.web.door import HOUR_MS, Door, inside
 from cloud_collector.web.site import Site
 from shared.effects.memory import SimpleClock
+from tests.unit.billing_samples import CATALOG, new_store
 from tests.unit.test_sending import free_port, quiet
 from tests.visitors import NOW_MS, THERE, ask, bare_site, chance_of
 
@@ -113,6 +114,17 @@ def signed_in(app: FastAPI, box: Box, email: str = BERT) -> str:
     answer = post(app, box.link())
     assert answer.status_code == 303
     return answer.headers["Set-Cookie"].partition(";")[0]
+
+
+def test_a_customer_is_written_to_as_the_account_reads_and_the_operators_people_in_english(
+    site: Site, box: tuple[Box, int], tmp_path: Path
+) -> None:
+    new_store(tmp_path / "collector.db", CATALOG.replace('"fi_FI"', '"de_DE"')).close()
+    app = create_app(site)
+    for email in (ANNA, BERT):
+        post(app, "/sign-in", {"email": email})
+    words = {to: re.findall("^Subject: (.*?)\r?$", letter, re.MULTILINE) for to, letter in box[0].letters}
+    assert words == {ANNA: ["Anmelden bei meter.example"], BERT: ["Sign in to meter.example"]}
 
 
 def test_somebody_known_signs_in_by_the_button_behind_a_link(site: Site, box: tuple[Box, int]) -> None:

@@ -11,6 +11,7 @@ from cloud_collector.contracts.catalog import Contract
 from cloud_collector.contracts.money import as_written
 from cloud_collector.contracts.period import iso
 from cloud_collector.insight.wishes import Wish, WishRefused, keep_wish, read_wish, wish_of, wishes
+from cloud_collector.notify.warning_words import warning_said
 from cloud_collector.store.store import Store
 from cloud_collector.web import gate
 from cloud_collector.web.looking import looked
@@ -118,27 +119,34 @@ def _listed(found: tuple[object, ...]) -> str:
     return ", ".join(f"{each}" for each in found)
 
 
+_TOLD: Final = "contract against side way percent what at figure threshold unit said period_start id".split()
+"""The columns of `portal_warnings`."""
+
+
 def _table(look: Look, account: str) -> Table:
-    owner(look.store, account)
+    locale = owner(look.store, account).locale
     moment = moment_of(look, account)
+    rows = look.store.rows("portal_warnings", account, SHOWN_MAX)
     return Table(
         title="Warnings so far",
         path=f"/portal/{account}/warnings",
         command=f"cloud-collector warnings {account}",
         empty="Nothing had to be said yet.",
         columns=_COLUMNS,
-        rows=tuple(
-            row(
-                _COLUMNS,
-                Cell(text=moment.local(at // 1_000), value=iso(at // 1_000), time=True),
-                Cell(text=contract, value=contract),
-                Cell(text=what, value=what, mood=Mood.WARN if what == "fired" else Mood.IDLE),
-                Cell(text=f"{against}, {side} {moment.number(percent)} %", value=f"{against} {side} {percent}"),
-                Cell(text="what has happened" if way == "actual" else "what is foretold", value=way),
-                Cell(text=said, value=said),
-            )
-            for contract, against, side, way, percent, what, at, _, _, _, said, _, _ in look.store.rows(
-                "portal_warnings", account, SHOWN_MAX
-            )
-        ),
+        rows=tuple(_row(dict(zip(_TOLD, each, strict=True)), moment, locale) for each in rows),
+    )
+
+
+def _row(told: dict[str, Any], moment: Moment, locale: str | None) -> tuple[Cell, ...]:
+    at, against, side, percent = told["at"] // 1_000, told["against"], told["side"], told["percent"]
+    way = "what has happened" if told["way"] == "actual" else "what is foretold"
+    return row(
+        _COLUMNS,
+        Cell(text=moment.local(at), value=iso(at), time=True),
+        Cell(text=told["contract"], value=told["contract"]),
+        Cell(text=told["what"], value=told["what"], mood=Mood.WARN if told["what"] == "fired" else Mood.IDLE),
+        Cell(text=f"{against}, {side} {moment.number(percent)} %", value=f"{against} {side} {percent}"),
+        Cell(text=way, value=told["way"]),
+        # The pages speak English; the figures in the sentence are the account's.
+        Cell(text=warning_said(told, locale, "en"), value=told["said"]),
     )
