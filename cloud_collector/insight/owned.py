@@ -59,15 +59,17 @@ _KNOWN_MAX: Final = 4
 
 
 def _by_account(catalog: Catalog) -> Mapping[str, Sequence[Owned]]:
-    if catalog.hash not in _KNOWN:
-        while len(_KNOWN) >= _KNOWN_MAX:
-            del _KNOWN[next(iter(_KNOWN))]
+    held = _KNOWN.get(catalog.hash)
+    if held is None:
         found: dict[str, list[Owned]] = {}
         for device, times in sorted(owners(catalog).items()):
             for whose, since, until in sorted(times):
                 found.setdefault(whose, []).append(Owned(device=device, since=since, until=until))
-        _KNOWN[catalog.hash] = found
-    return _KNOWN[catalog.hash]
+        # Several requests may come here at once.
+        for oldest in list(_KNOWN)[: len(_KNOWN) - _KNOWN_MAX + 1]:
+            _KNOWN.pop(oldest, None)
+        held = _KNOWN[catalog.hash] = found
+    return held
 
 
 def _name(each: Owned) -> str:
