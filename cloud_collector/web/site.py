@@ -51,8 +51,10 @@ class Moment:
         return self.written(datetime.fromtimestamp(seconds, ZoneInfo(self.zone)).date())
 
     def clock(self, seconds: int) -> str:
-        """The time of day, for people."""
-        return datetime.fromtimestamp(seconds, ZoneInfo(self.zone)).strftime("%H:%M")
+        """The time of day, for people; in the hour that the clocks go through twice with its offset from UTC."""
+        local = datetime.fromtimestamp(seconds, ZoneInfo(self.zone))
+        twice = local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset()
+        return f"{local:%H:%M} ({local.isoformat()[-6:]})" if twice else f"{local:%H:%M}"
 
     def written(self, day: date) -> str:
         """A local date, for people."""

@@ -67,6 +67,19 @@ def test_a_moment_without_a_locale_speaks_iso() -> None:
     assert german.time(NOW) == '<time datetime="2026-11-05T22:00:00Z">06.11.2026 00:00</time>'
 
 
+def test_the_hour_that_the_clocks_go_through_twice_says_which_one_it_is() -> None:
+    """25 October 2026, 04:00 in Helsinki: back to 03:00."""
+    moment = Moment(now_ms=NOW * 1_000, zone="Europe/Helsinki")
+    first = 1_792_888_200
+    assert [moment.clock(first + hours * 3_600) for hours in range(-1, 3)] == [
+        "02:30",
+        "03:30 (+03:00)",
+        "03:30 (+02:00)",
+        "04:30",
+    ]
+    assert moment.local(first) == "2026-10-25 03:30 (+03:00)"
+
+
 @pytest.mark.parametrize(
     ("locale", "short"),
     [

@@ -161,6 +161,31 @@ def test_each_page_has_its_twins_says_the_same_in_all_three_and_names_the_comman
     assert named[-1].startswith(in_reference()[route.path]), "docs/reference/http.md names another one"
 
 
+def test_who_takes_a_page_of_the_portal_as_data_stands_in_the_list_of_who_looked(world: World) -> None:
+    """Whatever page it is, and as whatever it was taken: each time somebody comes anew, under his own name."""
+    taken = [
+        replace(each.values[0], path=f"{each.values[0].path}.{form}")
+        for each in pages()
+        for form in ("json", "csv")
+        if each.values[0].path.startswith("/portal/{account}") and f"{each.values[0].path}.{form}" in with_twins()
+    ]
+    assert len(taken) > 20
+    for route in taken:
+        assert world.ask("GET", route, 0, "acme").status == 200
+    (listed,) = [each.values[0] for each in pages() if each.values[0].path == "/portal/{account}/data"]
+    seen = json.loads(world.ask("GET", replace(listed, path=f"{listed.path}.json"), 0, "acme").body)["seen"]
+    kept = {each["what"] for each in seen if each["who"].endswith("acme")}
+    for route in taken:
+        page, form = re.sub(r"{(\w+)}", lambda found: sample(found[1], 0), route.path).rsplit(".", 1)
+        what = page.removeprefix("/portal/acme").strip("/") or "this month"
+        assert f"{what} as {form.upper()}" in kept
+
+
+@cache
+def with_twins() -> frozenset[str]:
+    return frozenset(each.path for each in test_every_route._routes())
+
+
 def records(data: Any, where: str) -> list[Any]:
     """What lies there, one list after the other where it stars."""
     found = [data]
