@@ -142,9 +142,12 @@ class Client(Desk, Portal):
 
     # Operations
 
-    def warnings(self, *, account: str | None = None, contract: str | None = None) -> Iterator[Warned]:
-        """Who was warned of what, the newest first."""
-        return self._pages(Warned, "/warnings", account=account, contract=contract)
+    def warnings(
+        self, *, account: str | None = None, contract: str | None = None, standing: bool = False
+    ) -> Iterator[Warned]:
+        """Who was warned of what, the newest first; with `standing` only what nothing has withdrawn."""
+        only = "true" if standing else None
+        return self._pages(Warned, "/warnings", account=account, contract=contract, standing=only)
 
     def standing_warnings(self, contract: str) -> list[Warned]:
         """The contract's warnings that were not withdrawn."""

@@ -7,6 +7,7 @@ import pytest
 from cloud_collector.access.trail import enter
 from cloud_collector.access.viewer import LOCAL_OPERATOR, Deed, Means, Role, everything
 from cloud_collector.insight.strangers import strangers
+from cloud_collector.web.console.warnings import standing_warnings
 from cloud_collector.web.site import Site
 from shared.key import SigningKey
 from tests.api_world import DAYS, NOW
@@ -169,3 +170,18 @@ def test_an_auditor_sees_all_of_it_and_does_none(site: Site) -> None:
         ("/devices/roof-1/sdm630-1/state", {"word": "end", "reason": "why not"}),
     ):
         assert auditor.ask("POST", path, json=body).status_code == 403
+
+
+def test_of_warnings_those_that_stand_are_asked_for_as_on_the_page(desk: Program, site: Site) -> None:
+    whole = desk.every("/warnings")
+    (first, *_) = [each for each in whole if each["account"] == "acme"]
+    with site.writing() as store:
+        row = store.row("warning_one", first["id"])
+        assert row is not None
+        store.run("warning_add", *row[1:9], row[9] + 1, "withdrawn", NOW * 1_000, *row[12:])
+    standing = desk.every("/warnings?standing=true", 1)
+    assert {each["id"] for each in standing} == {each["id"] for each in whole} - {first["id"]}
+    with site.look() as look:
+        told = standing_warnings(look.store, ["acme-chargers", "beta-chargers"], NOW)
+    assert {each.id for each in told} == {each["id"] for each in standing}
+    assert len(desk.every("/warnings")) == len(whole) + 1

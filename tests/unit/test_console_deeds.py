@@ -10,13 +10,15 @@ from typing import Any, Final
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 
 from cloud_collector.access.trail import entries
+from cloud_collector.access.viewer import Means, Role, Viewer, everything
 from cloud_collector.billing.approval import Approval
 from cloud_collector.billing.archive import MemoryArchive
 from cloud_collector.billing.disputes import Complaint, Side, What, dispute, open_dispute, say
 from cloud_collector.billing.issued import issued_rows
+from cloud_collector.web import gate
 from cloud_collector.web.app import create_app
 from cloud_collector.web.office import Office
 from cloud_collector.web.site import Site
@@ -227,3 +229,26 @@ def test_lists_over_all_accounts_are_in_nobodys_list(world: Desk) -> None:
     for path in ("/accounts", "/contracts", "/invoices", "/devices", "/"):
         assert world.get(path).status_code == 200
     assert len(world.seen("bolt")) == before
+
+
+def test_people_who_have_signed_in_approve_on_the_page_what_another_has_drafted(tmp_path: Path, filled: Filled) -> None:
+    desk = Desk(tmp_path, filled, Approval.PEOPLE)
+
+    def signed_in(name: str, means: Means = Means.SESSION) -> None:
+        def known(request: Request) -> Viewer:
+            viewer = request.state.viewer = everything(Role.OPERATOR, name, means=means)
+            return viewer
+
+        desk.app.dependency_overrides[gate.viewer] = known
+
+    def approved() -> int:
+        desk.post("/billing/approve", run="1", **{"contract.acme-chargers": "on"})
+        return sum(each["state"] == "approved" for each in desk.get("/billing.json").json()["drafts"])
+
+    signed_in("anna")
+    desk.post("/billing/prepare")
+    assert approved() == 0, "nobody approves what he drafted"
+    signed_in("bert", Means.LOCAL)
+    assert approved() == 0, "nobody has signed in"
+    signed_in("bert")
+    assert approved() == 1

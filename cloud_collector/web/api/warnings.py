@@ -25,11 +25,14 @@ def warnings(
     part: Part,
     account: Annotated[str | None, Query(max_length=64, description="Of this account alone.")] = None,
     contract: Annotated[str | None, Query(max_length=64, description="Of this contract alone.")] = None,
+    *,
+    standing: Annotated[bool, Query(description="Only what fired and nothing has withdrawn.")] = False,
 ) -> Any:
     """Every threshold that fired and every one that was withdrawn, the newest first."""
     with seen(site, viewer) as sight:
         after = part.after((0,)) or (BEYOND,)
-        rows = newest_of(sight, "api_warnings", account, after[0], contract or "", contract or "", part.limit + 1)
+        named, limit = contract or "", part.limit + 1
+        rows = newest_of(sight, "api_warnings", account, after[0], named, named, int(standing), limit)
         return told(page(rows, part, lambda row: (row[0],)), lambda row: shaped(Warned, public(row)))
 
 

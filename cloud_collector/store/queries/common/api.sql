@@ -20,14 +20,24 @@ from invoice where number = ?;
 select place, line from booking where invoice = ? and place > ? order by place limit ?;
 
 -- name: api_warnings
-select id, contract, account, period_start, period_end, against, side, way, percent, turn, what, at, figure, threshold,
-    unit, said
-from warning where id < ? and (? = '' or contract = ?) order by id desc limit ?;
+select w.id, w.contract, w.account, w.period_start, w.period_end, w.against, w.side, w.way, w.percent, w.turn, w.what, w.at,
+    w.figure, w.threshold, w.unit, w.said
+from warning w where w.id < ? and (? = '' or w.contract = ?)
+    and (? = 0 or (w.what = 'fired' and not exists (
+        select 1 from warning o where o.contract = w.contract and o.period_start = w.period_start
+            and o.against = w.against and o.side = w.side and o.way = w.way and o.percent = w.percent and o.turn > w.turn
+    )))
+order by w.id desc limit ?;
 
 -- name: api_warnings_of
-select id, contract, account, period_start, period_end, against, side, way, percent, turn, what, at, figure, threshold,
-    unit, said
-from warning where account = ? and id < ? and (? = '' or contract = ?) order by id desc limit ?;
+select w.id, w.contract, w.account, w.period_start, w.period_end, w.against, w.side, w.way, w.percent, w.turn, w.what, w.at,
+    w.figure, w.threshold, w.unit, w.said
+from warning w where w.account = ? and w.id < ? and (? = '' or w.contract = ?)
+    and (? = 0 or (w.what = 'fired' and not exists (
+        select 1 from warning o where o.contract = w.contract and o.period_start = w.period_start
+            and o.against = w.against and o.side = w.side and o.way = w.way and o.percent = w.percent and o.turn > w.turn
+    )))
+order by w.id desc limit ?;
 
 -- name: api_incidents
 select id, kind, gateway, part, text, begun_at, ended_at from incident
