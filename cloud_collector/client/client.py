@@ -16,6 +16,7 @@ import httpx
 from cloud_collector.client.agreements import Account, Channel, Closed, Contract, Event, Held, Standing
 from cloud_collector.client.asking import NoCollector, Refused, device_path, given, listed, part, written
 from cloud_collector.client.desk import Desk
+from cloud_collector.client.me import Me
 from cloud_collector.client.money import Cost, Ended, Invoice, InvoiceLine
 from cloud_collector.client.operations import (
     Alarm,
@@ -39,6 +40,10 @@ __all__ = ["Client", "NoCollector", "Refused"]
 
 class Client(Desk, Portal):
     """Speaks with one collector, as whoever the token is."""
+
+    def me(self) -> Me:
+        """Who the token is, and what it may do."""
+        return self._get(Me, "/me")
 
     # Agreements
 
@@ -149,6 +154,10 @@ class Client(Desk, Portal):
         only = "true" if standing else None
         return self._pages(Warned, "/warnings", account=account, contract=contract, standing=only)
 
+    def warning(self, warning: int) -> Warned:
+        """One of them; raises Refused."""
+        return self._get(Warned, f"/warnings/{warning}")
+
     def standing_warnings(self, contract: str) -> list[Warned]:
         """The contract's warnings that were not withdrawn."""
         return self._get(list[Warned], f"/contracts/{part(contract)}/warnings")
@@ -173,6 +182,10 @@ class Client(Desk, Portal):
         """Where warnings are posted to."""
         return self._pages(Webhook, "/webhooks", account=account)
 
+    def webhook(self, webhook: str) -> Webhook:
+        """One webhook; raises Refused."""
+        return self._get(Webhook, f"/webhooks/{part(webhook)}")
+
     def add_webhook(self, name: str, url: str, *, account: str | None = None) -> NewWebhook:
         """Warnings are posted there; its secret is told this once. Raises Refused."""
         return self._post(NewWebhook, "/webhooks", {"name": name, "url": url, "account": account})
@@ -184,6 +197,10 @@ class Client(Desk, Portal):
     def deliveries(self) -> Iterator[Delivery]:
         """Every warning on its way, the newest first."""
         return self._pages(Delivery, "/deliveries")
+
+    def delivery(self, delivery: int) -> Delivery:
+        """One delivery, and what came of its last try; raises Refused."""
+        return self._get(Delivery, f"/deliveries/{delivery}")
 
     def replay(self, delivery: int) -> Delivery:
         """A delivery is sent once more; raises Refused."""
@@ -226,6 +243,10 @@ class Client(Desk, Portal):
     def checkpoints(self) -> Iterator[Checkpoint]:
         """Every checkpoint, the newest first."""
         return self._pages(Checkpoint, "/checkpoints")
+
+    def checkpoint(self, checkpoint: int) -> Checkpoint:
+        """One of them; raises Refused."""
+        return self._get(Checkpoint, f"/checkpoints/{checkpoint}")
 
     def inclusion(self, checkpoint: int, number: str) -> Inclusion:
         """That a document is in a checkpoint; raises Refused."""

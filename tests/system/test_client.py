@@ -1,6 +1,5 @@
 """The typed client against the running server: every path, every page, and what happens as it happens."""
 
-import inspect
 import itertools
 import re
 import threading
@@ -246,14 +245,6 @@ def test_events_are_read_as_the_standard_has_it() -> None:
         Happening(id="1-2-3", kind="cost", data={"a": 1}),
         Happening(id="1-2-3", kind="message", data={}),
     ]
-
-
-def test_the_client_has_a_method_for_every_path_of_the_description(desk: Client) -> None:
-    text = "".join(inspect.getsource(each) for each in Client.__mro__[:-1])
-    told = desk._asked("GET", "/openapi.json").json()
-    for path in told["paths"]:
-        parts = [part for part in path.split("/") if part and "{" not in part]
-        assert all(f"/{part}" in text for part in parts) or path == "/me", path
 
 
 def test_the_how_to_runs(url: str, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

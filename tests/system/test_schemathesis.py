@@ -19,6 +19,7 @@ from cloud_collector.access.pace import Pace, Paces
 from cloud_collector.access.tokens import make_token
 from cloud_collector.access.viewer import Deed
 from cloud_collector.billing.archive import MemoryArchive
+from cloud_collector.billing.disputes import Complaint, open_dispute
 from cloud_collector.web.api import PATH, application, pulse
 from cloud_collector.web.app import create_app
 from shared.effects.memory import SimpleClock
@@ -43,6 +44,13 @@ THERE: Final = {
     "run": 1,
     "warning": 1,
     "delivery": 1,
+    "dispute": 1,
+    "day": "2026-10-05",
+    "meter": "energy",
+    "log": "main",
+    "epoch": "5f2c91aa",
+    "seq": 3,
+    "place": 1,
 }
 """Names that this world has: half of the requests ask for them."""
 _DESCRIBED: Final = application(site_of(Path("unused"), MemoryArchive())).openapi()
@@ -66,6 +74,13 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, str]]:
     with site.writing() as store:
         secret = make_token(
             store, "tests", scopes=set(Deed), accounts=None, days=30, by="tests", chance=bytes(32), now_ms=NOW * 1_000
+        )
+        open_dispute(
+            store,
+            Complaint(
+                account="acme", number="INV-1", place=1, amount="1 EUR", why="?", evidence=b"", holds=True, who="anna"
+            ),
+            now_ms=NOW * 1_000,
         )
     with pytest.MonkeyPatch.context() as patch:
         # A stream ends once it has told what was missed: what follows is listened to in test_client.
