@@ -85,7 +85,7 @@ def test_every_list_is_read_whole(desk: Client) -> None:
     assert [each.number for each in desk.periods("acme-chargers")] == ["INV-1"]
     assert {each.state for each in desk.standings("acme-chargers")} == {"active"}
     assert len(list(desk.devices())) == 4
-    assert next(iter(desk.timeline("roof-1/sdm630-1"))).what == "provisioned"
+    assert "provisioned" in [each.what for each in desk.timeline("roof-1/sdm630-1")]
     assert {each.number for each in desk.invoices()} == {"INV-1", "INV-2"}
     assert list(desk.credit_notes()) == []
     assert {each.account for each in desk.warnings()} == {"acme", "beta"}
