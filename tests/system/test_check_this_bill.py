@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
+from cloud_collector.invoice.locale import locale_named
 from cloud_collector.proof.bundle import Bundle, from_zip, to_zip
 from cloud_collector.proof.page import offline_page, page_with
 from cloud_collector.proof.trust import Trust
@@ -19,7 +20,9 @@ from tests.unit.billing_samples import GATEWAY_KEY, RECEIPT_KEY
 
 pytestmark = pytest.mark.system
 CHECK = "/portal/acme/invoices/INV-1/check"
-GREEN = "The invoice INV-1 over 394.61 EUR is as it was sealed, all 33 meter reports are as their gateways signed them"
+GREEN = (
+    "The invoice INV-1 over 394,61\u00a0€ is as it was sealed, all 33 meter reports are as their gateways signed them"
+)
 RED = "Report 11 of roof-1 of 10 October 2026 was changed after the gateway signed it"
 TRUST = Trust(fingerprints=frozenset({RECEIPT_KEY.public.sha256, GATEWAY_KEY.public.sha256}), words=frozenset())
 OLD, NEW = b"[330,", b"[930,"
@@ -97,6 +100,28 @@ def test_a_true_bill_is_green_on_the_portal(portal: Portal, browser: Browser) ->
         assert person.weight <= 150_000, person.weights
 
 
+def test_the_browser_writes_figures_as_the_invoice_does_digit_for_digit(portal: Portal, browser: Browser) -> None:
+    """No figure goes through a floating number; what no browser knows is written plainly."""
+    texts = ["0", "-0.15", "394.61", "1234.5", "12345678901234567890.10", "-1234567"]
+    known = ["fi_FI", "sv_SE", "de_DE", "en_GB", "en_US", "es_ES", "fr_FR", "pl_PL", "ja_JP"]
+    with visit(browser, headers=portal.headers("acme")) as person:
+        person.open(portal.url("/portal/acme/invoices"))
+        said = person.page.evaluate(
+            """async ([locales, texts]) => {
+              const { reader } = await import("/static/portal/check/people.js");
+              return locales.map((locale) => {
+                const people = reader({ account: { locale }, currency: "EUR" });
+                return texts.map((text) => [people.money(text), people.number(text)]);
+              });
+            }""",
+            [[*known, None, "zz_ZZ"], texts],
+        )
+    for locale, found in zip(known, said[:-2], strict=True):
+        people = locale_named(locale)
+        assert found == [[people.amount(text, "EUR"), people.number(text)] for text in texts], locale
+    assert said[-2:] == [[[f"{text} EUR", text] for text in texts]] * 2
+
+
 def test_a_true_bill_is_green_from_a_disk_without_a_network(browser: Browser, bundle: bytes, tmp_path: Path) -> None:
     assert verify(bundle, TRUST, page=offline_page()).ok
     with visit(browser) as person:
@@ -121,7 +146,7 @@ def test_one_byte_of_a_line_is_named_with_line_day_and_amount_without_a_network(
     with visit(browser) as person:
         told = offline(person, tmp_path, tampered(bundle))
         assert (
-            f"{RED}. Line 3, Energy: it departs from the counters before and after it by 0.6 kWh, which is 0.15 EUR."
+            f"{RED}. Line 3, Energy: it departs from the counters before and after it by 0,6 kWh, which is 0,15\u00a0€."
             in told
         )
         assert person.page.get_attribute("#check", "data-verdict") == "bad"
@@ -132,7 +157,7 @@ def test_a_byte_that_makes_a_line_unreadable_is_named_too(browser: Browser, bund
     with visit(browser) as person:
         told = offline(person, tmp_path, tampered(bundle, old=b'"step":', new=b'"step"?'))
         assert "Report 11 of roof-1 of 10 October 2026" in told
-        assert "Line 3, Energy: the 31.68 kWh in it, which are 7.92 EUR, are not proven" in told
+        assert "Line 3, Energy: the 31,68 kWh in it, which are 7,92\u00a0€, are not proven" in told
 
 
 def test_without_a_secure_context_the_vendored_code_says_the_same(
@@ -162,7 +187,7 @@ def test_one_byte_of_a_stored_line_turns_the_portal_red(portal: Portal, browser:
             told = verdict(person)
             assert RED in told
             assert "Line 3, Energy" in told
-            assert "0.6 kWh, which is 0.15 EUR" in told
+            assert "0,6 kWh, which is 0,15\u00a0€" in told
             link = person.page.locator("#check .findings a").first.get_attribute("href")
             assert link is not None
             assert link.startswith("/portal/acme/invoices/INV-1/dispute?line=3&why=Report")

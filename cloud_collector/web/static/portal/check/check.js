@@ -3,6 +3,7 @@
 
 import { absolute, compare, decimal, minus, placesOf, rounded } from "./decimal.js";
 import { chainFaults, latin, parse, readLogs, rotations, wantedBy } from "./lines.js";
+import { reader } from "./people.js";
 import { bearing, isPlain, readFaults, told, tracks } from "./registers.js";
 import { engine, fromPem, hashOf, pemOf, publicKey, sha256 } from "./seal.js";
 import { sumFaults } from "./sums.js";
@@ -52,7 +53,7 @@ async function run(raw, outcome, progress) {
     outcome.reached.add("sums");
     for (const fault of sumFaults(body)) {
       const place = fault.line === null ? "" : `Line ${fault.line}, ${body.lines[fault.line - 1].charge}: `;
-      const money = `${rounded(fault.by, placesOf(body.total))} ${body.currency}`;
+      const money = reader(body).money(rounded(fault.by, placesOf(body.total)));
       const sentence = `${place}${place === "" ? upper(fault.sentence) : fault.sentence}: a difference of ${money}.`;
       outcome.findings.push({ stage: "sums", line: fault.line, amount: money, sentence });
     }
@@ -91,8 +92,8 @@ async function checkEvidence(files, body, operator, gateways, outcome, progress)
   const broken = new Set(held.filter((row) => !row.genuine).map((row) => placed(row, held)).map((at) => `${at.gateway} ${at.log} ${at.epoch} ${at.seq}`));
   for (const fault of readFaults(body, all, broken)) {
     const line = body.lines[fault.line - 1];
-    const sentence = `Line ${fault.line}, ${line.charge}: ${fault.sentence}. ${line.amount} ${body.currency} rest on it.`;
-    outcome.findings.push({ stage: "counters", line: fault.line, amount: `${line.amount} ${body.currency}`, sentence });
+    const sentence = `Line ${fault.line}, ${line.charge}: ${fault.sentence}. ${reader(body).money(line.amount)} rest on it.`;
+    outcome.findings.push({ stage: "counters", line: fault.line, amount: reader(body).money(line.amount), sentence });
   }
   const other = body.lines.flatMap((line, at) => (line.kind === "usage" && line.reads.length > 0 && !isPlain(body, line) ? [at + 1] : []));
   if (other.length > 0) {
@@ -122,7 +123,7 @@ async function checkVoid(files, body, operator, outcome) {
   old.lines.forEach((line, at) => {
     const left = absolute(minus(decimal(line.amount), minus({ n: 0n, d: 1n }, decimal(body.lines[at]?.amount ?? "0"))));
     if (left.n !== 0n) {
-      const money = `${rounded(left, places)} ${body.currency}`;
+      const money = reader(body).money(rounded(left, places));
       outcome.findings.push({ stage: "sums", line: at + 1, amount: money, sentence: `Line ${at + 1}, ${line.charge}, is not taken back in full: ${money} are left.` });
     }
   });
@@ -137,7 +138,7 @@ async function sealed(raw, operator, outcome, what) {
     return null;
   }
   if (!(await operator.verifies(line.signed, line.signature)) || line.body.key !== operator.id) {
-    add(outcome, "seal", `${upper(what)} was changed after the operator sealed it, or the key was: its total of ${line.body.total} ${line.body.currency} is not proven.`);
+    add(outcome, "seal", `${upper(what)} was changed after the operator sealed it, or the key was: its total of ${reader(line.body).money(line.body.total)} is not proven.`);
   }
   return line.body;
 }
@@ -195,9 +196,9 @@ function where({ gateway, log, body, file, row }, epoch, seq) {
 function reportFinding(body, all, place, why) {
   const bears = bearing(body, all, place);
   const day = spoken(bears.from, bears.until, body.period.timezone);
-  const money = told(bears, body.currency, placesOf(body.total));
+  const money = told(bears, reader(body), placesOf(body.total));
   const which = `Report ${place.seq} of ${place.gateway}${day === "" ? "" : ` of ${day}`} ${why}.`;
-  let means = `No line of this invoice counts it, so it changes ${rounded({ n: 0n, d: 1n }, placesOf(body.total))} ${body.currency}.`;
+  let means = `No line of this invoice counts it, so it changes ${reader(body).money(rounded({ n: 0n, d: 1n }, placesOf(body.total)))}.`;
   // Lines by time of day name no counters: what rests on a report there, only rating says.
   const timed = body.lines.some((each) => each.kind === "usage" && each.reads.length === 0 && /[1-9]/.test(each.quantity));
   if (bears.line === null && timed) means = "Lines by time of day may rest on it; verify-invoice computes what it changes.";
@@ -231,7 +232,7 @@ function green(outcome) {
   const rest = outcome.reports === 0 ? "" : `, all ${outcome.reports} meter reports are as their gateways signed them`;
   const sent = (body.sent ?? []).join(", ");
   const word = sent === "" ? "" : ` The usage of ${sent} was sent to the operator over HTTP and sealed with a key that the operator holds, not at a meter.`;
-  return `The ${what} ${body.number} over ${body.total} ${body.currency} is as it was sealed${rest}, and every figure adds up.${word}`;
+  return `The ${what} ${body.number} over ${reader(body).money(body.total)} is as it was sealed${rest}, and every figure adds up.${word}`;
 }
 
 function red(outcome) {

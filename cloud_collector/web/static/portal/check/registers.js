@@ -214,9 +214,9 @@ function power(exponent) {
 }
 
 /** Units and money of a bearing as text. */
-export function told(bears, currency, places) {
-  const units = bears.unit === "1" ? plain(bears.units) : `${plain(bears.units)} ${bears.unit}`;
-  return { units, amount: `${bears.sure ? "" : "up to "}${rounded(bears.amount, places)} ${currency}` };
+export function told(bears, people, places) {
+  const units = people.number(plain(bears.units)) + (bears.unit === "1" ? "" : ` ${bears.unit}`);
+  return { units, amount: `${bears.sure ? "" : "up to "}${people.money(rounded(bears.amount, places))}` };
 }
 
 /** The difference of two fractions is nothing. */
