@@ -15,7 +15,7 @@ from cloud_collector.contracts.terms import Terms
 from cloud_collector.usage.quantity import worth
 from cloud_collector.usage.span import ChannelName, Span, UsageView
 
-_LOOK_FIRST_SECONDS: Final = 900
+_LOOK_FIRST_SECONDS: Final = 3600
 _LOOK_SECONDS_MAX: Final = 64 * 86_400
 """A device's usage is read in stretches that double up to this, so that a decision near provisioning is cheap."""
 

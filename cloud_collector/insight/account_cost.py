@@ -8,7 +8,7 @@ from typing import Any
 from cloud_collector.billing.revisions import revisions
 from cloud_collector.contracts.money import as_written
 from cloud_collector.insight.cost import Cost
-from cloud_collector.insight.foretold import Foretold
+from cloud_collector.insight.kept import Kept
 from cloud_collector.insight.look import look
 from cloud_collector.store.store import Store
 from cloud_collector.usage.span import UsageView
@@ -56,7 +56,7 @@ def account_cost(
     view: Callable[[Store], UsageView],
     *,
     foretold: bool = True,
-    memory: Foretold | None = None,
+    memory: Kept | None = None,
 ) -> AccountCost:
     """Every contract of the account that runs, rated now; raises DatabaseError and NoCatalog."""
     known = revisions(store)

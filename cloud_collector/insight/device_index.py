@@ -33,6 +33,7 @@ class DeviceIndex:
         unique = {(each.device, each.contract): each for each in found}
         self.entries = [unique[key] for key in sorted(unique)]
         self._keys = [(each.device, each.contract) for each in self.entries]
+        self.names = frozenset(each.device for each in self.entries)
         self.accounts_of_gateway: dict[str, set[str]] = {}
         self.counts: dict[str, int] = {}
         """Devices by contract."""

@@ -11,7 +11,7 @@ from cloud_collector.contracts.catalog import Catalog
 from cloud_collector.contracts.revision import Revision
 from cloud_collector.insight.cost import Cost
 from cloud_collector.insight.device_index import device_index
-from cloud_collector.insight.foretold import Foretold
+from cloud_collector.insight.kept import Kept
 from cloud_collector.insight.look import look
 from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
@@ -78,7 +78,7 @@ def account_rows(store: Store, catalog: Catalog, search: str = "") -> list[Accou
 
 
 def so_far(
-    store: Store, known: Sequence[Revision], contracts: Sequence[str], now_ms: int, memory: Foretold | None = None
+    store: Store, known: Sequence[Revision], contracts: Sequence[str], now_ms: int, memory: Kept | None = None
 ) -> list[SoFar]:
     """What these contracts cost so far: the invoice's own rating on the open period."""
     catalog = known[-1].catalog

@@ -10,7 +10,8 @@ from cloud_collector.contracts.revision import Revision
 from cloud_collector.insight.agreement import Agreement
 from cloud_collector.insight.as_of import AsOf
 from cloud_collector.insight.cost import Cost, cost
-from cloud_collector.insight.foretold import Foretold
+from cloud_collector.insight.forecast import Forecast, forecast
+from cloud_collector.insight.kept import Kept
 from cloud_collector.insight.remembered import Remembered
 from cloud_collector.insight.wishes import wished
 from cloud_collector.rating.known import Known
@@ -37,11 +38,17 @@ class Look:
     budget: Decimal | None = None
     """As the customer has set it, else as the catalog has it."""
 
-    def cost(self, *, foretold: bool = True, memory: Foretold | None = None) -> Cost:
+    def _ahead(self, memory: Kept) -> Forecast | None:
+        """What the period will come to, as it was said a moment ago or is found now."""
+        known, at = self.known, self.as_of_ms // 1_000
+        terms = known.terms
+        key = "forecast", terms.contract, self.period.start, terms.catalog_hash, terms.devices, len(known.states)
+        return memory.made(key, at, known.usage, lambda usage: forecast(replace(known, usage=usage), self.period, at))
+
+    def cost(self, *, foretold: bool = True, memory: Kept | None = None) -> Cost:
         """What the running period costs; with a memory its forecast may be of a moment ago. Raises UnlikeUnits."""
         if foretold and memory is not None:
-            ahead = memory.forecast(self.known, self.period, self.as_of_ms // 1_000)
-            return replace(self.cost(foretold=False), forecast=ahead)
+            return replace(self.cost(foretold=False), forecast=self._ahead(memory))
         agreement, period = self.agreement, self.period
         alike = agreement.plans(period.start).number == agreement.plans(period.end).number
         return cost(

@@ -15,10 +15,10 @@ from typing import Final
 from cloud_collector.billing import revisions
 from cloud_collector.billing.revisions import Applied, NoCatalog
 from cloud_collector.contracts.assignment import assigned
-from cloud_collector.contracts.catalog import Catalog
 from cloud_collector.fleet import invitations
 from cloud_collector.fleet.gateways import add_gateway
 from cloud_collector.fleet.invitations import pending
+from cloud_collector.insight.device_index import device_index
 from cloud_collector.limits import BLOCKS_MAX
 from cloud_collector.store.store import Store
 from shared.errors import MetersealError
@@ -248,12 +248,14 @@ def _devices(store: Store) -> Iterator[Stranger]:
         catalog = revisions.revisions(store)[-1].catalog
     except NoCatalog:
         return
-    agreed = _agreed(catalog)
-    heard = [(gateway, device) for gateway, device, _ in store.rows("devices_heard")]
-    unheard = sorted(agreed - {f"{gateway}/{device}" for gateway, device in heard})
-    alone = [(gateway, device) for gateway, device in heard if f"{gateway}/{device}" not in agreed]
-    for gateway, device in alone[:DEVICES_MAX]:
-        name = f"{gateway}/{device}"
+    agreed = device_index(catalog).names
+    heard = store.rows("devices_heard")
+    alone = [name for (name,) in heard if name not in agreed]
+    if not alone:
+        return
+    unheard = sorted(agreed.difference(name for (name,) in heard))
+    for name in alone[:DEVICES_MAX]:
+        gateway, _, device = name.partition("/")
         yield Stranger(
             kind=Kind.DEVICE,
             gateway=gateway,
@@ -265,7 +267,3 @@ def _devices(store: Store) -> Iterator[Stranger]:
             first_at=None,
             last_at=None,
         )
-
-
-def _agreed(catalog: Catalog) -> set[str]:
-    return {device.id for contract in catalog.contracts.values() for device in contract.devices}

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from prometheus_client import CollectorRegistry
 
 from cloud_collector.access.pace import Paces
-from cloud_collector.insight.foretold import Foretold
+from cloud_collector.insight.kept import Kept
 from cloud_collector.invoice.locale import Locale
 from cloud_collector.store.store import Store
 from cloud_collector.web.door import Door
@@ -124,8 +124,8 @@ class Look:
 
     store: Store
     moment: Moment
-    foretold: Foretold = field(default_factory=Foretold)
-    """The site's memory of forecasts."""
+    kept: Kept = field(default_factory=Kept)
+    """What the site's pages remember."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +154,7 @@ class Site:
     paces: Paces = field(default_factory=Paces)
     runs: Runs = field(default_factory=Runs)
     """The billing run that was begun from here, on a page or over the API."""
-    foretold: Foretold = field(default_factory=Foretold)
+    kept: Kept = field(default_factory=Kept)
 
     @contextmanager
     def writing(self) -> Iterator[Store]:
@@ -176,4 +176,4 @@ class Site:
     def look(self) -> Iterator[Look]:
         """The store at one moment."""
         with self.open_store() as store:
-            yield Look(store=store, moment=self.moment(store), foretold=self.foretold)
+            yield Look(store=store, moment=self.moment(store), kept=self.kept)

@@ -48,7 +48,7 @@ def rooms(*, quick: bool) -> dict[str, Room]:
             "connected": partial(connected, gateways=60, lines=2, seconds=1.0),
             "steady": partial(steady, gateways=5, rate=20, seconds=3.0),
             "large": partial(large, lines=200, rounds=1, gateways=10, seconds=1.0),
-            "pages": partial(pages, gateways=100),
+            "pages": partial(pages, gateways=100, days=12),
         }
     return {
         "intake": partial(intake, lines=6_000, rounds=3, gateways=500),

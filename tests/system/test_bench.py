@@ -30,7 +30,7 @@ ROOMS = {
     "steady": ("memory grown",),
     "large": ("large ÷ empty, by CPU",),
     "documents": ("PDF/A-3 with EN 16931 a second of a core",),
-    "pages": ("slowest list",),
+    "pages": ("slowest page",),
 }
 
 

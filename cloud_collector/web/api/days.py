@@ -168,7 +168,7 @@ def days_of_channel(
 
 @router.get("/contracts/{contract}/days", response_model=list[MeterDays], responses=documented(409))
 def days_of_contract(site: Here, viewer: Asking, contract: str) -> Any:
-    """Each summed meter of the contract by day of its running period, over all devices; nothing of more than 50.
+    """Each meter of the contract by day of its running period, over all devices; nothing of more than 50.
 
     409: no period runs.
     """

@@ -15,7 +15,7 @@ from cloud_collector.activity.lifecycle import FOREVER
 from cloud_collector.billing.revisions import NoCatalog, revisions
 from cloud_collector.contracts.catalog import Account, Contract
 from cloud_collector.contracts.revision import Revision
-from cloud_collector.insight.foretold import Foretold
+from cloud_collector.insight.kept import Kept
 from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
 from cloud_collector.web.api.problem import absent
@@ -29,8 +29,8 @@ class Sight:
     store: Store
     viewer: Viewer
     now_ms: int
-    foretold: Foretold = field(default_factory=Foretold)
-    """The site's memory of forecasts."""
+    kept: Kept = field(default_factory=Kept)
+    """What the site's pages remember."""
 
     @property
     def now(self) -> int:
@@ -98,7 +98,7 @@ Here = Annotated[Site, Depends(site_of)]
 def seen(site: Site, viewer: Viewer) -> Iterator[Sight]:
     """The store at this moment."""
     with site.open_store() as store:
-        yield Sight(store=store, viewer=viewer, now_ms=site.clock.utc_ms(), foretold=site.foretold)
+        yield Sight(store=store, viewer=viewer, now_ms=site.clock.utc_ms(), kept=site.kept)
 
 
 def instant(seconds: int) -> datetime:

@@ -122,7 +122,7 @@ def _one(look: Look, ask: Ask) -> Screen:
     if account is None:
         raise NotThere(f"there is no account {key[:64]}")
     names = sorted(name for name, contract in catalog.contracts.items() if contract.account == key)
-    costs = so_far(look.store, known, names, moment.now_ms, look.foretold)
+    costs = so_far(look.store, known, names, moment.now_ms, look.kept)
     issued = issued_rows(look.store, account=key, rows=INVOICES_SHOWN)
     warned = standing_warnings(look.store, names, moment.now)
     sheet = AccountSheet(

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from cloud_collector.upkeep.incidents import Incident, newest_incidents, open_incidents
 from cloud_collector.web.console.cells import text, when
 from cloud_collector.web.console.screen import Ask, Screen, serve
+from cloud_collector.web.paging import pager
 from cloud_collector.web.site import Look, Moment, Site
 from cloud_collector.web.table import Column, Mood, Table, row
 
@@ -79,10 +80,11 @@ def _screen(look: Look, ask: Ask) -> Screen:
     every = ask.text("all") == "1"
     found = newest_incidents(look.store, NEWEST) if every else open_incidents(look.store)
     alarms = [alarm_of(each) for each in found]
+    page = pager(ask.request, len(alarms))
     return Screen(
         title="Alarms",
         data=alarms,
-        table=table(alarms, look.moment, every=every),
+        table=table(alarms if ask.whole else alarms[page.rows], look.moment, every=every),
         template="console/alarms.html",
-        told={"every": every},
+        told={"every": every, "pager": page},
     )

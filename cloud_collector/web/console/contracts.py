@@ -133,7 +133,7 @@ def _one(look: Look, ask: Ask) -> Screen:
     contract = catalog.contracts.get(name)
     if contract is None:
         raise NotThere(f"there is no contract {name[:64]}")
-    (cost,) = so_far(look.store, known, [name], moment.now_ms, look.foretold)
+    (cost,) = so_far(look.store, known, [name], moment.now_ms, look.kept)
     preview, why = _preview(look, ask, known, contract)
     row_ = look.store.row("is_parked", name)
     currency = contract.currency or catalog.accounts[contract.account].currency or contract.plan.currency

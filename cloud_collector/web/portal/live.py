@@ -23,9 +23,7 @@ def add(router: APIRouter, site: Site) -> None:
     def live(request: Request, account: str, viewer: Visiting, *, ahead: bool = False) -> Response:
         with site.look() as look:
             who, moment = owner(look.store, account), moment_of(look, account)
-            found = account_cost(
-                look.store, account, look.moment.now_ms, StoreView, foretold=ahead, memory=look.foretold
-            )
+            found = account_cost(look.store, account, look.moment.now_ms, StoreView, foretold=ahead, memory=look.kept)
             told = {
                 "cost": found,
                 "say": Say(locale_named(who.locale), moment),

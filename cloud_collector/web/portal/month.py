@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 
 from cloud_collector.contracts.catalog import Committed
 from cloud_collector.contracts.money import Rounding, as_written, exponent_of, plain, rounded
-from cloud_collector.contracts.period import Period, local_days
+from cloud_collector.contracts.period import Period, local_date, local_days
 from cloud_collector.insight.account_cost import AccountCost, account_cost
 from cloud_collector.insight.cost import Cost, DeviceCost
 from cloud_collector.insight.detail import Day
@@ -20,7 +20,6 @@ from cloud_collector.insight.meter_days import MeterDays, meter_days
 from cloud_collector.invoice.locale import Locale, locale_named
 from cloud_collector.rating.draft import DraftLine
 from cloud_collector.rating.standing import Standing
-from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
 from cloud_collector.web.looking import looked
 from cloud_collector.web.portal.frame import (
@@ -33,7 +32,7 @@ from cloud_collector.web.portal.frame import (
     running,
     show,
 )
-from cloud_collector.web.site import Moment, Site
+from cloud_collector.web.site import Look, Moment, Site
 from cloud_collector.web.table import Cell, Column, Table, row
 
 MONTH: Final = "cost and usage this month"
@@ -62,7 +61,7 @@ def add(router: APIRouter, site: Site) -> None:
         del viewer
         with site.look() as look:
             owner(look.store, account)
-            found = account_cost(look.store, account, look.moment.now_ms, StoreView, memory=look.foretold)
+            found = account_cost(look.store, account, look.moment.now_ms, StoreView, memory=look.kept)
             waits = [each.to_json() for each in ended_of(look.store, account, look.moment.now_ms)]
             return as_json(found.to_json() | {"ended": waits})
 
@@ -78,8 +77,8 @@ def add(router: APIRouter, site: Site) -> None:
     def month(request: Request, account: str, viewer: Visiting) -> Response:
         with site.look() as look:
             who, moment = owner(look.store, account), moment_of(look, account)
-            found = account_cost(look.store, account, look.moment.now_ms, StoreView, memory=look.foretold)
-            sections = [section(look.store, each, moment) for each in found.contracts]
+            found = account_cost(look.store, account, look.moment.now_ms, StoreView, memory=look.kept)
+            sections = [section(look, each, moment) for each in found.contracts]
             told = {
                 "cost": found,
                 "ended": ended_of(look.store, account, look.moment.now_ms),
@@ -155,17 +154,17 @@ class Say:
         return line_id(line.key)
 
 
-def section(store: Store, found: Cost, moment: Moment) -> Section:
+def section(look: Look, found: Cost, moment: Moment) -> Section:
     """A contract's part of the page."""
-    catalog = catalog_of(store)
+    catalog = catalog_of(look.store)
     assert catalog is not None, "it has a contract"
     contract = catalog.contracts[found.contract]
     period = found.draft.period
-    return Section(
-        cost=found,
-        title=contract.plan.title or found.plan,
-        meters=tuple(meter_days(catalog, contract, StoreView(store), period, moment.now)),
+    key = "days", contract.key, period.start, catalog.hash, local_date(period.timezone, moment.now)
+    meters = look.kept.made(
+        key, moment.now, StoreView(look.store), lambda usage: meter_days(catalog, contract, usage, period, moment.now)
     )
+    return Section(cost=found, title=contract.plan.title or found.plan, meters=tuple(meters))
 
 
 def state_of(day: Day, now: int) -> tuple[str, str]:

@@ -7,7 +7,7 @@ select topic, gateway, reason, nearest, messages, first_at, last_at from unmatch
 delete from unmatched where topic = ? and reason = ?;
 
 -- name: devices_heard
-select gateway, device, min(id) from channel group by gateway, device order by gateway, device;
+select gateway || '/' || device from (select distinct gateway, device from channel) as heard order by gateway, device;
 
 -- name: blocks
 select kind, gateway, what, at, by_whom, reason from block order by kind, gateway, what;

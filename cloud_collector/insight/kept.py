@@ -1,0 +1,68 @@
+"""What was read out of many reports a moment ago, for pages: forecasts and charts, which change as slowly.
+
+How long a thing is kept follows from how much was read for it: what rests on a few reports is always made anew, and
+what rests on a hundred thousand stands for some minutes. The cost so far is never kept.
+"""
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from cloud_collector.usage.span import ChannelName, Measured, Span, UsageView
+
+READ_A_SECOND: Final = 500
+"""For so many reports that were read a thing is kept a second."""
+KEPT_SECONDS_MAX: Final = 1_800
+KEPT_MAX: Final = 4_096
+"""Things that are remembered; then the oldest are forgotten."""
+T = TypeVar("T")
+
+
+class Counted:
+    """A UsageView that counts the reports that it hands out."""
+
+    def __init__(self, usage: UsageView) -> None:
+        self._usage = usage
+        self.read = 0
+
+    def measure(self, channel: ChannelName, start: int, end: int) -> Measured | None:
+        """Usage in [start, end)."""
+        return self._usage.measure(channel, start, end)
+
+    def spans(self, channel: ChannelName, start: int, end: int) -> list[Span]:
+        """Spans that overlap [start, end)."""
+        found = self._usage.spans(channel, start, end)
+        self.read += len(found)
+        return found
+
+    def channels(self, gateway: str, device: str) -> list[ChannelName]:
+        """The channels of a device that have ever reported."""
+        return self._usage.channels(gateway, device)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Made:
+    at: int
+    until: int
+    found: object
+
+
+class Kept:
+    """The memory of one store's pages."""
+
+    def __init__(self) -> None:
+        self._held: dict[Hashable, _Made] = {}
+
+    def made(self, key: Hashable, at: int, usage: UsageView, make: Callable[[UsageView], T]) -> T:
+        """What `make` reads out of usage, as it was found a moment ago or is found now; `key` names what it is."""
+        held = self._held.get(key)
+        if held is not None and held.at <= at < held.until:
+            return held.found  # type: ignore[return-value]  # what this key was made by
+        counted = Counted(usage)
+        found = make(counted)
+        seconds = min(counted.read // READ_A_SECOND, KEPT_SECONDS_MAX)
+        if seconds:
+            while len(self._held) >= KEPT_MAX:
+                self._held.pop(next(iter(self._held), None), None)
+            self._held[key] = _Made(at=at, until=at + seconds, found=found)
+        return found
