@@ -100,7 +100,7 @@ def test_a_page_that_is_asked_for_beyond_the_last_is_the_last(app: FastAPI) -> N
 
 def test_the_large_site_is_filled_as_a_running_one_is(app: FastAPI) -> None:
     """What is weighed here and measured by the bench: lines, invoices, alarms, a dispute."""
-    assert len(ask(app, "GET", "/invoices.csv").text.splitlines()) > 90
+    assert len(ask(app, "GET", "/invoices.csv").text.splitlines()) > 10
     assert len(ask(app, "GET", "/alarms.json").json()) == INCIDENTS
     assert ask(app, "GET", "/portal/a0/disputes.json").json()[0]["state"] == "open"
     assert ask(app, "GET", "/portal/a0/days/2026-11-10/gw-00001/m5/energy.csv").text.count("metered") == 1_440
