@@ -161,7 +161,6 @@ def test_a_backup_of_it_verifies_and_is_computed_again(site: Path) -> None:
 def test_customers_see_what_was_deleted_when_and_what_they_asked_for(site: Path) -> None:
     """On the data page; the page of a report that went says so, and its evidence is refused with the reason."""
     store = opened(site)
-    store.run("deletion_add", "acme", "2026-11-10", LATER * 1000, "anna")
     token = make_token(
         store,
         "of-acme",
@@ -173,9 +172,25 @@ def test_customers_see_what_was_deleted_when_and_what_they_asked_for(site: Path)
         now_ms=LATER * 1000,
     )
     store.close()
+    portal = site_of(site / "collector.db", SimpleClock(utc_ms=LATER * 1000))
+    with (
+        served(create_app(portal)) as url,
+        httpx.Client(base_url=f"{url}/portal/acme", headers={"Authorization": f"Bearer {token}"}) as client,
+    ):
+        assert 'action="/portal/acme/deletion"' in client.get("/data").text
+        assert client.post("/deletion", data={"until": "soon"}).status_code == 409
+        assert client.get("/data.json").json()["requests"] == []
+        assert client.post("/deletion", data={"until": "2026-11-10"}).headers["Location"] == "/portal/acme/data"
+        (asked,) = client.get("/data.json").json()["requests"]
+        assert (asked["id"], asked["until"], asked["who"], asked["done_at"]) == (1, "2026-11-10", "token of-acme", None)
+        page = client.get("/data").text
+        assert "of-acme asked on" in page
+        assert "Not carried out yet" in page
+        assert client.get("/lines/roof-1/main/5f2c91aa/20").status_code == 200, (
+            "the operator does it, and it stays so far"
+        )
     assert run(site, "retention", "run", "--request", "1").exit_code == 0
     told = "etail before 2026-12-01 was deleted on 2027-02-07 as asked for by request 1"
-    portal = site_of(site / "collector.db", SimpleClock(utc_ms=LATER * 1000))
     with (
         served(create_app(portal)) as url,
         httpx.Client(base_url=f"{url}/portal/acme", headers={"Authorization": f"Bearer {token}"}) as client,
