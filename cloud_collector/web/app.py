@@ -70,6 +70,7 @@ def _explain_errors(app: FastAPI, site: Site) -> None:
             status, told = error.status_code, {"why": error.detail}
             # Whoever is a customer has no use for the operator's menu, and comes to no page of it.
             nav = () if shell.home_of(request) == "/portal" else NAV
-            return shell.page(request, "error.html", title=said, nav=nav, moment=moment, told=told, status=status)
+            title = gate.TITLES.get(error.status_code, said).capitalize()
+            return shell.page(request, "error.html", title=title, nav=nav, moment=moment, told=told, status=status)
         problem = {"type": "about:blank", "title": said, "status": error.status_code, "detail": error.detail}
         return JSONResponse(problem, error.status_code, error.headers, media_type="application/problem+json")

@@ -235,7 +235,7 @@ def test_metrics_count_what_the_store_holds(web: Browser, site: Site) -> None:
 def test_an_unknown_page_is_not_found(web: Browser) -> None:
     for path in ("/nothing", "/gateways.xml", "/static/other.css", "/static/../app.py", "/invoices/INV-1/x"):
         assert web.get(path).status_code == 404
-        assert "Not Found</h1>" in web.get(path, {"Accept": "text/html"}).text
+        assert "Not found</h1>" in web.get(path, {"Accept": "text/html"}).text
         assert web.get(path).headers["Content-Type"] == "application/problem+json"
 
 

@@ -178,7 +178,7 @@ def _lines(body: dict[str, Any], path: str, number: str) -> Table:
             text(str(line.get("charge", ""))),
             text(str(line.get("device") or "")),
             text(str(line.get("quantity") or "")),
-            text(str(line.get("unit") or "")),
+            text(str(line.get("unit") or ""), shown="—" if line.get("unit") == "1" else ""),
             money(line.get("amount"), str(body.get("currency", ""))),
             text(str(line.get("why") or "")),
         )

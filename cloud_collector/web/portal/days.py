@@ -69,6 +69,7 @@ def _add_day(router: APIRouter, site: Site) -> None:
                 "before": asked - timedelta(days=1),
                 "after": asked + timedelta(days=1),
                 "day": asked,
+                "hours": _hours(asked, moment_of(look, account).zone),
                 "pager": page,
             }
             answer = show(request, look, account, "day.html", title=table.title, table=table, told=told)
@@ -99,7 +100,8 @@ def _add_intervals(router: APIRouter, site: Site) -> None:
         channel = ChannelName(gateway=gateway, device=device, meter=meter)
         with site.look() as look:
             table, page = found(look, account, day, channel, request)
-            told = {"day": day_of(day), "channel": channel, "pager": page}
+            hours = _hours(day_of(day), moment_of(look, account).zone)
+            told = {"day": day_of(day), "channel": channel, "pager": page, "hours": hours}
             title = f"{device} on {moment_of(look, account).written(day_of(day))}"
             answer = show(request, look, account, "intervals.html", title=title, table=table, told=told)
         looked(site, request, viewer, account, f"intervals of {gateway}/{device} {meter} on {day}")
@@ -119,6 +121,12 @@ def day_of(text: str) -> date:
 
 def _bounds(day: date, zone: str) -> tuple[int, int]:
     return boundary(zone, day), boundary(zone, day + timedelta(days=1))
+
+
+def _hours(day: date, zone: str) -> int:
+    """How many hours the day has; where the clocks change not 24."""
+    start, end = _bounds(day, zone)
+    return round((end - start) / 3_600)
 
 
 def _catalog(store: Store) -> Catalog:

@@ -215,7 +215,10 @@ def lines_of(body: dict[str, Any], people: Locale, account: str) -> Table:
                 Cell(text=line["charge"], value=line["charge"], note=line["why"], link=f"{base}/{place}"),
                 Cell(text=people.number(line["quantity"]), value=line["quantity"], link=f"{base}/{place}"),
                 Cell(text="" if line["unit"] == "1" else line["unit"], value=line["unit"]),
-                Cell(text=people.number(line["unit_price"] or "") or "see steps", value=line["unit_price"]),
+                Cell(
+                    text=people.number(line["unit_price"] or "") or ("see steps" if line.get("steps") else ""),
+                    value=line["unit_price"],
+                ),
                 Cell(text=people.number(line["amount"]), value=line["amount"], link=f"{base}/{place}"),
             )
             for place, line in enumerate(body["lines"], start=1)
