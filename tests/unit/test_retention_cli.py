@@ -73,29 +73,29 @@ def test_a_preview_says_what_goes_what_stays_and_why_and_changes_nothing(site: P
     done = run(site, "retention", "preview")
     assert done.exit_code == 0
     first, *others = done.stdout.splitlines()
-    assert first.startswith("acme: detail before 2026-12-01: 53 reports (")
+    assert first.startswith("acme: detail before 2026-12-01: 54 reports (")
     assert first.endswith("bytes) would go")
     assert any("acme-chargers: the period from 2026-11-30T22:00:00Z is not billed yet" in each for each in others)
     assert any("stay: an issued invoice rests on them" in each for each in others)
     (row,) = json.loads(run(site, "retention", "preview", "--json").stdout)
-    assert (row["account"], row["lines"]) == ("acme", 53)
+    assert (row["account"], row["lines"]) == ("acme", 54)
     assert gone(opened(site)) == []
 
 
 def test_a_run_does_what_the_preview_said_and_the_audit_says_so(site: Path) -> None:
     done = run(site, "retention", "run")
     assert done.exit_code == 0, done.output
-    assert "53 reports" in done.stdout
+    assert "54 reports" in done.stdout
     audited = run(site, "audit")
     assert audited.exit_code == 0, audited.output
     assert audited.stdout.splitlines() == [
         "71 lines, 2 invoices: everything in the store follows from the lines",
-        "53 of the lines have no bytes any more, and 2 of the invoices cannot be made again for that:",
+        "54 of the lines have no bytes any more, and 2 of the invoices cannot be made again for that:",
         "    acme: detail before 2026-12-01 was deleted on 2027-02-07 as agreed",
     ]
-    assert len(gone(opened(site))) == 53
+    assert len(gone(opened(site))) == 54
     log = run(site, "audit-log", "list", "--json").stdout
-    assert "deleted the detail before 2026-12-01: 53 reports, deed 1" in log
+    assert "deleted the detail before 2026-12-01: 54 reports, deed 1" in log
     again = run(site, "retention", "run")
     assert (again.exit_code, "0 reports" in again.stdout) == (0, True)
 
@@ -117,7 +117,7 @@ def test_the_collector_does_it_once_a_day_a_step_a_tick(site: Path) -> None:
     chore = Retention()
     for tick in range(12):
         chore(store, LATER * 1000 + tick * 10_000)
-    assert len(gone(store)) == 53
+    assert len(gone(store)) == 54
     assert (sums(store), compared(store)) == (before, None)
     for tick in range(3):
         chore(store, (LATER + DAY) * 1000 + tick * 10_000)
@@ -196,10 +196,10 @@ def test_customers_see_what_was_deleted_when_and_what_they_asked_for(site: Path)
         httpx.Client(base_url=f"{url}/portal/acme", headers={"Authorization": f"Bearer {token}"}) as client,
     ):
         page = client.get("/data").text
-        assert f"D{told}: 53 reports" in page
+        assert f"D{told}: 54 reports" in page
         assert "(request 1). Carried out on" in page
         data = client.get("/data.json").json()
-        assert [each["lines"] for each in data["deleted"]] == [53]
+        assert [each["lines"] for each in data["deleted"]] == [54]
         assert data["requests"][0]["done_at"] == "2027-02-07T21:00:00Z"
         line = client.get("/lines/roof-1/main/5f2c91aa/20")
         assert (line.status_code, told in line.text) == (404, True)
@@ -209,4 +209,4 @@ def test_customers_see_what_was_deleted_when_and_what_they_asked_for(site: Path)
         day = client.get("/days/2026-10-20").text
         assert "detail deleted as agreed" in day
     assert evidence.status_code == 409
-    assert "lines 9 to 32 of roof-1 main 5f2c91aa are gone" in evidence.text
+    assert "lines 8 to 32 of roof-1 main 5f2c91aa are gone" in evidence.text
