@@ -17,6 +17,7 @@ import typer
 from cloud_collector.access import trail
 from cloud_collector.access.viewer import Deed, Means, Role, Viewer, everything
 from cloud_collector.activity.holding import holdings
+from cloud_collector.billing.disputes import dispute
 from cloud_collector.billing.revisions import NoCatalog, revisions
 from cloud_collector.contracts.catalog import Catalog
 from cloud_collector.store.store import Store
@@ -36,16 +37,17 @@ DEEDS: Final[Mapping[Deed, str]] = {
         unmatched unblock, ingest open, key rotate-receipt, key recover, pki init, pki renew, pki crl""",
     Deed.EXPORT: "invoice export, invoices export, catalog export",
     Deed.READ: """invoice show, cost, warnings, usage show, usage quarantine, device list, device timeline,
-        simulate-tariff, billing preview""",
+        simulate-tariff, billing preview, usage days, usage intervals, gateway line, contract list, dispute list,
+        dispute show, invoice list""",
 }
 """Commands that are logged, by what they do."""
 UNLOGGED: Final = """
     run, audit, alarms, doctor, quote,
     webhook list, webhook log, webhook listen, config check, config show, credit list,
-    ingest list,
+    ingest list, account list, person sessions,
     gateway list, gateway show, gateway holes, unmatched list, unmatched blocked, key new, key show, catalog check,
     catalog list, catalog diff, catalog show, billing list, billing parked, billing too-late, billing runs,
-    billing drafts, invoice list, backup list, backup verify, checkpoint list, checkpoint prove, checkpoint verify,
+    billing drafts, backup list, backup verify, checkpoint list, checkpoint prove, checkpoint verify,
     person list, token list, audit-log list, retention preview
 """
 """Commands that change nothing and name nobody's data."""
@@ -140,6 +142,9 @@ def _told(context: Any) -> str:
 def _accounts(store: Store, given: Mapping[str, Any]) -> Iterator[str]:
     """Whose things a command names."""
     words = [word for value in given.values() for word in _words(value)]
+    asked = given.get("dispute_")
+    if isinstance(asked, int) and (found := dispute(store, asked)) is not None:
+        yield found.account
     if not words:
         return
     try:

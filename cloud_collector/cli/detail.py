@@ -30,9 +30,7 @@ Account = Annotated[
 
 @ending
 def days(
-    device: Annotated[
-        str, typer.Argument(metavar="[DEVICE]", help="gateway/device (default: all of the account).")
-    ] = "",
+    device: Annotated[str, typer.Argument(metavar="DEVICE", help="gateway/device (default: all of the account).")] = "",
     account: Account = "",
     first: Annotated[str, typer.Option("--from", metavar="DAY", help="Default: 31 days back.")] = "",
     last: Annotated[str, typer.Option("--to", metavar="DAY", help="The last day (default: today).")] = "",

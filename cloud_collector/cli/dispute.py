@@ -36,7 +36,7 @@ def list_(
 @app.command()
 @ending
 def show(
-    number: Annotated[int, typer.Argument(metavar="NUMBER", min=1, help="The dispute's number.")],
+    dispute_: Annotated[int, typer.Argument(metavar="NUMBER", min=1, help="The dispute's number.")],
     store: StoreOption = None,
     json_: Json = False,
 ) -> None:
@@ -45,9 +45,9 @@ def show(
     What both sides said, whether the evidence verified when it was opened, and the credit note that came of it.
     """
     with opened(settings(store=store)) as held:
-        found = dispute(held, number)
+        found = dispute(held, dispute_)
     if found is None:
-        say(f"there is no dispute {number}: `cloud-collector dispute list` names them all")
+        say(f"there is no dispute {dispute_}: `cloud-collector dispute list` names them all")
         raise typer.Exit(NOT_FOUND)
     if json_:
         print(json.dumps(found.to_json(), indent=2, ensure_ascii=False))

@@ -148,6 +148,22 @@ def test_the_sessions_of_a_person_are_listed(house: House) -> None:
     assert house.run("person", "sessions", "bert@acme.example").exit_code == 3
 
 
+def test_who_looks_at_a_customers_data_by_a_command_stands_in_the_list_of_who_looked(house: House) -> None:
+    looks = (
+        f"usage days --account acme --from {DAY}",
+        f"usage intervals roof-1/sdm630-1 energy --day {DAY}",
+        "gateway line roof-1 main 5f2c91aa 3",
+        "dispute show 1",
+        "dispute list --account acme",
+        "contract list --account acme",
+        "invoice list --account acme",
+    )
+    for words in looks:
+        assert house.run(*words.split()).exit_code == 0
+    seen = {each["what"] for each in house.twin("/portal/acme/data")["seen"] if each["by"] == "command"}
+    assert set(looks) <= seen
+
+
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [
