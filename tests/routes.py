@@ -34,7 +34,9 @@ def every_route(app: FastAPI, above: str = "") -> Iterator[Path]:
         dependant = getattr(each, "dependant", None)
         asks = frozenset(_asked(dependant)) if isinstance(dependant, Dependant) else frozenset()
         methods = frozenset(getattr(each, "methods", None) or ())
-        yield Path(path=above + str(getattr(each, "path", "")), methods=methods, asks=asks)
+        # As the description has it: a convertor says what fits, and not what it is called.
+        path = str(getattr(each, "path", "")).replace(":form}", "}")
+        yield Path(path=above + path, methods=methods, asks=asks)
 
 
 def _asked(dependant: Dependant) -> Iterator[Callable[..., Any]]:

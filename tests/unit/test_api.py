@@ -195,7 +195,8 @@ def test_an_invoice_is_handed_out_in_every_form(desk: Program) -> None:
         assert answer.status_code == 200, answer.text
         assert answer.content.startswith(begins), form
         assert "attachment" in answer.headers["content-disposition"]
-    assert desk.get("/invoices/INV-1/word", 422)["title"] == "unprocessable entity"
+    assert desk.get("/invoices/INV-1/word", 404)["title"] == "not found"
+    assert desk.ask("GET", "/invoices/INV-1/void").headers["allow"] == "POST"
     lines = desk.every("/invoices/INV-1/lines")
     assert sum(Decimal(each["line"]["amount"]) for each in lines) == Decimal(
         json.loads(desk.ask("GET", "/invoices/INV-1/json").content)["net"]

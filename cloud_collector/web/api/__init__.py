@@ -58,7 +58,6 @@ ROUTERS: Final = (
     usage.router,
     days.router,
     exports.router,
-    # Before the forms of a document, which would take `life`, `check` or `evidence` for one.
     corrections.router,
     opened.router,
     invoices.router,

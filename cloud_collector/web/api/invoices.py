@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
+from starlette.convertors import Convertor, register_url_convertor
 
 from cloud_collector.access.viewer import Deed
 from cloud_collector.billing.accounts import standing
@@ -41,6 +42,21 @@ TYPES: Final = {
     Form.UBL: "application/xml",
     Form.BUNDLE: "application/zip",
 }
+
+
+class _Forms(Convertor[str]):
+    """Matches the forms alone: what else stands behind a number is a path of its own, with methods of its own."""
+
+    regex = "|".join(each.value for each in Form)
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("form", _Forms())
 OfAccount = Annotated[str | None, Query(max_length=64, description="Of this account alone.")]
 OfContract = Annotated[str | None, Query(max_length=64, description="Of this contract alone.")]
 
@@ -90,7 +106,7 @@ def lines(site: Here, viewer: Asking, number: str, part: Part) -> Any:
 
 
 @router.get(
-    "/invoices/{number}/{form}",
+    "/invoices/{number}/{form:form}",
     response_class=Response,
     responses=documented(409)
     | {
