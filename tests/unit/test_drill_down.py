@@ -223,3 +223,14 @@ def test_days_that_are_not_there_are_said_so(tmp_path: Path) -> None:
     for window in ("contract=acme-chargers&charge=Energy&window=Noon", "contract=none&charge=Energy&window=Night"):
         assert ask(app, "GET", f"{base}?{window}").status_code == 404
     assert ask(app, "GET", "/portal/acme/cost/acme-chargers/0123456789abcdef").status_code == 404
+
+
+def test_every_day_of_a_chart_opens_down_to_a_signed_line(pages: Pages) -> None:
+    """Of the contract onto its devices, of a device onto its intervals; also where a meter is no sum."""
+    for path, clicks in (("/portal/acme", 4), ("/portal/acme/devices/roof-1/sdm630-1", 3)):
+        days = pages.main(path).partition('class="days"')[2].partition("</table>")[0]
+        found = [each for each in numbers(days) if each[0] != "—"]
+        assert found, path
+        for said, where in found:
+            assert where, f"{said} leads nowhere"
+        assert pages.clicks_to_a_signed_line(found[0][1][0]) <= clicks
