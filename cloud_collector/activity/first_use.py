@@ -262,7 +262,8 @@ def _used(meter: Meter | None, span: Span, units: int, seconds: int) -> Fraction
         case Meter(aggregate=Aggregate.ACTIVE_TIME):
             return seconds * worth("s", 0, meter.unit)
         case _:
-            return units * worth(span.unit, span.exponent, meter.unit)
+            one = worth(span.unit, span.exponent, meter.unit)
+            return Fraction(units * one.numerator, one.denominator)
 
 
 def _stretches(start: int, end: int) -> Iterator[tuple[int, int]]:

@@ -69,6 +69,7 @@ class _Count:
         self._sum = Fraction(0)
         self._days: Counter[int] = Counter()
         self._last: tuple[str, int, int] | None = None
+        self._needed = self._goal()
 
     def takes(self, interval: Interval) -> bool:
         """Count an interval; true if the threshold is met with it."""
@@ -82,13 +83,14 @@ class _Count:
         value = interval.quantity if threshold.at_least is not None else Fraction(1)
         if self.is_level:
             self._sum = Fraction(0)  # A level is reached by one interval, which lies within any span that holds it.
-        day = local_date(self.timezone, interval.start).toordinal()
+        # A day is asked for where days are counted.
+        day = 0 if threshold.active_days is None else local_date(self.timezone, interval.start).toordinal()
         self._sum += value
         self._days[day] += 1
         if threshold.within is not None and not self.is_level:
             heappush(self._within, (interval.start, value, day))
             self._forget(later(self.timezone, interval.end, threshold.within, times=-1))
-        self.met = self._figure() >= self._goal()
+        self.met = self._figure() >= self._needed
         return self.met
 
     @property

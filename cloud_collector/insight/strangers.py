@@ -250,7 +250,7 @@ def _devices(store: Store) -> Iterator[Stranger]:
         return
     agreed = device_index(catalog).names
     heard = store.rows("devices_heard")
-    alone = [name for (name,) in heard if name not in agreed]
+    alone = list(dict.fromkeys(name for (name,) in heard if name not in agreed))
     if not alone:
         return
     unheard = sorted(agreed.difference(name for (name,) in heard))

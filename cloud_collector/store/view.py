@@ -44,6 +44,7 @@ class StoreView:
         self._store = store
         self._looks: dict[tuple[str, str, int, int], dict[str, Row | Measured | None]] = {}
         self._names: dict[tuple[str, str], list[ChannelName]] = {}
+        self._channels: dict[ChannelName, _Channel | None] = {}
 
     def measure(self, channel: ChannelName, start: int, end: int) -> Measured | None:
         """Usage in [start, end), summed over spans by `units_before`; None where nothing is known."""
@@ -60,7 +61,9 @@ class StoreView:
 
     def spans(self, channel: ChannelName, start: int, end: int) -> list[Span]:
         """Spans that overlap [start, end), by start, then epoch and seq."""
-        known = self._channel(channel)
+        if channel not in self._channels:
+            self._channels[channel] = self._channel(channel)
+        known = self._channels[channel]
         return [] if known is None else self._spans(known, start, end)
 
     def channels(self, gateway: str, device: str) -> list[ChannelName]:
@@ -87,6 +90,7 @@ class StoreView:
         if len(self._looks) >= LOOKS_MAX:
             self._looks.clear()
             self._names.clear()
+            self._channels.clear()
         rows = self._store.rows("view_device", end, start, start, end, start, start, start, end, gateway, device)
         look: dict[str, Row | Measured | None] = {}
         for row in rows:
