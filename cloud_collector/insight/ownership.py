@@ -36,7 +36,8 @@ class Request:
     """That detail before a day be deleted."""
 
     id: int
-    until: str
+    until: date
+    """Not included."""
     at: int
     who: str
     done_at: int | None
@@ -46,7 +47,7 @@ class Request:
         """The public form."""
         return {
             "id": self.id,
-            "until": self.until,
+            "until": self.until.isoformat(),
             "at": iso(self.at),
             "who": self.who,
             "done_at": None if self.done_at is None else iso(self.done_at),
@@ -69,7 +70,13 @@ def requests(store: Store, account: str) -> list[Request]:
     """What was asked for, the newest first, and when it was carried out."""
     done: dict[int, int] = dict(store.rows("let_go_requests_done"))
     return [
-        Request(id=id_, until=until, at=at // 1_000, who=name, done_at=done[id_] // 1_000 if id_ in done else None)
+        Request(
+            id=id_,
+            until=date.fromisoformat(until),
+            at=at // 1_000,
+            who=name,
+            done_at=done[id_] // 1_000 if id_ in done else None,
+        )
         for id_, until, at, name in store.rows("deletions", account, REQUESTS_MAX)
     ]
 

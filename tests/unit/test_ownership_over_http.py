@@ -1,9 +1,16 @@
 """Whose the data is, over the API: what was agreed, who looked, and detail that is to be deleted."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
+from cloud_collector.access import trail
 from cloud_collector.access.viewer import LOCAL_OPERATOR
+from cloud_collector.billing.archive import MemoryArchive
 from cloud_collector.web.site import Site
+from shared.effects.memory import SimpleClock
+from tests.api_world import NOW, site_of
 from tests.unit.test_api import ACME, BETA, Program, site, world
 
 __all__ = ["site", "world"]
@@ -64,3 +71,22 @@ def test_it_is_the_accounts_alone(site: Site) -> None:
     for path in ("data", "looks", "deletions"):
         assert beta.get(f"/accounts/acme/{path}", 404)["detail"] == "there is nothing here"
     assert beta.ask("POST", "/accounts/acme/deletions", json={"until": "2026-10-15"}).status_code == 404
+
+
+def test_who_reads_on_is_one_look_an_hour_and_each_reader_has_his_own(
+    world: tuple[Path, MemoryArchive], tmp_path: Path
+) -> None:
+    shutil.copyfile(world[0], tmp_path / "collector.db")
+    clock = SimpleClock(utc_ms=NOW * 1_000)
+    site = site_of(tmp_path / "collector.db", world[1], clock=clock)
+    desk = Program(site, LOCAL_OPERATOR)
+    counts = []
+    for minutes in (0, 0.5, 30, 29, 2, 50):
+        clock.advance(int(minutes * 60_000))
+        desk.get("/accounts/acme")
+        with site.open_store() as store:
+            counts.append(len(trail.entries(store, account="acme", who="local", limit=99)))
+    assert counts == [1, 1, 1, 1, 2, 2]
+    Program(site, ACME).get("/accounts/acme")
+    with site.open_store() as store:
+        assert len(trail.entries(store, account="acme", who="anna", limit=99)) == 1

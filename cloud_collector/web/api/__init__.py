@@ -43,6 +43,7 @@ from cloud_collector.web.api import (
     what_if,
 )
 from cloud_collector.web.api.description import described
+from cloud_collector.web.api.looks import Looks
 from cloud_collector.web.api.problem import documented, install
 from cloud_collector.web.api.pulse import Pulse
 from cloud_collector.web.api.route import ApiRoute
@@ -138,6 +139,7 @@ def application(site: Site, pulse: Pulse | None = None) -> FastAPI:
     app.router.route_class = ApiRoute
     gate.install(app, site)
     app.state.pulse = pulse or Pulse(site)
+    app.state.looks = Looks()
     install(app)
     for router in ROUTERS:
         app.include_router(router)

@@ -11,10 +11,10 @@ from typing import Final
 
 from fastapi import Request
 
+from cloud_collector.access.trail import has_looked
 from cloud_collector.billing.disputes import dispute
 from cloud_collector.web.api.sight import Sight, seen, site_of
-from cloud_collector.web.looking import looked
-from cloud_collector.web.site import Site
+from cloud_collector.web.looking import SEEN_AGAIN_MS, looked
 
 Named = Mapping[str, str]
 
@@ -61,21 +61,44 @@ OWNERS: Final[Mapping[str, Callable[[Sight, str, Named], Iterable[str]]]] = {
 """By the name of a parameter: whose it is what it names."""
 ASKED: Final = frozenset({"account", "contract", "number"})
 """Those of them that a query names as well."""
+AGAIN_MS: Final = 60_000
+REMEMBERED_MAX: Final = 10_000
+"""Looks that one process remembers; the oldest is forgotten, and asked of the store again."""
 TOO_FINE: Final = frozenset({"log", "epoch", "seq"})
 """Of these a program reads thousands an hour: that it looked at lines of the gateway is said once."""
 
 
-def keep_look(request: Request, path: str) -> None:
-    """Who reads what this request names is kept for whoever owns it; within the hour, and beside a deed, it is so."""
-    named = names(request)
-    if getattr(request.state, "looked", False):
-        return
-    site: Site = site_of(request)
-    viewer, what = request.state.viewer, f"{_told(path, request.path_params)} over the API"
-    with seen(site, viewer) as sight:
-        whose = {each for name in named.keys() & OWNERS.keys() for each in OWNERS[name](sight, named[name], named)}
-    for account in sorted(whose - {""}):
-        looked(site, request, viewer, account, what)
+class Looks:
+    """Looks of the last minute, which are looks again: for these nobody asks the store."""
+
+    def __init__(self) -> None:
+        self._at: dict[tuple[str, str, str], int] = {}
+
+    def is_again(self, request: Request, path: str) -> bool:
+        """Whether the same was read, and kept, by the same a moment ago."""
+        at = self._at.get(_same(request, path))
+        return at is not None and 0 <= site_of(request).clock.utc_ms() - at < AGAIN_MS
+
+    def keep(self, request: Request, path: str) -> None:
+        """Who reads what this request names is kept for whoever owns it, where he was not within the hour."""
+        if getattr(request.state, "looked", False):
+            return
+        site, viewer, named = site_of(request), request.state.viewer, names(request)
+        what = f"{_told(path, request.path_params)} over the API"
+        now_ms = site.clock.utc_ms()
+        with seen(site, viewer) as sight:
+            whose = {each for name in named.keys() & OWNERS.keys() for each in OWNERS[name](sight, named[name], named)}
+            after_ms = now_ms - SEEN_AGAIN_MS
+            due = [
+                each
+                for each in sorted(whose - {""})
+                if not has_looked(sight.store, viewer, what, account=each, after_ms=after_ms)
+            ]
+        for account in due:
+            looked(site, request, viewer, account, what)
+        while len(self._at) >= REMEMBERED_MAX:
+            del self._at[next(iter(self._at))]
+        self._at[_same(request, path)] = now_ms
 
 
 def names(request: Request) -> Named:
@@ -83,6 +106,12 @@ def names(request: Request) -> Named:
     asked = {name: value for name, value in request.query_params.items() if name in ASKED}
     named = {**asked, **request.path_params}
     return {} if OWNERS.keys().isdisjoint(named) else named
+
+
+def _same(request: Request, path: str) -> tuple[str, str, str]:
+    """By which a look is the same as another."""
+    asked = "&".join(f"{name}={request.query_params[name]}" for name in sorted(ASKED & request.query_params.keys()))
+    return request.state.viewer.name, _told(path, request.path_params), asked
 
 
 def _told(path: str, values: Named) -> str:

@@ -9,7 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from fastapi.routing import APIRoute
 
-from cloud_collector.web.api.looks import keep_look, names
+from cloud_collector.web.api.looks import Looks, names
 from cloud_collector.web.api.once import Claim, Replay
 from cloud_collector.web.api.problem import Refusal
 
@@ -30,12 +30,18 @@ class ApiRoute(APIRoute):
             if request.method == "GET":
                 response = await handle(request)
                 if response.status_code == 200 and names(request):
-                    await run_in_threadpool(keep_look, request, path)
+                    await _looked(request, path)
                 return _tagged(request, response)
             await _read(request)
             return await _done(request, handle)
 
         return handled
+
+
+async def _looked(request: Request, path: str) -> None:
+    looks: Looks = request.app.state.looks
+    if not looks.is_again(request, path):
+        await run_in_threadpool(looks.keep, request, path)
 
 
 def _once_each(request: Request) -> None:

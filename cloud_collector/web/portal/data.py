@@ -15,14 +15,13 @@ from cloud_collector.access.viewer import Deed
 from cloud_collector.billing.absent import deletions
 from cloud_collector.billing.disputes import disputes
 from cloud_collector.billing.export import NotHandedOut, as_it_stands
-from cloud_collector.contracts.catalog import Account
 from cloud_collector.contracts.period import boundary, iso
 from cloud_collector.insight.account_cost import account_cost
 from cloud_collector.insight.detail import intervals
 from cloud_collector.insight.owned import owned
 from cloud_collector.insight.owned_detail import unit_of
+from cloud_collector.insight.ownership import ask_deletion, requests, terms_of_data
 from cloud_collector.insight.wishes import wish_of
-from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
 from cloud_collector.web import gate
 from cloud_collector.web.looking import looked
@@ -44,7 +43,6 @@ SEEN_MAX: Final = 300
 EXPORT_DAYS_MAX: Final = 400
 """Days of readings that one export holds; older ones are asked for with `until`."""
 EXPORT_ROWS_MAX: Final = 2_000_000
-DELETIONS_MAX: Final = 50
 DAY: Final = 86_400
 _COLUMNS: Final = (
     Column(title="When", key="at", whole=True),
@@ -74,11 +72,8 @@ def _add_page(router: APIRouter, site: Site) -> None:
         account = parts["account"]
         table = _table(look, account)
         told = {
-            "terms": _terms(owner(look.store, account)),
-            "requests": [
-                each | {"at": iso(each["at"]), "done_at": each["done_at"] and iso(each["done_at"])}
-                for each in _requests(look.store, account)
-            ],
+            "terms": terms_of_data(owner(look.store, account)).to_json(),
+            "requests": [each.to_json() for each in requests(look.store, account)],
             "deleted": [each.to_json() for each in deletions(look.store, account)],
             "seen": table.records(),
         }
@@ -91,10 +86,8 @@ def _add_page(router: APIRouter, site: Site) -> None:
         looked(site, request, viewer, account, "who looked at the data")
         with site.look() as look:
             told = {
-                "terms": _terms(owner(look.store, account)),
-                "deletions": [
-                    each | {"until": date.fromisoformat(each["until"])} for each in _requests(look.store, account)
-                ],
+                "terms": terms_of_data(owner(look.store, account)).to_json(),
+                "deletions": requests(look.store, account),
                 "deleted": [each for each in deletions(look.store, account) if each.lines],
                 "may": viewer.may(Deed.DISPUTE),
             }
@@ -140,37 +133,9 @@ def _add_deletion(router: APIRouter, site: Site) -> None:
             except ValueError:
                 raise gate.Closed(409, "write the date as 2026-01-31") from None
             with store.atomic():
-                store.run("deletion_add", account, until.isoformat(), site.clock.utc_ms(), viewer.name)
-                told = f"asked that detail before {until} be deleted"
+                told = ask_deletion(store, account, until, who=viewer.name, now_ms=site.clock.utc_ms())
                 gate.record(request, Deed.DISPUTE, told, account=account, store=store)
         return RedirectResponse(f"/portal/{account}/data", 303)
-
-
-def _requests(store: Store, account: str) -> list[dict[str, Any]]:
-    """What was asked for, and when it was last carried out; None: not yet."""
-    done: dict[int, int] = dict(store.rows("let_go_requests_done"))
-    return [
-        {
-            "id": id_,
-            "until": until,
-            "at": at // 1_000,
-            "who": name,
-            "done_at": done[id_] // 1_000 if id_ in done else None,
-        }
-        for id_, until, at, name in store.rows("deletions", account, DELETIONS_MAX)
-    ]
-
-
-def _terms(who: Account) -> dict[str, Any]:
-    """What was agreed on the data, as the catalog has it."""
-    data = who.data
-    keep = None if data is None or data.keep_detail is None else str(data.keep_detail)
-    return {
-        "owner": who.name if data is None or data.owner is None else data.owner,
-        "purposes": [] if data is None else list(data.purposes),
-        "shared_with": [] if data is None else list(data.shared_with),
-        "keep_detail": keep,
-    }
 
 
 def _table(look: Look, account: str) -> Table:
@@ -236,7 +201,7 @@ def _everything(look: Look, account: str, until: int) -> dict[str, Any]:
     return {
         "account": account,
         "made_at": iso(look.moment.now),
-        "terms": _terms(owner(store, account)),
+        "terms": terms_of_data(owner(store, account)).to_json(),
         "cost": account_cost(store, account, look.moment.now_ms, StoreView).to_json(),
         "wishes": [wish_of(store, each).to_json() for each in contracts_of(store, account)],
         "deleted": [each.to_json() for each in deletions(store, account)],
