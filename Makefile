@@ -26,7 +26,8 @@ ENVIRONMENT := .make/environment-$(INGREDIENTS)
 help:
 	@echo 'make demo                 a whole site on this machine, live in the browser; ONCE=1 ends after the invoices, SEED= changes the data'
 	@echo 'make test                 lint, types, layers, unit, property, simulation and system tests'
-	@echo 'make deep                 the tests that take too long for every change: leaks of the broker, a week offline, a quick bench'
+	@echo 'make deep                 the tests that take too long for every change: leaks of the broker, a week offline, a quick bench,'
+	@echo '                          every page in every look: its pictures lie in build/screens'
 	@echo 'make simulate SEEDS=1000  that many seeds of the simulator; SEED=7 runs one and prints its last events'
 	@echo 'make sabotage             breaks one rule at a time and shows that the simulator notices'
 	@echo 'make power-cuts CUTS=9999 that many power cuts of the real spool code; SEED= changes the moments'
