@@ -277,6 +277,8 @@ def test_every_refusal_is_a_problem(desk: Program) -> None:
         assert answer.status_code == status
         assert answer.headers["content-type"] == "application/problem+json"
         assert set(answer.json()) >= {"type", "title", "status", "detail"}
+    assert "NUL" in desk.get("/devices?contract=a%00", 422)["detail"]
+    assert desk.get("/accounts/a%00", 404)["detail"] == "there is nothing here"
     assert "stands twice" in desk.get("/devices?contract=acme-chargers&contract=beta-chargers", 422)["detail"]
     assert desk.ask("PUT", "/billing/runs").headers["allow"] == "GET, POST"
     told = desk.get("/accounts?limit=0", 422)

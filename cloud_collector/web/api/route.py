@@ -11,9 +11,10 @@ from fastapi.routing import APIRoute
 
 from cloud_collector.web.api.looks import Looks, names
 from cloud_collector.web.api.once import Claim, Replay
-from cloud_collector.web.api.problem import Refusal
+from cloud_collector.web.api.problem import Refusal, absent
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+NUL: Final = "\x00"
 BODY_BYTES_MAX: Final = 1024 * 1024
 """Of a request."""
 
@@ -45,9 +46,14 @@ async def _looked(request: Request, path: str) -> None:
 
 
 def _once_each(request: Request) -> None:
-    """No parameter stands twice: one of them would be dropped in silence. Raises Refusal (422)."""
+    """No parameter stands twice: one of them would be dropped in silence; none has a NUL. Raises Refusal (404, 422)."""
+    # PostgreSQL keeps no text with a NUL in it, and so nothing is called like that.
+    if any(NUL in str(value) for value in request.path_params.values()):
+        raise absent()
     seen: set[str] = set()
-    for name, _ in request.query_params.multi_items():
+    for name, value in request.query_params.multi_items():
+        if NUL in value:
+            raise Refusal(422, f"query.{name[:64]}: it has a NUL character")
         if name in seen:
             raise Refusal(422, f"query.{name[:64]}: it stands twice, and takes one value")
         seen.add(name)
