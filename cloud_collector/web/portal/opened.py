@@ -8,6 +8,7 @@ from urllib.parse import quote, urlencode
 from fastapi import Request
 
 from cloud_collector.activity.lifecycle import FOREVER
+from cloud_collector.contracts.catalog import State
 from cloud_collector.contracts.money import plain
 from cloud_collector.contracts.period import iso, local_date
 from cloud_collector.insight.grounds import Deciding, Grounds
@@ -25,9 +26,11 @@ _DEVICES: Final = (
     Column(title="Unit", key="unit"),
     Column(title="How it is known", key="how", wrap=True),
 )
+STATES: Final = {State.ACTIVE.value: "in use", State.PROVISIONED.value: "waiting"}
+"""How people call a state, where it is another word."""
 _LIVES: Final = (
     Column(title="Device", key="device"),
-    Column(title="State", key="state"),
+    Column(title="State", key="state", whole=True),
     Column(title="From", key="start", whole=True),
     Column(title="To", key="end", whole=True),
     Column(title="Why", key="why", wrap=True),
@@ -139,10 +142,10 @@ def _stage(account: str, stood: Stood, time: tuple[int, int], moment: Moment) ->
     return row(
         _LIVES,
         Cell(text=stood.device, value=stood.device, link=path if stood.life_ends > moment.now else ""),
-        Cell(text=stood.state, value=stood.state),
+        Cell(text=STATES.get(stood.state, stood.state), value=stood.state),
         Cell(text=moment.local(stood.start), value=iso(stood.start), time=True),
         ends,
-        Cell(text=stood.why, value=stood.why or None),
+        Cell(text=moment.told(stood.why), value=stood.why or None),
         shown,
     )
 
