@@ -248,6 +248,8 @@ def test_a_dispute_that_nobody_upheld_becomes_no_credit_note(desk: Program, site
     answer = desk.ask("POST", f"/disputes/{id_}/credit", json={})
     assert (answer.status_code, f"dispute {id_} is open" in answer.text) == (409, True)
     assert desk.ask("POST", "/disputes/99/credit", json={}).status_code == 404
+    for said, status in (("Two\nlines.", 200), ("A NUL \x00", 422)):
+        assert desk.ask("POST", f"/disputes/{id_}/words", json={"said": said}).status_code == status
 
 
 def test_where_documents_are_approved_both_sides_read_that_it_is_drafted(

@@ -32,7 +32,8 @@ router = APIRouter(route_class=ApiRoute, tags=["disputes"])
 LINES_MAX: Final = 100_000
 """Above the place of every line."""
 Id = Annotated[int, Path(ge=1, lt=BEYOND)]
-Said = Annotated[str, Field(min_length=1, max_length=WORDS_MAX)]
+Said = Annotated[str, Field(min_length=1, max_length=WORDS_MAX, pattern=r"^[^\x00]*$")]
+"""Some lines; PostgreSQL keeps no NUL."""
 
 
 class Complaint(BaseModel):
