@@ -43,6 +43,10 @@ CONSOLE: Final = {
     "alarms": "/alarms",
     "unmatched": "/unmatched",
 }
+TRIED: Final = {
+    "a price tried out": "/contracts/c0?from=2026-11&to=2026-11&set=plans.charger.charges.Connection.price%3D19.90",
+}
+"""What somebody asks for and waits for: a whole catalog is read with the price changed, and a month rated twice."""
 PORTAL: Final = {
     "choice of accounts": "/portal",
     "month": "/portal/a0",
@@ -83,9 +87,27 @@ def pages(say: Say, *, gateways: int, days: int = 40) -> list[Figure]:
         archive = fill(path, gateways, days)
         say("opening its pages")
         took = asyncio.run(_measure(httpx.ASGITransport(app=create_app(site_of(path, archive)))))
-    worst = max(took, key=lambda name: took[name].wall)
-    note = f"{worst}; {gateways:,} gateways, {gateways * DEVICES:,} devices; median of {TURNS}"
-    found = [Figure(room="pages", name="slowest page", value=took[worst].wall, unit="ms", most=GOAL_MS, note=note)]
+    pages = {name: each for name, each in took.items() if name not in TRIED}
+    worst, dearest = max(pages, key=lambda name: pages[name].wall), max(pages, key=lambda name: pages[name].processor)
+    size = f"{gateways:,} gateways, {gateways * DEVICES:,} devices; median of {TURNS}"
+    found = [
+        Figure(
+            room="pages",
+            name="slowest page",
+            value=pages[worst].wall,
+            unit="ms",
+            most=GOAL_MS,
+            note=f"{worst}; {size}",
+        ),
+        Figure(
+            room="pages",
+            name="dearest page, processor",
+            value=pages[dearest].processor,
+            unit="ms",
+            most=GOAL_MS,
+            note=f"{dearest}; what it takes where nothing else runs",
+        ),
+    ]
     return found + [
         Figure(
             room="pages",
@@ -102,9 +124,10 @@ async def _measure(transport: httpx.ASGITransport) -> dict[str, Took]:
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", timeout=120) as browser:
         named = await _names(browser)
         found = {}
-        for room, listed in (("", CONSOLE), ("portal: ", PORTAL)):
+        for room, listed in (("", CONSOLE), ("", TRIED), ("portal: ", PORTAL)):
             for name, address in listed.items():
-                found[room + name] = await _ask(browser, address.format(**named))
+                turns = 1 if name in TRIED else TURNS
+                found[room + name] = await _ask(browser, address.format(**named), turns)
     return found
 
 
@@ -120,9 +143,9 @@ async def _names(browser: httpx.AsyncClient) -> dict[str, str]:
     return {"line": metered["line"], "epoch": epoch, "invoice": issued, "place": str(place)}
 
 
-async def _ask(browser: httpx.AsyncClient, address: str) -> Took:
+async def _ask(browser: httpx.AsyncClient, address: str, turns: int) -> Took:
     wall, processor = [], []
-    for _ in range(TURNS):
+    for _ in range(turns):
         began, used = time.perf_counter(), time.process_time()
         (await browser.get(address)).raise_for_status()
         wall.append((time.perf_counter() - began) * 1_000)
