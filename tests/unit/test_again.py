@@ -46,7 +46,7 @@ def test_what_follows_from_the_evidence_stands_beside_what_was_billed(portal: Po
 def test_the_copy_is_a_page_to_print_that_says_it_is_no_invoice(portal: Portal) -> None:
     copy = get(portal, "/portal/acme/disputes/1/copy")
     assert copy.status_code == 200
-    assert "Copy for dispute 1, worked out again on 2026-11-13 11:30 from the reports and the price list." in copy.text
+    assert "Copy for dispute 1, worked out again on 13.11.2026 11:30 from the reports and the price list." in copy.text
     paper = get(portal, "/portal/acme/invoices/INV-1/paper").text
     assert "Sealed" in paper
     assert "Sealed" not in copy.text, "no key stands for it"
