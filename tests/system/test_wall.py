@@ -185,6 +185,8 @@ def test_a_broken_configuration_at_start_leaves_known_channels_metered(wall: Wal
     try:
         wall.configure("heat", "water")
         wall.start()
+        wall.until("both were read", lambda: [row[6] for row in wall.status()["channels"]] == [100, 100])
+        before = {row[0]: row[5] for row in wall.status()["channels"]}
         assert wall.agent.stop() == 0
         register = {row[0]: row[5] for row in wall.status().get("channels", [])}
         assert register == {}, "nothing runs"
@@ -194,7 +196,8 @@ def test_a_broken_configuration_at_start_leaves_known_channels_metered(wall: Wal
         wall.manager.told.clear()
         wall.start()
         wall.run("config", "check", code=2)
-        wall.until("both are metered", lambda: {row[5] for row in wall.status()["channels"]} == {150})
+        wall.until("both are metered", lambda: [row[6] for row in wall.status()["channels"]] == [150, 150])
+        assert {row[0]: row[5] for row in wall.status()["channels"]} == {name: at + 50 for name, at in before.items()}
         found = wall.status()
         assert found["safe_mode"]
         assert found["config_problem"].splitlines()[0].startswith('agent.toml:9: unknown key "step_second"')
