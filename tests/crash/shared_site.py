@@ -11,6 +11,8 @@ from tests.postgres import Server
 from tests.processes import Process, command
 
 COLLECTORS: Final = 2
+TRY_AGAIN: Final = 75
+"""The exit code of what is right and cannot be done now."""
 
 
 class SharedSite(CrashSite):
@@ -47,6 +49,12 @@ class SharedSite(CrashSite):
         """The server is killed, and starts again from its log."""
         self.server.kill()
         self.server.start()
+
+    def ended(self, process: Process) -> None:
+        """As a service manager does: a collector that began while the database reads its log asks to be tried again."""
+        if process.code != TRY_AGAIN:
+            super().ended(process)
+        process.start()
 
     def stop(self) -> None:
         super().stop()

@@ -85,6 +85,10 @@ class CrashSite:
     def before(self, moment: str) -> None:
         """Whatever it takes for the moment to come."""
 
+    def ended(self, process: Process) -> None:
+        """What is done with one that ended by itself when nobody is killed any more: nothing ends here."""
+        raise AssertionError(f"{process.name} ended by itself: {process.log.read_text()[-2000:]}")
+
     def finish(self, feeds: Mapping[str, Feed]) -> None:
         """No meter counts any more."""
         for feed in feeds.values():
@@ -101,7 +105,8 @@ class CrashSite:
 
         def settled() -> bool:
             for process in self.processes:
-                assert process.alive(), f"{process.name} ended by itself: {process.log.read_text()[-2000:]}"
+                if not process.alive():
+                    self.ended(process)
             return all(self._whole(name, finished[name].last_at) for name in self._gateways)
 
         wait_until(settled, seconds, "every sealed line has arrived")

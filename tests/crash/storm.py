@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from tests.crash.feed import READINGS_A_LINE, Feed, totals
-from tests.crash.shared_site import SharedSite
+from tests.crash.shared_site import TRY_AGAIN, SharedSite
 from tests.crash.site import CrashSite, accounted
 from tests.processes import Process
 
@@ -29,7 +29,6 @@ GATEWAYS: Final = 3
 LINES_A_KILL: Final = 6
 """What each gateway has to seal between two kills."""
 PAUSE_SECONDS: Final = (0.3, 3.0)
-TRY_AGAIN: Final = 75
 SHARES: Final = {"collector": 5, "database": 3, "broker": 2, "agent": 2}
 """How often each party is meant."""
 KILLED_LEAST: Final = 2
