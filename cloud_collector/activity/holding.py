@@ -8,6 +8,7 @@ from cloud_collector.activity.lifecycle import FOREVER
 from cloud_collector.contracts.catalog import Catalog, Contract, ContractDevice
 from cloud_collector.contracts.period import boundary
 from cloud_collector.contracts.terms import timezone_of
+from shared.latest import Latest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,11 +27,7 @@ class Holding:
 
 def holdings(catalog: Catalog) -> Mapping[str, tuple[Holding, ...]]:
     """Every device's contracts, by time."""
-    if catalog.hash not in _KNOWN:
-        while len(_KNOWN) >= _KNOWN_MAX:
-            del _KNOWN[next(iter(_KNOWN))]
-        _KNOWN[catalog.hash] = _found(catalog)
-    return _KNOWN[catalog.hash]
+    return _KNOWN.made(catalog.hash, lambda: _found(catalog))
 
 
 def line_of(catalog: Catalog, contract: str, device: str) -> list[str]:
@@ -41,8 +38,7 @@ def line_of(catalog: Catalog, contract: str, device: str) -> list[str]:
     return found
 
 
-_KNOWN: Final[dict[str, Mapping[str, tuple[Holding, ...]]]] = {}
-_KNOWN_MAX: Final = 8
+_KNOWN: Final = Latest[str, Mapping[str, tuple[Holding, ...]]](8)
 """A pure function of a catalog's bytes, so that the last few are kept."""
 
 

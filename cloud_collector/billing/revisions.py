@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from typing import Final
 
 from cloud_collector.billing.billable import require_billable
 from cloud_collector.contracts.catalog import Catalog
@@ -9,6 +10,7 @@ from cloud_collector.contracts.read import load_catalog
 from cloud_collector.contracts.revision import Revision
 from cloud_collector.store.store import Store
 from shared.errors import MetersealError
+from shared.latest import Latest
 
 
 class NoCatalog(MetersealError):
@@ -55,14 +57,9 @@ def revisions(store: Store) -> tuple[Revision, ...]:
     )
 
 
-_KNOWN: dict[str, Catalog] = {}
-_KNOWN_MAX = 64
+_KNOWN: Final = Latest[str, Catalog](64)
 
 
 def _parsed(digest: str, content: bytes) -> Catalog:
     """Parsing is a pure function of bytes that never change, so the last few are kept."""
-    if digest not in _KNOWN:
-        while len(_KNOWN) >= _KNOWN_MAX:
-            del _KNOWN[next(iter(_KNOWN))]
-        _KNOWN[digest] = load_catalog(content.decode())
-    return _KNOWN[digest]
+    return _KNOWN.made(digest, lambda: load_catalog(content.decode()))

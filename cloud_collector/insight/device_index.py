@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cloud_collector.contracts.catalog import Catalog
+from shared.latest import Latest
 
 _KEPT_MAX: Final = 4
 _BEYOND: Final = chr(0x10FFFF)
@@ -56,13 +57,9 @@ class DeviceIndex:
                 yield each
 
 
-_KEPT: dict[str, DeviceIndex] = {}
+_KEPT: Final = Latest[str, DeviceIndex](_KEPT_MAX)
 
 
 def device_index(catalog: Catalog) -> DeviceIndex:
     """The index of this catalog; of the last few it is remembered."""
-    if catalog.hash not in _KEPT:
-        while len(_KEPT) >= _KEPT_MAX:
-            del _KEPT[next(iter(_KEPT))]
-        _KEPT[catalog.hash] = DeviceIndex(catalog)
-    return _KEPT[catalog.hash]
+    return _KEPT.made(catalog.hash, lambda: DeviceIndex(catalog))

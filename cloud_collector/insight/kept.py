@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from cloud_collector.usage.span import ChannelName, Measured, Span, UsageView
+from shared.latest import Latest
 
 READ_A_SECOND: Final = 500
 """For so many reports that were read a thing is kept a second."""
@@ -51,7 +52,7 @@ class Kept:
     """The memory of one store's pages."""
 
     def __init__(self) -> None:
-        self._held: dict[Hashable, _Made] = {}
+        self._held = Latest[Hashable, _Made](KEPT_MAX)
 
     def made(self, key: Hashable, at: int, usage: UsageView, make: Callable[[UsageView], T]) -> T:
         """What `make` reads out of usage, as it was found a moment ago or is found now; `key` names what it is."""
@@ -62,7 +63,5 @@ class Kept:
         found = make(counted)
         seconds = min(counted.read // READ_A_SECOND, KEPT_SECONDS_MAX)
         if seconds:
-            while len(self._held) >= KEPT_MAX:
-                self._held.pop(next(iter(self._held), None), None)
-            self._held[key] = _Made(at=at, until=at + seconds, found=found)
+            self._held.put(key, _Made(at=at, until=at + seconds, found=found))
         return found

@@ -9,6 +9,7 @@ from typing import Final
 from cloud_collector.billing.export import owners, shown
 from cloud_collector.contracts.catalog import Catalog
 from cloud_collector.contracts.terms import timezone_of
+from shared.latest import Latest
 from shared.report import Report
 
 
@@ -23,7 +24,7 @@ class Owned:
 
 def owned(catalog: Catalog, account: str) -> Sequence[Owned]:
     """Every device that the account's contracts have or had, by name, then time."""
-    return _by_account(catalog).get(account, ())
+    return _KNOWN.made(catalog.hash, lambda: _by_account(catalog)).get(account, ())
 
 
 def zone_of(catalog: Catalog, account: str) -> str:
@@ -53,23 +54,16 @@ def shows_others(catalog: Catalog, account: str, report: Report) -> bool:
     return False
 
 
-_KNOWN: Final[dict[str, Mapping[str, Sequence[Owned]]]] = {}
-_KNOWN_MAX: Final = 4
+_KNOWN: Final = Latest[str, Mapping[str, Sequence[Owned]]](4)
 """A pure function of a catalog's bytes, so that the last few are kept."""
 
 
 def _by_account(catalog: Catalog) -> Mapping[str, Sequence[Owned]]:
-    held = _KNOWN.get(catalog.hash)
-    if held is None:
-        found: dict[str, list[Owned]] = {}
-        for device, times in sorted(owners(catalog).items()):
-            for whose, since, until in sorted(times):
-                found.setdefault(whose, []).append(Owned(device=device, since=since, until=until))
-        # Several requests may come here at once.
-        for oldest in list(_KNOWN)[: len(_KNOWN) - _KNOWN_MAX + 1]:
-            _KNOWN.pop(oldest, None)
-        held = _KNOWN[catalog.hash] = found
-    return held
+    found: dict[str, list[Owned]] = {}
+    for device, times in sorted(owners(catalog).items()):
+        for whose, since, until in sorted(times):
+            found.setdefault(whose, []).append(Owned(device=device, since=since, until=until))
+    return found
 
 
 def _name(each: Owned) -> str:

@@ -15,6 +15,7 @@ from cloud_collector.access.trail import has_looked
 from cloud_collector.billing.disputes import dispute
 from cloud_collector.web.api.sight import Sight, seen, site_of
 from cloud_collector.web.looking import SEEN_AGAIN_MS, looked
+from shared.latest import Latest
 
 Named = Mapping[str, str]
 
@@ -72,7 +73,7 @@ class Looks:
     """Looks of the last minute, which are looks again: for these nobody asks the store."""
 
     def __init__(self) -> None:
-        self._at: dict[tuple[str, str, str], int] = {}
+        self._at = Latest[tuple[str, str, str], int](REMEMBERED_MAX)
 
     def is_again(self, request: Request, path: str) -> bool:
         """Whether the same was read, and kept, by the same a moment ago."""
@@ -96,9 +97,7 @@ class Looks:
             ]
         for account in due:
             looked(site, request, viewer, account, what)
-        while len(self._at) >= REMEMBERED_MAX:
-            del self._at[next(iter(self._at))]
-        self._at[_same(request, path)] = now_ms
+        self._at.put(_same(request, path), now_ms)
 
 
 def names(request: Request) -> Named:

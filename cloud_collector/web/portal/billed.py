@@ -13,7 +13,7 @@ from cloud_collector.store.store import Store
 from cloud_collector.usage.quantity import UnlikeUnits
 from cloud_collector.web import gate
 from cloud_collector.web.looking import looked
-from cloud_collector.web.portal.frame import Visiting, as_csv, as_json, moment_of, owner, show
+from cloud_collector.web.portal.frame import Visiting, moment_of, owner, show, twins
 from cloud_collector.web.portal.invoices import invoice_of, step_told
 from cloud_collector.web.portal.opened import Under, reads_table, under
 from cloud_collector.web.site import Look, Site
@@ -26,18 +26,15 @@ def add(router: APIRouter, site: Site) -> None:
     """The page is served."""
     path = "/portal/{account}/invoices/{number}/lines/{place}"
 
-    @router.get(f"{path}.json", include_in_schema=False)
-    def as_data(account: str, number: str, place: str, viewer: Visiting) -> Response:
-        del viewer
-        with site.look() as look:
-            found, line = _line(look.store, account, number, place)
-            return as_json({**line, **_under(look, account, found, line, None).to_json()})
+    def devices(look: Look, parts: Mapping[str, str]) -> Table:
+        account = parts["account"]
+        return _under(look, account, *_line(look.store, account, parts["number"], parts["place"]), None).devices
 
-    @router.get(f"{path}.csv", include_in_schema=False)
-    def as_sheet(account: str, number: str, place: str, viewer: Visiting) -> Response:
-        del viewer
-        with site.look() as look:
-            return as_csv(_under(look, account, *_line(look.store, account, number, place), None).devices)
+    def facts(look: Look, parts: Mapping[str, str]) -> Any:
+        found, line = _line(look.store, parts["account"], parts["number"], parts["place"])
+        return {**line, **_under(look, parts["account"], found, line, None).to_json()}
+
+    twins(router, site, path, devices, facts)
 
     @router.get(path, include_in_schema=False)
     def one(request: Request, account: str, number: str, place: str, viewer: Visiting) -> Response:

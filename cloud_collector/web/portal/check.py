@@ -24,12 +24,13 @@ _FINDINGS: Final = (
 def add(router: APIRouter, site: Site) -> None:
     """The page is served."""
 
-    def findings(look: Look, parts: Mapping[str, str]) -> tuple[Any, Table]:
-        made = evidence_of(site, look.store, parts["account"], parts["number"])
-        outcome = summary(by_its_own_keys(made))
-        return outcome, _table(parts["account"], parts["number"], outcome["findings"])
+    def outcome(look: Look, parts: Mapping[str, str]) -> dict[str, Any]:
+        return summary(by_its_own_keys(evidence_of(site, look.store, parts["account"], parts["number"])))
 
-    twins(router, site, PATH, findings)
+    def findings(look: Look, parts: Mapping[str, str]) -> Table:
+        return _table(parts["account"], parts["number"], outcome(look, parts)["findings"])
+
+    twins(router, site, PATH, findings, outcome)
 
     @router.get(PATH, include_in_schema=False)
     def check(request: Request, account: str, number: str, viewer: Visiting) -> Response:

@@ -68,18 +68,19 @@ def add(router: APIRouter, site: Site) -> None:
 def _add_page(router: APIRouter, site: Site) -> None:
     path = "/portal/{account}/data"
 
-    def facts(look: Look, parts: Mapping[str, str]) -> tuple[Any, Table]:
+    def table(look: Look, parts: Mapping[str, str]) -> Table:
+        return _table(look, parts["account"])
+
+    def facts(look: Look, parts: Mapping[str, str]) -> Any:
         account = parts["account"]
-        table = _table(look, account)
-        told = {
+        return {
             "terms": terms_of_data(owner(look.store, account)).to_json(),
             "requests": [each.to_json() for each in requests(look.store, account)],
             "deleted": [each.to_json() for each in deletions(look.store, account)],
-            "seen": table.records(),
+            "seen": table(look, parts).records(),
         }
-        return told, table
 
-    twins(router, site, path, facts)
+    twins(router, site, path, table, facts)
 
     @router.get(path, include_in_schema=False)
     def data(request: Request, account: str, viewer: Visiting) -> Response:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, Final
+from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
@@ -55,11 +55,7 @@ def _add_day(router: APIRouter, site: Site) -> None:
         owner(look.store, account)
         return _day_table(look, account, day_of(day), moment_of(look, account), request)
 
-    def data(look: Look, parts: Mapping[str, str]) -> tuple[Any, Table]:
-        table, _ = found(look, parts["account"], parts["day"])
-        return table.records(), table
-
-    twins(router, site, path, data)
+    twins(router, site, path, lambda look, parts: found(look, parts["account"], parts["day"])[0])
 
     @router.get(path, include_in_schema=False)
     def day(request: Request, account: str, day: str, viewer: Visiting) -> Response:
@@ -86,12 +82,11 @@ def _add_intervals(router: APIRouter, site: Site) -> None:
         owner(look.store, account)
         return _interval_table(look, account, day_of(day), channel, moment_of(look, account), request)
 
-    def data(look: Look, parts: Mapping[str, str]) -> tuple[Any, Table]:
+    def whole(look: Look, parts: Mapping[str, str]) -> Table:
         channel = ChannelName(gateway=parts["gateway"], device=parts["device"], meter=parts["meter"])
-        table, _ = found(look, parts["account"], parts["day"], channel)
-        return table.records(), table
+        return found(look, parts["account"], parts["day"], channel)[0]
 
-    twins(router, site, path, data)
+    twins(router, site, path, whole)
 
     @router.get(path, include_in_schema=False)
     def detail(

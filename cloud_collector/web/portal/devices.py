@@ -53,11 +53,7 @@ def add(router: APIRouter, site: Site) -> None:
     """The pages are served."""
     path = "/portal/{account}/devices"
 
-    def data(look: Look, parts: Mapping[str, str]) -> tuple[Any, Table]:
-        table, _ = _table(look, parts["account"])
-        return table.records(), table
-
-    twins(router, site, path, data)
+    twins(router, site, path, lambda look, parts: _table(look, parts["account"])[0])
 
     @router.get(path, include_in_schema=False)
     def devices(request: Request, account: str, viewer: Visiting) -> Response:
@@ -75,11 +71,13 @@ def add(router: APIRouter, site: Site) -> None:
 def _add_one(router: APIRouter, site: Site) -> None:
     path = "/portal/{account}/devices/{gateway}/{device}"
 
-    def data(look: Look, parts: Mapping[str, str]) -> tuple[Any, Table]:
-        found, table = _sheet(look, parts["account"], parts["gateway"], parts["device"])
-        return found.to_json(), table
+    def facts(look: Look, parts: Mapping[str, str]) -> Any:
+        return _sheet(look, parts["account"], parts["gateway"], parts["device"])[0].to_json()
 
-    twins(router, site, path, data)
+    def sheet(look: Look, parts: Mapping[str, str]) -> Table:
+        return _sheet(look, parts["account"], parts["gateway"], parts["device"])[1]
+
+    twins(router, site, path, sheet, facts)
 
     @router.get(path, include_in_schema=False)
     def one(request: Request, account: str, gateway: str, device: str, viewer: Visiting) -> Response:

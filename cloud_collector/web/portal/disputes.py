@@ -54,11 +54,11 @@ def add(router: APIRouter, site: Site) -> None:
 def _add_list(router: APIRouter, site: Site) -> None:
     path = "/portal/{account}/disputes"
 
-    def data(look: Look, parts: Mapping[str, str]) -> tuple[Any, Table]:
-        table = _table(look, parts["account"])
-        return [each.to_json() for each in disputes(look.store, parts["account"])], table
+    def facts(look: Look, parts: Mapping[str, str]) -> Any:
+        owner(look.store, parts["account"])
+        return [each.to_json() for each in disputes(look.store, parts["account"])]
 
-    twins(router, site, path, data)
+    twins(router, site, path, lambda look, parts: _table(look, parts["account"]), facts)
 
     @router.get(path, include_in_schema=False)
     def listed(request: Request, account: str, viewer: Visiting) -> Response:
@@ -71,12 +71,15 @@ def _add_list(router: APIRouter, site: Site) -> None:
 def _add_one(router: APIRouter, site: Site) -> None:
     path = "/portal/{account}/disputes/{dispute}"
 
-    def data(look: Look, parts: Mapping[str, str]) -> tuple[Any, Table]:
+    def words(look: Look, parts: Mapping[str, str]) -> Table:
+        return _words_table(look, held(look.store, parts["account"], parts["dispute"]))
+
+    def facts(look: Look, parts: Mapping[str, str]) -> Any:
         found = held(look.store, parts["account"], parts["dispute"])
         again = worked_again(look.store, invoice_of(look.store, parts["account"], found.number), site.key)
-        return found.to_json() | {"again": again.to_json()}, _words_table(look, found)
+        return found.to_json() | {"again": again.to_json()}
 
-    twins(router, site, path, data)
+    twins(router, site, path, words, facts)
 
     @router.get(path, include_in_schema=False)
     def one(request: Request, account: str, dispute: str, viewer: Visiting) -> Response:

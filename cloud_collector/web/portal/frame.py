@@ -74,7 +74,7 @@ def moment_of(look: Look, account: str) -> Moment:
 
 
 def running(look: Look, account: str) -> str:
-    """What the account's running period is called: the month of most, `Now` where contracts differ."""
+    """What the running period of the account's contracts is called, after its cycle; `Now` where they differ."""
     cycles = {contract.plan.cycle for contract in contracts_of(look.store, account)}
     return f"This {cycles.pop().value}" if len(cycles) == 1 else "Now"
 
@@ -109,27 +109,35 @@ def show(
     return page(request, f"portal/{template}", title=title, nav=nav_of(account, now), moment=moment, told=context)
 
 
-Build = Callable[[Look, Mapping[str, str]], tuple[Any, Table]]
-"""What programs get of a page, by the parts of its path: its facts, and its table."""
+def twins(
+    router: APIRouter,
+    site: Site,
+    path: str,
+    table: Callable[[Look, Mapping[str, str]], Table],
+    facts: Callable[[Look, Mapping[str, str]], Any] | None = None,
+) -> None:
+    """The page's table at `path.csv`, its facts at `path.json`: the table's records where it has no others.
 
-
-def twins(router: APIRouter, site: Site, path: str, build: Build) -> None:
-    """The page's facts at `path.json`, its table at `path.csv`; called before the page, which takes both for names."""
-
-    def made(request: Request) -> tuple[Any, Table]:
-        with site.look() as look:
-            return build(look, request.path_params)
+    Both are asked with what the address names, in its path and behind it. Called before the page, whose last parameter
+    would take both for names.
+    """
 
     def as_data(request: Request, viewer: Visiting) -> Response:
         del viewer
-        return as_json(made(request)[0])
+        with site.look() as look:
+            return as_json(table(look, _named(request)).records() if facts is None else facts(look, _named(request)))
 
     def as_sheet(request: Request, viewer: Visiting) -> Response:
         del viewer
-        return as_csv(made(request)[1])
+        with site.look() as look:
+            return as_csv(table(look, _named(request)))
 
     router.add_api_route(f"{path}.json", as_data, methods=["GET"], include_in_schema=False)
     router.add_api_route(f"{path}.csv", as_sheet, methods=["GET"], include_in_schema=False)
+
+
+def _named(request: Request) -> Mapping[str, str]:
+    return {**request.query_params, **request.path_params}
 
 
 def as_csv(table: Table) -> Response:

@@ -67,11 +67,7 @@ def add(router: APIRouter, site: Site) -> None:
 def _add_list(router: APIRouter, site: Site) -> None:
     path = "/portal/{account}/invoices"
 
-    def data(look: Look, parts: Mapping[str, str]) -> tuple[Any, Table]:
-        table = table_of(look, parts["account"])
-        return table.records(), table
-
-    twins(router, site, path, data)
+    twins(router, site, path, lambda look, parts: table_of(look, parts["account"]))
 
     @router.get(path, include_in_schema=False)
     def listed(request: Request, account: str, viewer: Visiting) -> Response:
@@ -102,11 +98,13 @@ def _add_one(router: APIRouter, site: Site) -> None:
         lines = lines_of(found.body, locale_named(owner(look.store, account).locale), account)
         return found, replace(lines, path=f"/portal/{account}/invoices/{number}")
 
-    def data(look: Look, parts: Mapping[str, str]) -> tuple[Any, Table]:
-        found, lines = sheet(look, parts["account"], parts["number"])
-        return found.body, lines
+    def printed(look: Look, parts: Mapping[str, str]) -> Table:
+        return sheet(look, parts["account"], parts["number"])[1]
 
-    twins(router, site, path, data)
+    def sealed(look: Look, parts: Mapping[str, str]) -> Any:
+        return invoice_of(look.store, parts["account"], parts["number"]).body
+
+    twins(router, site, path, printed, sealed)
 
     @router.get(path, include_in_schema=False)
     def invoice(request: Request, account: str, number: str, viewer: Visiting) -> Response:

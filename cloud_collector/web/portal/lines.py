@@ -20,20 +20,20 @@ PATH: Final = "/portal/{account}/lines/{gateway}/{log}/{epoch}/{seq}"
 def add(router: APIRouter, site: Site) -> None:
     """The page is served."""
 
-    def found(look: Look, parts: Mapping[str, str]) -> tuple[dict[str, Any], Table]:
+    def found(look: Look, parts: Mapping[str, str]) -> dict[str, Any]:
         owner(look.store, parts["account"])
         chain = parts["gateway"], parts["log"], parts["epoch"]
-        made = _line(look.store, parts["account"], chain, parts["seq"])
-        return made, _table(parts["account"], made)
+        return _line(look.store, parts["account"], chain, parts["seq"])
 
-    twins(router, site, PATH, found)
+    twins(router, site, PATH, lambda look, parts: _table(parts["account"], found(look, parts)), found)
 
     @router.get(PATH, include_in_schema=False)
     def line(
         request: Request, account: str, gateway: str, log: str, epoch: str, seq: str, viewer: Visiting
     ) -> Response:
         with site.look() as look:
-            line, table = found(look, request.path_params)
+            line = found(look, request.path_params)
+            table = _table(account, line)
             answer = show(request, look, account, "line.html", title=f"Report {seq}", table=table, told={"line": line})
         looked(site, request, viewer, account, f"report {seq} of {gateway} {log} {epoch}")
         return answer

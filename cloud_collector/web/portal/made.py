@@ -1,5 +1,6 @@
 """What the cost so far is made of: a contract's lines, and each of them opened onto what it rests on."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
@@ -19,7 +20,7 @@ from cloud_collector.store.view import StoreView
 from cloud_collector.web import gate
 from cloud_collector.web.looking import looked
 from cloud_collector.web.paging import pager
-from cloud_collector.web.portal.frame import Visiting, as_csv, as_json, moment_of, owner, show
+from cloud_collector.web.portal.frame import Visiting, moment_of, owner, show, twins
 from cloud_collector.web.portal.invoices import step_told
 from cloud_collector.web.portal.opened import Under, under
 from cloud_collector.web.site import Look, Site
@@ -47,35 +48,28 @@ def add(router: APIRouter, site: Site) -> None:
 def _add_lines(router: APIRouter, site: Site) -> None:
     path = "/portal/{account}/cost/{contract}"
 
-    def found(look: Look, request: Request, account: str, contract: str) -> tuple[Cost, list[DraftLine]]:
-        cost = _looked(look, account, contract).cost(foretold=False)
-        return cost, _asked(request, cost)
+    def found(look: Look, parts: Mapping[str, str]) -> tuple[Cost, list[DraftLine]]:
+        cost = _looked(look, parts["account"], parts["contract"]).cost(foretold=False)
+        return cost, lines_of(cost, **_asked(parts))
 
-    @router.get(f"{path}.json", include_in_schema=False)
-    def as_data(request: Request, account: str, contract: str, viewer: Visiting) -> Response:
-        del viewer
-        with site.look() as look:
-            _, lines = found(look, request, account, contract)
-            return as_json([named(each) for each in lines])
+    def sheet(look: Look, parts: Mapping[str, str]) -> Table:
+        people = locale_named(owner(look.store, parts["account"]).locale)
+        return _lines(parts["account"], *found(look, parts), people)
 
-    @router.get(f"{path}.csv", include_in_schema=False)
-    def as_sheet(request: Request, account: str, contract: str, viewer: Visiting) -> Response:
-        del viewer
-        with site.look() as look:
-            people = locale_named(owner(look.store, account).locale)
-            return as_csv(_lines(account, *found(look, request, account, contract), people))
+    twins(router, site, path, sheet, lambda look, parts: [named(each) for each in found(look, parts)[1]])
 
     @router.get(path, include_in_schema=False)
     def made(request: Request, account: str, contract: str, viewer: Visiting) -> Response:
         with site.look() as look:
             people = locale_named(owner(look.store, account).locale)
-            cost, lines = found(look, request, account, contract)
+            asked = _asked(request.query_params)
+            cost, lines = found(look, {"account": account, "contract": contract, **asked})
             page = pager(request, len(lines))
             table = _lines(account, cost, lines[page.rows], people)
             told = {
                 "cost": cost,
                 "pager": page,
-                "asked": {name: request.query_params.get(name, "") for name in ("charge", "device", "tax")},
+                "asked": asked,
                 "net": people.amount(as_written(_net(lines)), cost.draft.currency),
                 "query": f"?{request.url.query}" if request.url.query else "",
             }
@@ -87,17 +81,16 @@ def _add_lines(router: APIRouter, site: Site) -> None:
 def _add_line(router: APIRouter, site: Site) -> None:
     path = "/portal/{account}/cost/{contract}/{line}"
 
-    @router.get(f"{path}.json", include_in_schema=False)
-    def as_data(account: str, contract: str, line: str, viewer: Visiting) -> Response:
-        del viewer
-        with site.look() as look:
-            return as_json(_opened(look, account, contract, line, None).to_json())
+    def opened(look: Look, parts: Mapping[str, str]) -> Opened:
+        return _opened(look, parts["account"], parts["contract"], parts["line"], None)
 
-    @router.get(f"{path}.csv", include_in_schema=False)
-    def as_sheet(account: str, contract: str, line: str, viewer: Visiting) -> Response:
-        del viewer
-        with site.look() as look:
-            return as_csv(_opened(look, account, contract, line, None).under.devices)
+    twins(
+        router,
+        site,
+        path,
+        lambda look, parts: opened(look, parts).under.devices,
+        lambda look, parts: opened(look, parts).to_json(),
+    )
 
     @router.get(path, include_in_schema=False)
     def one(request: Request, account: str, contract: str, line: str, viewer: Visiting) -> Response:
@@ -127,9 +120,9 @@ def _looked(look: Look, account: str, contract: str) -> Looked:
         raise gate.Closed(409, str(error)) from error
 
 
-def _asked(request: Request, cost: Cost) -> list[DraftLine]:
-    """The lines of one charge, of one device, or under one tax; all where nothing is asked for."""
-    return lines_of(cost, **{name: request.query_params.get(name, "") for name in ("charge", "device", "tax")})
+def _asked(parts: Mapping[str, str]) -> dict[str, str]:
+    """Of which charge, which device, or under which tax lines are asked for; all where nothing is."""
+    return {name: parts.get(name, "") for name in ("charge", "device", "tax")}
 
 
 def _net(lines: list[DraftLine]) -> Decimal:

@@ -1,10 +1,10 @@
 """The month at a glance: cost so far, forecast, budget, commitment, devices that wait or rest, and its days."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from typing import Final
+from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
@@ -24,13 +24,12 @@ from cloud_collector.store.view import StoreView
 from cloud_collector.web.looking import looked
 from cloud_collector.web.portal.frame import (
     Visiting,
-    as_csv,
-    as_json,
     catalog_of,
     moment_of,
     owner,
     running,
     show,
+    twins,
 )
 from cloud_collector.web.site import Look, Moment, Site
 from cloud_collector.web.table import Cell, Column, Table, row
@@ -56,22 +55,18 @@ def add(router: APIRouter, site: Site) -> None:
     """The pages are served."""
     path = "/portal/{account}"
 
-    @router.get(f"{path}.json", include_in_schema=False)
-    def as_data(account: str, viewer: Visiting) -> Response:
-        del viewer
-        with site.look() as look:
-            owner(look.store, account)
-            found = account_cost(look.store, account, look.moment.now_ms, StoreView, memory=look.kept)
-            waits = [each.to_json() for each in ended_of(look.store, account, look.moment.now_ms)]
-            return as_json(found.to_json() | {"ended": waits})
+    def facts(look: Look, parts: Mapping[str, str]) -> Any:
+        account, now_ms = parts["account"], look.moment.now_ms
+        owner(look.store, account)
+        found = account_cost(look.store, account, now_ms, StoreView, memory=look.kept)
+        return found.to_json() | {"ended": [each.to_json() for each in ended_of(look.store, account, now_ms)]}
 
-    @router.get(f"{path}.csv", include_in_schema=False)
-    def as_sheet(account: str, viewer: Visiting) -> Response:
-        del viewer
-        with site.look() as look:
-            owner(look.store, account)
-            found = account_cost(look.store, account, look.moment.now_ms, StoreView, foretold=False)
-            return as_csv(_lines_table(account, found))
+    def sheet(look: Look, parts: Mapping[str, str]) -> Table:
+        account = parts["account"]
+        owner(look.store, account)
+        return _lines_table(account, account_cost(look.store, account, look.moment.now_ms, StoreView, foretold=False))
+
+    twins(router, site, path, sheet, facts)
 
     @router.get(path, include_in_schema=False)
     def month(request: Request, account: str, viewer: Visiting) -> Response:

@@ -1,5 +1,6 @@
 """A device's meter by day, in any stretch of time: what lies between a line's quantity and its intervals."""
 
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from fractions import Fraction
 from typing import Final
@@ -17,7 +18,7 @@ from cloud_collector.store.view import StoreView
 from cloud_collector.usage.span import ChannelName
 from cloud_collector.web import gate
 from cloud_collector.web.looking import looked
-from cloud_collector.web.portal.frame import Visiting, as_csv, as_json, catalog_of, moment_of, owner, show
+from cloud_collector.web.portal.frame import Visiting, catalog_of, moment_of, owner, show, twins
 from cloud_collector.web.portal.month import state_of
 from cloud_collector.web.site import Look, Moment, Site
 from cloud_collector.web.table import Cell, Column, Table, row
@@ -37,25 +38,17 @@ def add(router: APIRouter, site: Site) -> None:
     """The page is served."""
     path = "/portal/{account}/usage/{gateway}/{device}/{meter}"
 
-    @router.get(f"{path}.json", include_in_schema=False)
-    def as_data(request: Request, account: str, gateway: str, device: str, meter: str, viewer: Visiting) -> Response:
-        del viewer
-        with site.look() as look:
-            asked = _asked(look, request, account, ChannelName(gateway, device, meter))
-            return as_json(_table(look, account, asked, moment_of(look, account))[0].records())
+    def whole(look: Look, parts: Mapping[str, str]) -> Table:
+        account, channel = parts["account"], ChannelName(parts["gateway"], parts["device"], parts["meter"])
+        return _table(look, account, _asked(look, parts, account, channel), moment_of(look, account))[0]
 
-    @router.get(f"{path}.csv", include_in_schema=False)
-    def as_sheet(request: Request, account: str, gateway: str, device: str, meter: str, viewer: Visiting) -> Response:
-        del viewer
-        with site.look() as look:
-            asked = _asked(look, request, account, ChannelName(gateway, device, meter))
-            return as_csv(_table(look, account, asked, moment_of(look, account))[0])
+    twins(router, site, path, whole)
 
     @router.get(path, include_in_schema=False)
     def usage(request: Request, account: str, gateway: str, device: str, meter: str, viewer: Visiting) -> Response:
         with site.look() as look:
             moment = moment_of(look, account)
-            asked = _asked(look, request, account, ChannelName(gateway, device, meter))
+            asked = _asked(look, request.query_params, account, ChannelName(gateway, device, meter))
             table, total = _table(look, account, asked, moment)
             told = {
                 "stretch": asked,
@@ -69,13 +62,12 @@ def add(router: APIRouter, site: Site) -> None:
         return answer
 
 
-def _asked(look: Look, request: Request, account: str, channel: ChannelName) -> Stretch:
+def _asked(look: Look, asked: Mapping[str, str], account: str, channel: ChannelName) -> Stretch:
     """What the address asks for; raises Closed with 404 where it is not the account's (P20), or makes no sense."""
     owner(look.store, account)
     catalog, moment = catalog_of(look.store), moment_of(look, account)
     assert catalog is not None, "the account is in it"
     today = local_date(moment.zone, moment.now)
-    asked = request.query_params
     start = _instant(asked.get("from", ""), moment.zone, boundary(moment.zone, today.replace(day=1)))
     end = _instant(asked.get("until", ""), moment.zone, boundary(moment.zone, today + timedelta(days=1)))
     name = asked.get("window", "")

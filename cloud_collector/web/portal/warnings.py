@@ -44,12 +44,14 @@ def add(router: APIRouter, site: Site) -> None:
     """The pages are served."""
     path = "/portal/{account}/warnings"
 
-    def data(look: Look, parts: Mapping[str, str]) -> tuple[Any, Table]:
-        table = _table(look, parts["account"])
-        asked = [wish_of(look.store, each).to_json() for each in contracts_of(look.store, parts["account"])]
-        return {"wishes": asked, "warnings": table.records()}, table
+    def table(look: Look, parts: Mapping[str, str]) -> Table:
+        return _table(look, parts["account"])
 
-    twins(router, site, path, data)
+    def facts(look: Look, parts: Mapping[str, str]) -> Any:
+        asked = [wish_of(look.store, each).to_json() for each in contracts_of(look.store, parts["account"])]
+        return {"wishes": asked, "warnings": table(look, parts).records()}
+
+    twins(router, site, path, table, facts)
 
     @router.get(path, include_in_schema=False)
     def listed(request: Request, account: str, viewer: Visiting) -> Response:
