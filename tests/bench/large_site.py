@@ -6,11 +6,8 @@ sealed lines of forty days through intake itself, a quarter of an hour a line: w
 
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
-
-from prometheus_client import CollectorRegistry
 
 from cloud_collector.access import trail
 from cloud_collector.access.viewer import LOCAL_OPERATOR, Deed
@@ -26,9 +23,6 @@ from cloud_collector.intake.intake import Intake
 from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
-from cloud_collector.web.office import Office
-from cloud_collector.web.site import Site
-from shared.effects.memory import SimpleClock
 from shared.effects.sqlite import SqliteDatabase
 from shared.topic import Leaf, topic_of
 from tests.bench.payloads import INTERVALS, STEP, Gateway
@@ -75,31 +69,6 @@ def fill(path: Path, gateways: int, days: int) -> MemoryArchive:
             store.run("unmatched_put", topic, f"new-{at}", "unknown gateway", names[-1], NOW, NOW, b"?")
     store.close()
     return archive
-
-
-def site_of(path: Path, archive: MemoryArchive) -> Site:
-    """What the web is made from, over that store; whoever asks from this machine is the operator."""
-
-    @contextmanager
-    def opened(*, read_only: bool = True) -> Iterator[Store]:
-        held = Store(SqliteDatabase(path, read_only=read_only), migrated=True)
-        try:
-            yield held
-        finally:
-            held.close()
-
-    return Site(
-        open_store=opened,
-        open_writer=lambda: opened(read_only=False),
-        clock=SimpleClock(utc_ms=NOW * 1_000),
-        zone=lambda _: "Europe/Helsinki",
-        subscriptions=lambda *_: [],
-        key_words="",
-        key=RECEIPT_KEY.public,
-        readiness=dict,
-        metrics=CollectorRegistry(),
-        office=Office(archive=archive, key=RECEIPT_KEY.public, biller=store_biller(archive)),
-    )
 
 
 def _take(store: Store, names: list[str], days: int) -> None:

@@ -14,8 +14,9 @@ from typing import Final, NamedTuple
 import httpx
 
 from cloud_collector.web.app import create_app
+from tests.api_world import site_of
 from tests.bench.figure import Figure, Say
-from tests.bench.large_site import DEVICES, fill, site_of
+from tests.bench.large_site import DEVICES, NOW, fill
 
 GOAL_MS: Final = 100
 TURNS: Final = 9
@@ -86,7 +87,7 @@ def pages(say: Say, *, gateways: int, days: int = 40) -> list[Figure]:
         path = Path(folder) / "collector.db"
         archive = fill(path, gateways, days)
         say("opening its pages")
-        took = asyncio.run(_measure(httpx.ASGITransport(app=create_app(site_of(path, archive)))))
+        took = asyncio.run(_measure(httpx.ASGITransport(app=create_app(site_of(path, archive, now=NOW)))))
     pages = {name: each for name, each in took.items() if name not in TRIED}
     worst, dearest = max(pages, key=lambda name: pages[name].wall), max(pages, key=lambda name: pages[name].processor)
     size = f"{gateways:,} gateways, {gateways * DEVICES:,} devices; median of {TURNS}"

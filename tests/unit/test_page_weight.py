@@ -8,7 +8,8 @@ import pytest
 from fastapi import FastAPI
 
 from cloud_collector.web.app import create_app
-from tests.bench.large_site import INCIDENTS, fill, site_of
+from tests.api_world import site_of
+from tests.bench.large_site import INCIDENTS, NOW, fill
 from tests.routes import every_route
 from tests.visitors import ask
 
@@ -40,7 +41,7 @@ NO_PAGES: Final = re.compile(
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
     path = tmp_path_factory.mktemp("weight") / "collector.db"
-    return create_app(site_of(path, fill(path, GATEWAYS, 1)))
+    return create_app(site_of(path, fill(path, GATEWAYS, 1), now=NOW))
 
 
 def pages(app: FastAPI) -> list[str]:
