@@ -223,11 +223,28 @@ def _expanded(
 
     Each is made when it is asked for: most often the first few decide.
     """
+    # A device that rests for weeks is passed over line by line.
+    moved = sorted((each for each in spans if any(each[1].deltas)), key=_begin)
+    first = 0
+    while first < len(moved):
+        # What overlaps is put in order together; what begins after it ends comes after it.
+        last, until = first + 1, moved[first][1].end
+        while last < len(moved) and moved[last][1].start < until:
+            until = max(until, moved[last][1].end)
+            last += 1
+        yield from _in_order(terms, moved[first:last], ends, begins)
+        first = last
+
+
+def _begin(each: tuple[_Member, Span]) -> int:
+    return each[1].start
+
+
+def _in_order(
+    terms: Terms, spans: Iterable[tuple[_Member, Span]], ends: tuple[int, int], begins: tuple[int, int]
+) -> Iterator[Interval]:
     found = []
     for member, span in spans:
-        if not any(span.deltas):
-            # A device that rests for weeks is passed over line by line.
-            continue
         for index, delta in enumerate(span.deltas):
             begin = span.start + index * span.step
             finish = begin + span.step

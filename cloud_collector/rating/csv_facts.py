@@ -4,7 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Final, NoReturn
@@ -145,7 +145,7 @@ def _registered(spans: Iterable[Span]) -> Iterator[Span]:
     for span in sorted(spans, key=lambda each: (each.start, each.end, each.seq)):
         register = registers.get(span.channel, 0)
         registers[span.channel] = register + span.units
-        yield replace(span, register=register)
+        yield span._replace(register=register)
 
 
 def _rows(text: str, file: str, columns: tuple[str, ...], optional: tuple[str, ...] = ()) -> Iterator[_Row]:

@@ -5,9 +5,8 @@ bridge, nothing estimated, quarantined, unplaced or out of order in time. Both w
 `cloud_collector.usage.ledger`, which is the definition.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
 
 from cloud_collector.store.store import Store
 from cloud_collector.usage.derive import RowKind, estimated_indices
@@ -16,7 +15,7 @@ from cloud_collector.usage.packing import unpack_deltas
 from cloud_collector.usage.span import ChannelName, Measured, NamedGap, Read, Span, SpanKind
 from shared.effects.database import Row
 
-_KIND = {
+_KIND: Final[Mapping[int, SpanKind]] = {
     RowKind.GAP: SpanKind.GAP,
     RowKind.USAGE: SpanKind.USAGE,
     RowKind.BRIDGE: SpanKind.BRIDGE,
@@ -24,13 +23,20 @@ _KIND = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Channel:
+class _Channel(NamedTuple):
     name: ChannelName
     id: int
     unit: str
     exponent: int
     longest: int
+
+
+class _Reach(NamedTuple):
+    """A channel, from when on it has usage, and until when it has gaps and bridges."""
+
+    channel: _Channel
+    begins: int | None
+    others_until: int | None
 
 
 LOOKS_MAX: Final = 4_096
@@ -44,7 +50,7 @@ class StoreView:
         self._store = store
         self._looks: dict[tuple[str, str, int, int], dict[str, Row | Measured | None]] = {}
         self._names: dict[tuple[str, str], list[ChannelName]] = {}
-        self._channels: dict[ChannelName, _Channel | None] = {}
+        self._reaches: dict[ChannelName, _Reach | None] = {}
 
     def measure(self, channel: ChannelName, start: int, end: int) -> Measured | None:
         """Usage in [start, end), summed over spans by `units_before`; None where nothing is known."""
@@ -61,10 +67,15 @@ class StoreView:
 
     def spans(self, channel: ChannelName, start: int, end: int) -> list[Span]:
         """Spans that overlap [start, end), by start, then epoch and seq."""
-        if channel not in self._channels:
-            self._channels[channel] = self._channel(channel)
-        known = self._channels[channel]
-        return [] if known is None else self._spans(known, start, end)
+        if channel not in self._reaches:
+            self._reaches[channel] = self._reach(channel)
+        known = self._reaches[channel]
+        if known is None:
+            return []
+        used = known.begins is not None and known.begins < end
+        others = known.others_until is not None and known.others_until > start
+        # A device that waits for weeks before it reports is asked about in vain again and again.
+        return self._spans(known.channel, start, end, used=used, others=others)
 
     def channels(self, gateway: str, device: str) -> list[ChannelName]:
         """The channels of a device that have ever reported."""
@@ -79,18 +90,19 @@ class StoreView:
         self._names[gateway, device] = names
         return names
 
-    def _channel(self, name: ChannelName) -> _Channel | None:
+    def _reach(self, name: ChannelName) -> _Reach | None:
         row = self._store.row("view_channel", name.gateway, name.device, name.meter)
         if row is None or row[1] is None:
             return None
-        return _Channel(name=name, id=row[0], unit=row[1], exponent=row[2], longest=row[3])
+        channel = _Channel(name=name, id=row[0], unit=row[1], exponent=row[2], longest=row[3])
+        return _Reach(channel=channel, begins=row[4], others_until=row[5])
 
     def _look(self, gateway: str, device: str, start: int, end: int) -> dict[str, Row | Measured | None]:
         """Both ends of every channel of a device: a period costs one query, however many readings lie between."""
         if len(self._looks) >= LOOKS_MAX:
             self._looks.clear()
             self._names.clear()
-            self._channels.clear()
+            self._reaches.clear()
         rows = self._store.rows("view_device", end, start, start, end, start, start, start, end, gateway, device)
         look: dict[str, Row | Measured | None] = {}
         for row in rows:
@@ -165,9 +177,10 @@ class StoreView:
             return None
         return Measured(units=0, unit=channel.unit, exponent=channel.exponent, estimated=False, reads=(), gaps=gaps)
 
-    def _spans(self, channel: _Channel, start: int, end: int) -> list[Span]:
-        rows = self._store.rows("view_usage", channel.id, end, start - channel.longest, start)
-        rows += self._store.rows("view_other", channel.id, start, end)
+    def _spans(self, channel: _Channel, start: int, end: int, *, used: bool = True, others: bool = True) -> list[Span]:
+        rows = self._store.rows("view_usage", channel.id, end, start - channel.longest, start) if used else []
+        if others:
+            rows = [*rows, *self._store.rows("view_other", channel.id, start, end)]
         found = [_span(channel, row) for row in rows]
         return sorted(found, key=lambda span: (span.start, span.epoch, span.seq, span.kind))
 
@@ -190,7 +203,7 @@ def _span(channel: _Channel, row: Row) -> Span:
         log=log,
         unit=channel.unit,
         exponent=channel.exponent,
-        kind=_KIND[RowKind(kind)] if let_go is None else SpanKind.LET_GO,
+        kind=_KIND[kind] if let_go is None else SpanKind.LET_GO,
         epoch=epoch,
         seq=seq,
         start=start,

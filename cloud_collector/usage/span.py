@@ -4,7 +4,6 @@ Integers of unit·10^exponent; times are whole UTC seconds; stretches are half-o
 """
 
 from bisect import bisect_right
-from dataclasses import dataclass
 from enum import StrEnum
 from itertools import accumulate
 from typing import NamedTuple, Protocol
@@ -30,8 +29,7 @@ class ChannelName(NamedTuple):
     meter: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+class Span(NamedTuple):
     """Usage in [start, start + step·len(deltas)), evenly within each interval."""
 
     channel: ChannelName

@@ -237,6 +237,8 @@ class TestRun:
         assert "not running" in run(site, "status").stdout
 
     def test_reading_shows_the_raw_value_and_what_is_made_of_it(self, site: Path, agent: Process) -> None:
+        expected = ["meter-1", "energy", "W.h", -1, "main", 12_345, 12_345]
+        wait_until(lambda: expected in answer(site, "status")["channels"], 60, "the display is metered")
         first, second = answer(site, "read", code=1)["rows"]
         assert (first["device"], first["raw"], first["register"], first["verdict"]) == (
             "meter-1",

@@ -180,7 +180,10 @@ select c.gateway, c.log, c.epoch, l.seq, l.raw from line l join chain c on c.id 
 where l.aside > 0 and l.aside <> 0 order by l.id;
 
 -- name: view_channel
-select id, unit, exponent, longest from channel where gateway = ? and device = ? and meter = ?;
+select c.id, c.unit, c.exponent, c.longest,
+    (select min(s.start) from span s where s.channel = c.id and s.kind = 4 and s.start is not null),
+    (select max(s.until) from span s where s.channel = c.id and (s.kind = 3 or s.kind >= 5) and s.start is not null)
+from channel c where c.gateway = ? and c.device = ? and c.meter = ?;
 
 -- name: view_usage
 select h.log, h.epoch, s.seq, s.kind, s.start, s.step, s.count, s.deltas, s.register, s.estimated, l.received_at, l.let_go
