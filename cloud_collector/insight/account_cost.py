@@ -57,8 +57,12 @@ def account_cost(
     *,
     foretold: bool = True,
     memory: Kept | None = None,
+    wait: bool = True,
 ) -> AccountCost:
-    """Every contract of the account that runs, rated now; raises DatabaseError and NoCatalog."""
+    """Every contract of the account that runs, rated now; raises DatabaseError and NoCatalog.
+
+    Without `wait` forecasts that rest on many reports are left for later.
+    """
     known = revisions(store)
     held = known[-1].catalog.contracts
     names: Sequence[str] = sorted(name for name in held if held[name].account == account)
@@ -66,7 +70,7 @@ def account_cost(
     absent: list[Absent] = []
     for name in names:
         try:
-            found.append(look(store, known, name, now_ms, view).cost(foretold=foretold, memory=memory))
+            found.append(look(store, known, name, now_ms, view).cost(foretold=foretold, memory=memory, wait=wait))
         except DatabaseError:
             raise
         except MetersealError as error:

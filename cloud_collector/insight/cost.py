@@ -73,6 +73,8 @@ class Cost:
     known_until: int | None
     """The end of the latest report."""
     budget: Decimal | None = None
+    later: bool = False
+    """Whether there is a forecast for whoever waits for it; it is not part of the public form."""
 
     @property
     def waiting(self) -> tuple[DeviceCost, ...]:

@@ -2,8 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from cloud_collector.contracts.catalog import Catalog
 from shared.latest import Latest
@@ -13,8 +12,7 @@ _BEYOND: Final = chr(0x10FFFF)
 """After the name of every contract."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(NamedTuple):
     """A device, and whose it is."""
 
     device: str

@@ -78,9 +78,18 @@ def account_rows(store: Store, catalog: Catalog, search: str = "") -> list[Accou
 
 
 def so_far(
-    store: Store, known: Sequence[Revision], contracts: Sequence[str], now_ms: int, memory: Kept | None = None
+    store: Store,
+    known: Sequence[Revision],
+    contracts: Sequence[str],
+    now_ms: int,
+    memory: Kept | None = None,
+    *,
+    wait: bool = True,
 ) -> list[SoFar]:
-    """What these contracts cost so far: the invoice's own rating on the open period."""
+    """What these contracts cost so far: the invoice's own rating on the open period.
+
+    Without `wait` forecasts that rest on many reports are left for later.
+    """
     catalog = known[-1].catalog
     counts = device_index(catalog).counts
     found: list[SoFar] = []
@@ -90,7 +99,7 @@ def so_far(
         cost, why = None, ""
         if len(found) < COSTS_MAX:
             try:
-                cost = look(store, known, name, now_ms, StoreView).cost(memory=memory)
+                cost = look(store, known, name, now_ms, StoreView).cost(memory=memory, wait=wait)
             except DatabaseError:
                 raise
             except MetersealError as error:

@@ -11,7 +11,7 @@ from cloud_collector.insight.agreement import Agreement
 from cloud_collector.insight.as_of import AsOf
 from cloud_collector.insight.cost import Cost, cost
 from cloud_collector.insight.forecast import Forecast, forecast
-from cloud_collector.insight.kept import Kept
+from cloud_collector.insight.kept import Kept, Later
 from cloud_collector.insight.remembered import Remembered
 from cloud_collector.insight.wishes import wished
 from cloud_collector.rating.known import Known
@@ -38,17 +38,28 @@ class Look:
     budget: Decimal | None = None
     """As the customer has set it, else as the catalog has it."""
 
-    def _ahead(self, memory: Kept) -> Forecast | None:
+    def _ahead(self, memory: Kept, *, wait: bool) -> Forecast | None:
         """What the period will come to, as it was said a moment ago or is found now."""
         known, at = self.known, self.as_of_ms // 1_000
         terms = known.terms
         key = "forecast", terms.contract, self.period.start, terms.catalog_hash, terms.devices, len(known.states)
-        return memory.made(key, at, known.usage, lambda usage: forecast(replace(known, usage=usage), self.period, at))
 
-    def cost(self, *, foretold: bool = True, memory: Kept | None = None) -> Cost:
-        """What the running period costs; with a memory its forecast may be of a moment ago. Raises UnlikeUnits."""
+        def made(usage: UsageView) -> Forecast | None:
+            return forecast(replace(known, usage=usage), self.period, at)
+
+        return memory.made(key, at, known.usage, made, wait=wait)
+
+    def cost(self, *, foretold: bool = True, memory: Kept | None = None, wait: bool = True) -> Cost:
+        """What the running period costs; with a memory its forecast may be of a moment ago. Raises UnlikeUnits.
+
+        Without `wait` a forecast that rests on many reports is left for later.
+        """
         if foretold and memory is not None:
-            return replace(self.cost(foretold=False), forecast=self._ahead(memory))
+            found = self.cost(foretold=False)
+            try:
+                return replace(found, forecast=self._ahead(memory, wait=wait))
+            except Later:
+                return replace(found, later=True)
         agreement, period = self.agreement, self.period
         alike = agreement.plans(period.start).number == agreement.plans(period.end).number
         return cost(

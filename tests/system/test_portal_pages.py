@@ -8,12 +8,13 @@ from io import BytesIO
 from typing import Final
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from cloud_collector.access.tokens import make_token
 from cloud_collector.access.viewer import ALLOWED, Role
 from cloud_collector.billing.archive import MemoryArchive
 from cloud_collector.billing.void import Voiding, void
+from cloud_collector.insight import kept
 from cloud_collector.store.store import Store
 from shared.effects.sqlite import SqliteDatabase
 from tests.chrome import chromium, visit
@@ -82,6 +83,34 @@ def test_the_chart_leaves_out_what_is_not_known(portal: Portal, browser: Browser
         assert "23 h not known" in (gap.text_content() or "")
         person.page.goto(portal.url("/portal/acme/days/2026-11-08/roof-1/sdm630-1/energy"))
         assert "not known: source down" in person.page.inner_text("main")
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without"])
+def test_what_rests_on_many_reports_comes_after_the_page(
+    portal: Portal, browser: Browser, monkeypatch: pytest.MonkeyPatch, *, scripts: bool
+) -> None:
+    """Nobody waits for a forecast: it comes by itself, or for whoever asks."""
+    monkeypatch.setattr(kept, "READ_AT_ONCE_MAX", 0)
+    with visit(browser, headers=portal.headers("acme"), scripts=scripts) as person:
+        person.page.goto(portal.url(MONTH), wait_until="commit")
+        assert "170,57" in person.page.inner_text(".figure"), "what it costs so far is there at once"
+        if not scripts:
+            assert person.page.locator("[data-forecast]").inner_text().endswith("…\nit rests on many reports")
+            assert person.page.locator("table.days").count() == 0
+            person.page.click("text=Wait for them")
+        expect(person.page.locator("[data-forecast]")).to_contain_text("425,97 €")
+        expect(person.page.locator("table.days")).to_have_count(1)
+        expect(person.page.locator(".chart canvas")).to_have_count(1 if scripts else 0)
+        expect(person.page.locator("[aria-label='Still to come']")).to_have_count(0)
+        assert person.errors == []
+    with visit(browser, scripts=scripts) as operator:
+        for path in ("/accounts/acme", "/contracts/acme-chargers"):
+            operator.page.goto(portal.url(path), wait_until="commit")
+            if not scripts:
+                assert "rests on many reports" in operator.page.inner_text("#so-far")
+                operator.page.click("text=Wait for the forecast")
+            expect(operator.page.locator("#so-far")).to_contain_text("425.97")
+        assert operator.errors == []
 
 
 @pytest.mark.usefixtures("disputed")

@@ -122,7 +122,7 @@ def _one(look: Look, ask: Ask) -> Screen:
     if account is None:
         raise NotThere(f"there is no account {key[:64]}")
     names = sorted(name for name, contract in catalog.contracts.items() if contract.account == key)
-    costs = so_far(look.store, known, names, moment.now_ms, look.kept)
+    costs = so_far(look.store, known, names, moment.now_ms, look.kept, wait=ask.waits)
     issued = issued_rows(look.store, account=key, rows=INVOICES_SHOWN)
     warned = standing_warnings(look.store, names, moment.now)
     sheet = AccountSheet(
@@ -141,8 +141,14 @@ def _one(look: Look, ask: Ask) -> Screen:
             "key": key,
             "invoices": invoice_table(issued, moment, path="", title="Invoices"),
             "known_until": _age(costs, moment),
+            "further": waiting_for(costs, ask),
         },
     )
+
+
+def waiting_for(found: Sequence[SoFar], ask: Ask) -> str:
+    """Where this page is with what it was shown without; empty: nothing is missing."""
+    return ask.also(wait="1") if any(each.cost is not None and each.cost.later for each in found) else ""
 
 
 def costs_table(found: Sequence[SoFar], path: str, command: str) -> Table:
@@ -164,7 +170,8 @@ def _so_far(each: SoFar) -> tuple[Cell, ...]:
         return row(_SO_FAR, name, count(each.devices), money(None), text(""), money(None), text(each.why))
     draft, ahead = each.cost.draft, each.cost.forecast
     band = "" if ahead is None else f"{ahead.total.low:,f} to {ahead.total.high:,f}"
-    likely = "from the third day on" if ahead is None else f"{ahead.total.likely:,f} {draft.currency}"
+    none = "rests on many reports" if each.cost.later else "from the third day on"
+    likely = none if ahead is None else f"{ahead.total.likely:,f} {draft.currency}"
     waiting, unused = len(each.cost.waiting), len(each.cost.unused)
     said = [f"{waiting} wait for first use" if waiting else "", f"{unused} not used this period" if unused else ""]
     return row(

@@ -16,7 +16,7 @@ from cloud_collector.insight.ledger import SoFar, so_far
 from cloud_collector.insight.plan_words import plan_words
 from cloud_collector.insight.what_if import WhatIf, alike, asked_changes, asked_span, what_if
 from cloud_collector.store.view import StoreView
-from cloud_collector.web.console.accounts import costs_table
+from cloud_collector.web.console.accounts import costs_table, waiting_for
 from cloud_collector.web.console.cells import count, money, text
 from cloud_collector.web.console.devices import table as device_table
 from cloud_collector.web.console.screen import Ask, NotThere, Screen, serve, web_path
@@ -133,7 +133,7 @@ def _one(look: Look, ask: Ask) -> Screen:
     contract = catalog.contracts.get(name)
     if contract is None:
         raise NotThere(f"there is no contract {name[:64]}")
-    (cost,) = so_far(look.store, known, [name], moment.now_ms, look.kept)
+    (cost,) = so_far(look.store, known, [name], moment.now_ms, look.kept, wait=ask.waits)
     preview, why = _preview(look, ask, known, contract)
     row_ = look.store.row("is_parked", name)
     currency = contract.currency or catalog.accounts[contract.account].currency or contract.plan.currency
@@ -161,6 +161,7 @@ def _one(look: Look, ask: Ask) -> Screen:
             "contract": contract,
             "account": catalog.accounts[contract.account],
             "costs": costs_table([cost], path, ""),
+            "further": waiting_for([cost], ask),
             "devices": device_table(devices, moment, ""),
             "many": device_index(catalog).counts.get(name, 0),
             "plans": sorted(set(catalog.plans) - {contract.plan.name}),

@@ -48,6 +48,8 @@ class Ask:
     request: Request
     whole: bool = False
     """Everything, as a spreadsheet wants it, and not one screenful."""
+    waits: bool = False
+    """Also for what takes long: a program does, and so does a page that asks for what it was shown without."""
 
     def text(self, name: str) -> str:
         """What the address says of this; bounded."""
@@ -92,10 +94,11 @@ def web_path(*parts: str) -> str:
 def serve(router: APIRouter, site: Site, path: str, build: Build) -> None:
     """The page at `path`, its JSON at `path.json` and its CSV at `path.csv`; those of `/` are called `/overview`."""
 
-    def made(request: Request, *, whole: bool = False) -> tuple[Screen, Moment]:
+    def made(request: Request, *, whole: bool = False, data: bool = False) -> tuple[Screen, Moment]:
+        waits = data or bool(request.query_params.get("wait"))
         with site.look() as look:
             try:
-                screen, moment = build(look, Ask(request=request, whole=whole)), look.moment
+                screen, moment = build(look, Ask(request=request, whole=whole, waits=waits)), look.moment
             except NotThere as error:
                 raise gate.Closed(404, str(error)) from None
         for account in sorted(screen.of):
@@ -103,10 +106,10 @@ def serve(router: APIRouter, site: Site, path: str, build: Build) -> None:
         return screen, moment
 
     def as_json(request: Request) -> Response:
-        return JSONResponse(plain(made(request)[0].data))
+        return JSONResponse(plain(made(request, data=True)[0].data))
 
     def as_csv(request: Request) -> Response:
-        return Response(made(request, whole=True)[0].table.csv(), media_type="text/csv; charset=utf-8")
+        return Response(made(request, whole=True, data=True)[0].table.csv(), media_type="text/csv; charset=utf-8")
 
     def as_page(request: Request) -> Response:
         screen, moment = made(request)

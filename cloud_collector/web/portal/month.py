@@ -16,11 +16,13 @@ from cloud_collector.insight.cost import Cost, DeviceCost
 from cloud_collector.insight.detail import Day
 from cloud_collector.insight.ended import ended_of
 from cloud_collector.insight.grounds import line_id
+from cloud_collector.insight.kept import Later
 from cloud_collector.insight.meter_days import MeterDays, meter_days
 from cloud_collector.invoice.locale import Locale, locale_named
 from cloud_collector.rating.draft import DraftLine
 from cloud_collector.rating.standing import Standing
 from cloud_collector.store.view import StoreView
+from cloud_collector.usage.span import UsageView
 from cloud_collector.web.looking import looked
 from cloud_collector.web.portal.frame import (
     Visiting,
@@ -48,7 +50,13 @@ class Section:
 
     cost: Cost
     title: str
-    meters: tuple[MeterDays, ...]
+    meters: tuple[MeterDays, ...] | None
+    """None: they rest on many reports, and are there for whoever waits."""
+
+    @property
+    def later(self) -> bool:
+        """Whether something is left for whoever waits."""
+        return self.cost.later or self.meters is None
 
 
 def add(router: APIRouter, site: Site) -> None:
@@ -69,11 +77,11 @@ def add(router: APIRouter, site: Site) -> None:
     twins(router, site, path, sheet, facts)
 
     @router.get(path, include_in_schema=False)
-    def month(request: Request, account: str, viewer: Visiting) -> Response:
+    def month(request: Request, account: str, viewer: Visiting, *, wait: bool = False) -> Response:
         with site.look() as look:
             who, moment = owner(look.store, account), moment_of(look, account)
-            found = account_cost(look.store, account, look.moment.now_ms, StoreView, memory=look.kept)
-            sections = [section(look, each, moment) for each in found.contracts]
+            found = account_cost(look.store, account, look.moment.now_ms, StoreView, memory=look.kept, wait=wait)
+            sections = [section(look, each, moment, wait=wait) for each in found.contracts]
             told = {
                 "cost": found,
                 "ended": ended_of(look.store, account, look.moment.now_ms),
@@ -149,17 +157,22 @@ class Say:
         return line_id(line.key)
 
 
-def section(look: Look, found: Cost, moment: Moment) -> Section:
-    """A contract's part of the page."""
+def section(look: Look, found: Cost, moment: Moment, *, wait: bool) -> Section:
+    """A contract's part of the page; without `wait` what rests on many reports is left for later."""
     catalog = catalog_of(look.store)
     assert catalog is not None, "it has a contract"
     contract = catalog.contracts[found.contract]
     period = found.draft.period
     key = "days", contract.key, period.start, catalog.hash, local_date(period.timezone, moment.now)
-    meters = look.kept.made(
-        key, moment.now, StoreView(look.store), lambda usage: meter_days(catalog, contract, usage, period, moment.now)
-    )
-    return Section(cost=found, title=contract.plan.title or found.plan, meters=tuple(meters))
+
+    def made(usage: UsageView) -> tuple[MeterDays, ...]:
+        return tuple(meter_days(catalog, contract, usage, period, moment.now))
+
+    try:
+        meters = look.kept.made(key, moment.now, StoreView(look.store), made, wait=wait)
+    except Later:
+        meters = None
+    return Section(cost=found, title=contract.plan.title or found.plan, meters=meters)
 
 
 def state_of(day: Day, now: int) -> tuple[str, str]:

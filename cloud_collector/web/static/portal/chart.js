@@ -69,8 +69,15 @@
   };
 
   const all = () => document.querySelectorAll(".chart-box").forEach(draw);
-  document.querySelectorAll(".chart-box details").forEach((each) => each.removeAttribute("open"));
-  all();
+  const begin = () => {
+    document.querySelectorAll(".chart-box details").forEach((each) => each.removeAttribute("open"));
+    all();
+  };
+  begin();
+  // What took longer to work out comes after the page.
+  document.body.addEventListener("htmx:afterSettle", (event) => {
+    if (event.detail.elt.querySelector?.(".chart-box")) begin();
+  });
   addEventListener("beforeprint", () => document.querySelectorAll(".chart-box details").forEach((each) => each.setAttribute("open", "")));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", all);
   let waiting = 0;
