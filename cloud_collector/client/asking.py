@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote
@@ -152,6 +152,11 @@ def written(at: datetime | None) -> str | None:
     if at is not None and at.tzinfo is None:
         raise ValueError(f"{at} has no zone")
     return None if at is None else at.isoformat()
+
+
+def dated(on: date | None) -> str | None:
+    """A local date as a request has it."""
+    return None if on is None else on.isoformat()
 
 
 def listed(names: Iterable[str] | None) -> list[str] | None:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from datetime import date, datetime
 from decimal import Decimal
 
-from cloud_collector.client.asking import Asking, device_path, listed, part, written
+from cloud_collector.client.asking import Asking, dated, device_path, listed, part, written
 from cloud_collector.client.money import Correction, InvoiceLife
 from cloud_collector.client.orders import AskedAgain, DeviceDone, Ordered
 from cloud_collector.client.overview import (
@@ -152,7 +152,7 @@ class Desk(Asking):
 
     def assign(self, name: str, contract: str, *, start: date | None = None) -> Assigned:
         """A device that nobody has belongs to the contract from a day on; raises Refused."""
-        told = {"name": name, "contract": contract, "start": None if start is None else start.isoformat()}
+        told = {"name": name, "contract": contract, "start": dated(start)}
         return self._post(Assigned, "/unmatched/assign", told)
 
     def block(self, name: str, reason: str = "") -> Blocked:

@@ -1,6 +1,7 @@
 """What a contract costs: so far, as a forecast, and as a document line by line."""
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -169,6 +170,8 @@ class Ended:
     """A contract's earliest period that has ended and is not billed, with its invoice as it would be now."""
 
     contract: Contract
+    period: date
+    """The local date on which it began: by it `cost_lines` names its lines."""
     start: Instant
     end: Instant
     waits_until: Instant | None

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from cloud_collector.client.agreements import DataTerms
-from cloud_collector.client.asking import Asking, device_path, part, written
+from cloud_collector.client.asking import Asking, dated, device_path, part, written
 from cloud_collector.client.days import DeviceDay, DeviceMonth, Interval, MeterDays, Place, SignedLine
 from cloud_collector.client.disputes import Dispute, DisputeDetail
 from cloud_collector.client.opened import ChannelDays, Check, NamedLine, OpenedInvoiceLine, OpenedLine
@@ -61,14 +61,32 @@ class Portal(Asking):
     # Lines and what they rest on
 
     def cost_lines(
-        self, contract: str, *, charge: str | None = None, device: str | None = None, tax: str | None = None
+        self,
+        contract: str,
+        *,
+        charge: str | None = None,
+        device: str | None = None,
+        tax: str | None = None,
+        period: date | None = None,
     ) -> Iterator[NamedLine]:
-        """The lines of the cost so far."""
-        return self._pages(NamedLine, f"/contracts/{part(contract)}/cost/lines", charge=charge, device=device, tax=tax)
+        """The lines of the cost so far; or of a period that began on that date, has ended and is not billed yet."""
+        path = f"/contracts/{part(contract)}/cost/lines"
+        return self._pages(
+            NamedLine,
+            path,
+            charge=charge,
+            device=device,
+            tax=tax,
+            period=dated(period),
+        )
 
-    def cost_line(self, contract: str, line: str) -> OpenedLine:
+    def cost_line(self, contract: str, line: str, *, period: date | None = None) -> OpenedLine:
         """One of them with all that it rests on; raises Refused."""
-        return self._get(OpenedLine, f"/contracts/{part(contract)}/cost/lines/{part(line)}")
+        return self._get(
+            OpenedLine,
+            f"/contracts/{part(contract)}/cost/lines/{part(line)}",
+            period=dated(period),
+        )
 
     def invoice_line(self, number: str, place: int) -> OpenedInvoiceLine:
         """A line of an issued document with all that it rests on; raises Refused."""

@@ -49,6 +49,7 @@ class Ended:
         """The public form."""
         return {
             "contract": self.contract,
+            "period": self.period.first.isoformat(),
             "start": iso(self.period.start),
             "end": iso(self.period.end),
             "waits_until": None if self.waits_until is None else iso(self.waits_until),

@@ -11,8 +11,10 @@ import pytest
 from cloud_collector.billing.archive import MemoryArchive
 from cloud_collector.billing.run import bill_due
 from cloud_collector.billing.void import Voiding, void
+from cloud_collector.store.store import Store
 from cloud_collector.web.app import create_app
 from shared.effects.memory import SimpleClock
+from shared.effects.sqlite import SqliteDatabase
 from tests.portal_site import site_of
 from tests.unit.billing_samples import (
     CATALOG,
@@ -119,14 +121,15 @@ def numbers(text: str) -> list[tuple[str, list[str]]]:
     return [(re.sub("<[^>]+>", "", cell).strip(), re.findall(r'href="([^"]+)"', cell)) for cell in cells]
 
 
-def filled(path: Path, plan: str, *, credited: bool = False) -> None:
-    """October is billed, November runs, under this plan."""
+def filled(path: Path, plan: str, *, credited: bool = False, billed: bool = True) -> None:
+    """October is billed, or only over; November runs, under this plan."""
     catalog = CATALOG.replace(ENERGY, EVENTS + PLANS[plan] + "\n").replace(METERED, METERS.get(plan, METERED))
     if plan in METERS:
         catalog = re.sub(r"(?s)rule = \"first_use\".*?grace = \"20d\"", 'rule = "immediate"', catalog)
     store, archive = new_store(path, catalog), MemoryArchive()
     receive(store, october(Gateway(), days=35).lines, at=NOW)
-    bill_due(store, NOW * 1_000, store_biller(archive))
+    if billed:
+        bill_due(store, NOW * 1_000, store_biller(archive))
     if credited:
         voiding = Voiding(number="INV-1", reason="a test", by="Anna")
         void(store, voiding, now_ms=NOW * 1_000, key=RECEIPT_KEY, archive=archive)
@@ -211,6 +214,35 @@ def test_a_credit_note_opens_onto_the_line_that_it_takes_back(tmp_path: Path) ->
         assert f"/portal/acme/invoices/INV-1/lines/{at}" in links(pages.main(path))
         assert pages.clicks_to_a_signed_line(path) <= CLICKS_MAX
     assert ask(pages.app, "GET", f"/portal/acme/invoices/{note}/lines/99").status_code == 404
+
+
+@pytest.mark.parametrize("plan", ["graduated", "windows and a discount"])
+def test_every_number_of_a_period_that_waits_to_be_billed_opens_and_is_the_invoices(tmp_path: Path, plan: str) -> None:
+    """What stands there before the run stands on the invoice after it."""
+    path, asked = tmp_path / "collector.db", "/portal/acme/cost/acme-chargers?period=2026-10-01"
+    filled(path, plan, billed=False)
+    pages = Pages(path, plan)
+    ended = pages.main("/portal/acme").partition('aria-label="Ended, not billed yet"')[2].partition("</section>")[0]
+    assert links(ended) == [asked, asked], "with tax, and net"
+    assert "1.10.2026 to 31.10.2026, ended and not billed yet" in pages.main(asked)
+    lines = pages.data(asked)
+    for said, where in numbers(pages.main(asked)):
+        assert where, f"{said} leads nowhere"
+        assert "period=2026-10-01" in where[0]
+        assert pages.clicks_to_a_signed_line(where[0]) <= CLICKS_MAX
+    opened = [pages.data(f"/portal/acme/cost/acme-chargers/{each['line']}?period=2026-10-01") for each in lines]
+    for each in opened:
+        if each["kind"] == "usage":
+            assert sum(Fraction(device["quantity"]) for device in each["devices"]) == Fraction(each["quantity"])
+    for wrong in ("2026-09-01", "2026-11-01", "x"):
+        assert ask(pages.app, "GET", f"/portal/acme/cost/acme-chargers?period={wrong}").status_code == 404
+    store = Store(SqliteDatabase(path))
+    bill_due(store, NOW * 1_000, store_biller(MemoryArchive()))
+    store.close()
+    named = ("charge", "kind", "device", "window", "amount")
+    billed = Pages(path, plan).data("/portal/acme/invoices/INV-1")["lines"]
+    assert [[each[name] for name in named] for each in lines] == [[each[name] for name in named] for each in billed]
+    assert ask(pages.app, "GET", asked).status_code == 404, "it is billed now"
 
 
 def test_days_that_are_not_there_are_said_so(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Lines opened onto what they rest on, of the cost so far and of documents; and a document's evidence checked."""
 
 from contextlib import suppress
+from datetime import date
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -12,11 +13,10 @@ from cloud_collector.client.money import Line
 from cloud_collector.client.opened import Check, NamedLine, OpenedInvoiceLine, OpenedLine
 from cloud_collector.client.page import Page
 from cloud_collector.insight.billed_line import opened_billed
-from cloud_collector.insight.draft_line import lines_of, named, opened_draft
-from cloud_collector.insight.look import Look, NotRunning, look
+from cloud_collector.insight.draft_line import Charged, charged, lines_of, named
+from cloud_collector.insight.look import NotRunning
 from cloud_collector.insight.opened_line import counter_of
 from cloud_collector.proof.verify import summary
-from cloud_collector.store.view import StoreView
 from cloud_collector.usage.quantity import UnlikeUnits
 from cloud_collector.web.api.cursor import Part, page, told
 from cloud_collector.web.api.disputes import invoice_in
@@ -36,19 +36,31 @@ ZIP: Final[dict[int | str, dict[str, Any]]] = {
     }
 }
 Of = Annotated[str, Query(max_length=128)]
+Ended = Annotated[date | None, Query(examples=["2026-10-01"])]
+"""The local date on which a period began that has ended; without it the running one is meant."""
 
 
 @router.get(
     "/contracts/{contract}/cost/lines", response_model=Page[NamedLine], tags=["cost"], responses=documented(409)
 )
 def cost_lines(
-    site: Here, viewer: Asking, contract: str, part: Part, charge: Of = "", device: Of = "", tax: Of = ""
+    site: Here,
+    viewer: Asking,
+    contract: str,
+    part: Part,
+    charge: Of = "",
+    device: Of = "",
+    tax: Of = "",
+    period: Ended = None,
 ) -> Any:
-    """The lines of the cost so far, each with its id; of one charge, one device, or under one tax. 409: none runs."""
+    """The lines of the cost so far, each with its id; of one charge, one device, or under one tax. 409: none runs.
+
+    With `period` those of a period that has ended and is not billed yet, as it would be billed now. 404: none such.
+    """
     with seen(site, viewer) as sight:
-        cost = _running(sight, contract).cost(foretold=False)
+        draft = _charged(sight, contract, period).draft
         after = part.after((0,)) or (-1,)
-        every = enumerate(lines_of(cost, charge=charge, device=device, tax=tax))
+        every = enumerate(lines_of(draft, charge=charge, device=device, tax=tax))
         found = page((each for each in every if (each[0],) > after), part, lambda each: (each[0],))
         return told(found, lambda each: _named(named(each[1])))
 
@@ -56,21 +68,23 @@ def cost_lines(
 @router.get(
     "/contracts/{contract}/cost/lines/{line}", response_model=OpenedLine, tags=["cost"], responses=documented(409)
 )
-def cost_line(site: Here, viewer: Asking, contract: str, line: Annotated[str, Path(max_length=32)]) -> Any:
+def cost_line(
+    site: Here, viewer: Asking, contract: str, line: Annotated[str, Path(max_length=32)], period: Ended = None
+) -> Any:
     """A line of the cost so far with all that it rests on: devices or their states, counters, what decides a maximum.
 
     404: the cost has no such line any more. 409: no period runs.
     """
     with seen(site, viewer) as sight:
-        at = _running(sight, contract)
+        at = _charged(sight, contract, period)
         try:
-            found = opened_draft(at, line)
+            found = at.opened(line)
             if found is None:
                 raise absent()
             said = found.to_json()
-        except UnlikeUnits as error:
+        except (NotRunning, UnlikeUnits) as error:
             raise Refusal(409, str(error)) from None
-        rest = {"id": said["line"], "line": said, "currency": found.cost.draft.currency}
+        rest = {"id": said["line"], "line": said, "currency": found.draft.currency}
         return shaped(OpenedLine, said | rest)
 
 
@@ -134,13 +148,16 @@ def _evidence(site: Site, sight: Sight, found: Invoice) -> bytes:
         raise Refusal(409, str(error)) from None
 
 
-def _running(sight: Sight, contract: str) -> Look:
-    """The contract in its running period; raises Refusal (404, 409)."""
+def _charged(sight: Sight, contract: str, period: date | None) -> Charged:
+    """The contract in its running period, or in one that ended; raises Refusal (404, 409)."""
     sight.contract(contract)
     try:
-        return look(sight.store, sight.known, contract, sight.now_ms, StoreView)
+        found = charged(sight.store, sight.known, contract, sight.now_ms, "" if period is None else period.isoformat())
     except (NotRunning, UnlikeUnits) as error:
         raise Refusal(409, str(error)) from None
+    if found is None:
+        raise absent()
+    return found
 
 
 def _named(said: dict[str, Any]) -> NamedLine:

@@ -1,29 +1,26 @@
-"""What the cost so far is made of: a contract's lines, and each of them opened onto what it rests on."""
+"""What a contract costs so far, or in a period that has ended: its lines, each of them opened onto what it rests on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
 
 from cloud_collector.billing.revisions import revisions
 from cloud_collector.contracts.money import as_written, plain
-from cloud_collector.insight.cost import Cost
-from cloud_collector.insight.draft_line import OpenedDraft, lines_of, named, opened_draft
+from cloud_collector.insight.draft_line import Charged, OpenedDraft, charged, lines_of, named
 from cloud_collector.insight.grounds import line_id
-from cloud_collector.insight.look import Look as Looked
-from cloud_collector.insight.look import look as look_at
 from cloud_collector.invoice.locale import Locale, locale_named
-from cloud_collector.rating.draft import DraftLine, LineKind
-from cloud_collector.store.view import StoreView
+from cloud_collector.rating.draft import Draft, DraftLine, LineKind
 from cloud_collector.web import gate
 from cloud_collector.web.looking import looked
 from cloud_collector.web.paging import pager
 from cloud_collector.web.portal.frame import Visiting, moment_of, owner, show, twins
 from cloud_collector.web.portal.invoices import step_told
 from cloud_collector.web.portal.opened import Under, under
-from cloud_collector.web.site import Look, Site
+from cloud_collector.web.site import Look, Moment, Site
 from cloud_collector.web.table import Cell, Column, Table, row
 from shared.errors import DatabaseError, MetersealError
 
@@ -48,13 +45,13 @@ def add(router: APIRouter, site: Site) -> None:
 def _add_lines(router: APIRouter, site: Site) -> None:
     path = "/portal/{account}/cost/{contract}"
 
-    def found(look: Look, parts: Mapping[str, str]) -> tuple[Cost, list[DraftLine]]:
-        cost = _looked(look, parts["account"], parts["contract"]).cost(foretold=False)
-        return cost, lines_of(cost, **_asked(parts))
+    def found(look: Look, parts: Mapping[str, str]) -> tuple[Draft, list[DraftLine]]:
+        draft = _charged(look, parts).draft
+        return draft, lines_of(draft, **_asked(parts))
 
     def sheet(look: Look, parts: Mapping[str, str]) -> Table:
         people = locale_named(owner(look.store, parts["account"]).locale)
-        return _lines(parts["account"], *found(look, parts), people)
+        return _lines(parts, *found(look, parts), people)
 
     twins(router, site, path, sheet, lambda look, parts: [named(each) for each in found(look, parts)[1]])
 
@@ -62,15 +59,16 @@ def _add_lines(router: APIRouter, site: Site) -> None:
     def made(request: Request, account: str, contract: str, viewer: Visiting) -> Response:
         with site.look() as look:
             people = locale_named(owner(look.store, account).locale)
-            asked = _asked(request.query_params)
-            cost, lines = found(look, {"account": account, "contract": contract, **asked})
+            parts = {**request.query_params, **request.path_params}
+            draft, lines = found(look, parts)
             page = pager(request, len(lines))
-            table = _lines(account, cost, lines[page.rows], people)
+            table = _lines(parts, draft, lines[page.rows], people)
             told = {
-                "cost": cost,
                 "pager": page,
-                "asked": asked,
-                "net": people.amount(as_written(_net(lines)), cost.draft.currency),
+                "asked": _asked(parts),
+                "ended": _ended(parts, draft, moment_of(look, account)),
+                "all": table.path + _also(parts),
+                "net": people.amount(as_written(_net(lines)), draft.currency),
                 "query": f"?{request.url.query}" if request.url.query else "",
             }
             answer = show(request, look, account, "made.html", title=f"Cost of {contract}", table=table, told=told)
@@ -82,7 +80,7 @@ def _add_line(router: APIRouter, site: Site) -> None:
     path = "/portal/{account}/cost/{contract}/{line}"
 
     def opened(look: Look, parts: Mapping[str, str]) -> Opened:
-        return _opened(look, parts["account"], parts["contract"], parts["line"], None)
+        return _opened(look, parts, None)
 
     twins(
         router,
@@ -95,29 +93,44 @@ def _add_line(router: APIRouter, site: Site) -> None:
     @router.get(path, include_in_schema=False)
     def one(request: Request, account: str, contract: str, line: str, viewer: Visiting) -> Response:
         with site.look() as look:
-            found = _opened(look, account, contract, line, request)
+            parts = {**request.query_params, **request.path_params}
+            found = _opened(look, parts, request)
             path, command = f"/portal/{account}/cost/{contract}/{line}", f"cloud-collector cost {contract}"
             table = replace(found.under.devices, path=path, command=command)
-            told = _told(look, account, found)
+            told = _told(look, parts, found) | {"query": f"?{request.url.query}" if request.url.query else ""}
             answer = show(request, look, account, "opened.html", title=found.found.line.charge, table=table, told=told)
         looked(site, request, viewer, account, f"line {line} of {contract}")
         return answer
 
 
-def _looked(look: Look, account: str, contract: str) -> Looked:
-    """The contract in its running period; raises Closed where it is another's (P20), or none runs."""
-    owner(look.store, account)
+def _charged(look: Look, parts: Mapping[str, str]) -> Charged:
+    """The contract in its running period, or in one that ended; raises Closed: it is another's (P20), or none is."""
+    owner(look.store, parts["account"])
     known = revisions(look.store)
-    held = known[-1].catalog.contracts.get(contract)
-    if held is None or held.account != account:
+    held = known[-1].catalog.contracts.get(parts["contract"])
+    if held is None or held.account != parts["account"]:
         raise gate.Closed(404, gate.NOT_THERE)
     try:
-        return look_at(look.store, known, contract, look.moment.now_ms, StoreView)
+        found = charged(look.store, known, held.key, look.moment.now_ms, parts.get("period", ""))
     except DatabaseError:
         raise
     except MetersealError as error:
         # P19: never guess.
         raise gate.Closed(409, str(error)) from error
+    if found is None:
+        raise gate.Closed(404, gate.NOT_THERE)
+    return found
+
+
+def _also(parts: Mapping[str, str]) -> str:
+    """What an address says of a period that has ended."""
+    return f"?{urlencode({'period': parts['period']})}" if parts.get("period") else ""
+
+
+def _ended(parts: Mapping[str, str], draft: Draft, moment: Moment) -> str:
+    """The days of a period that has ended; empty: it runs."""
+    period = draft.period
+    return f"{moment.day(period.start)} to {moment.day(period.end - 1)}" if parts.get("period") else ""
 
 
 def _asked(parts: Mapping[str, str]) -> dict[str, str]:
@@ -129,15 +142,16 @@ def _net(lines: list[DraftLine]) -> Decimal:
     return sum((line.amount for line in lines), Decimal(0))
 
 
-def _lines(account: str, cost: Cost, lines: list[DraftLine], people: Locale) -> Table:
-    base, code = f"/portal/{account}/cost/{cost.contract}", cost.draft.currency
+def _lines(parts: Mapping[str, str], draft: Draft, lines: list[DraftLine], people: Locale) -> Table:
+    account, contract = parts["account"], parts["contract"]
+    base, code = f"/portal/{account}/cost/{contract}", draft.currency
     return Table(
         title="Lines",
         path=base,
-        command=f"cloud-collector cost {cost.contract}",
+        command=f"cloud-collector cost {contract}",
         empty="Nothing costs anything yet.",
         columns=_LINES,
-        rows=tuple(_line(f"{base}/{line_id(each.key)}", account, each, code, people) for each in lines),
+        rows=tuple(_line(f"{base}/{line_id(each.key)}{_also(parts)}", account, each, code, people) for each in lines),
     )
 
 
@@ -159,7 +173,7 @@ def _line(link: str, account: str, line: DraftLine, code: str, people: Locale) -
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """One line of the cost so far with all that stands under it."""
+    """One line with all that stands under it."""
 
     found: OpenedDraft
     under: Under
@@ -173,32 +187,40 @@ class Opened:
         }
 
 
-def _opened(look: Look, account: str, contract: str, name: str, request: Request | None) -> Opened:
-    """A line of the draft; raises Closed with 404 where there is none of that name now."""
-    found = opened_draft(_looked(look, account, contract), name)
+def _opened(look: Look, parts: Mapping[str, str], request: Request | None) -> Opened:
+    """A line of the draft; raises Closed: 404 where there is none of that name now, 409 where nobody can say."""
+    account, made = parts["account"], _charged(look, parts)
+    try:
+        found = made.opened(parts["line"])
+    except DatabaseError:
+        raise
+    except MetersealError as error:
+        raise gate.Closed(409, str(error)) from error
     if found is None:
         raise gate.Closed(404, gate.NOT_THERE)
     return Opened(found=found, under=under(account, found.rests, moment_of(look, account), request))
 
 
-def _told(look: Look, account: str, found: Opened) -> dict[str, Any]:
+def _told(look: Look, parts: Mapping[str, str], found: Opened) -> dict[str, Any]:
+    account, contract = parts["account"], parts["contract"]
     people, moment = locale_named(owner(look.store, account).locale), moment_of(look, account)
-    line, cost = found.found.line, found.found.cost
-    path = f"/portal/{account}/cost/{cost.contract}"
+    line, draft = found.found.line, found.found.draft
+    path, also = f"/portal/{account}/cost/{contract}", _also(parts)
     unit = "" if line.unit == "1" else line.unit
     return {
         "under": found.under,
         "why": line.why,
-        "amount": people.amount(as_written(line.amount), cost.draft.currency),
+        "amount": people.amount(as_written(line.amount), draft.currency),
         "quantity": f"{people.number(plain(line.quantity))} {unit}".strip(),
         "price": "" if line.unit_price is None else people.number(as_written(line.unit_price)),
         "time": (moment.time(line.service_start), moment.time(line.service_end)),
         "steps": [step_told(dict(step), line.unit, people) for step in line.steps],
-        "beside": [(each.why, f"{path}/{line_id(each.key)}") for each in found.found.beside[:_BESIDE_MAX]],
-        "crumbs": [("This month", f"/portal/{account}"), (f"Cost of {cost.contract}", path)],
-        "notes": [("Every line of the contract counts towards it.", path)] if line.kind is LineKind.TRUE_UP else [],
+        "beside": [(each.why, f"{path}/{line_id(each.key)}{also}") for each in found.found.beside[:_BESIDE_MAX]],
+        "crumbs": [("This month", f"/portal/{account}"), (f"Cost of {contract}", path + also)],
+        "notes": [(_ALL_COUNT, path + also)] if line.kind is LineKind.TRUE_UP else [],
     }
 
 
+_ALL_COUNT: Final = "Every line of the contract counts towards it."
 _BESIDE_MAX: Final = 20
 """Lines that are named beside one."""
