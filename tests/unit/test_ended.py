@@ -49,7 +49,7 @@ def test_its_amount_is_that_of_the_invoice_which_a_run_issues_at_that_moment(lat
     assert numbers(late.store) == ["INV-1"]
     body = late.get("/portal/acme/invoices/INV-1.json", at).json()
     assert (found["net"], found["total"], found["currency"]) == (body["net"], body["total"], body["currency"])
-    assert f"<strong>{locale_named(None).amount(found['total'], 'EUR')}</strong> with tax" in page
+    assert f"<strong>{locale_named(None).amount(found['total'], 'EUR')}</strong></a> with tax" in page
     assert late.get("/portal/acme.json", at).json()["ended"] == []
     assert "not billed yet" not in late.get("/portal/acme", at).text
 
