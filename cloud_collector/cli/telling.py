@@ -34,8 +34,11 @@ from shared.effects.web_post import web_post
 from shared.errors import DatabaseError, LinkError
 from shared.topic import Leaf, topic_of
 
+REST_TIMES: Final = 4
+"""Between two contracts, in a thread of its own, so many times what the last one took: where intake is busy each takes
+longer, and the rest as well."""
 REST_SECONDS: Final = 0.1
-"""Between two contracts, in a thread of its own: a receipt waits for one of them at the most, not for all."""
+REST_SECONDS_MAX: Final = 1.0
 _log: Final = logging.getLogger(__name__)
 
 
@@ -45,7 +48,7 @@ async def telling(
 ) -> AsyncIterator[None]:
     """Within, thresholds are watched, and what fires is delivered: of several collectors by the elected one."""
     closing = threading.Event()
-    watch = watch_of(settings, rest=lambda: closing.wait(REST_SECONDS))
+    watch = watch_of(settings, rest=resting(closing, clock))
     task = asyncio.create_task(_tell(settings, watch, link, clock, elected))
     try:
         yield
@@ -54,6 +57,19 @@ async def telling(
         closing.set()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+def resting(closing: threading.Event, clock: Clock) -> Callable[[], None]:
+    """What a watch does after each contract: intake has the processor meanwhile. Whoever ends waits for no rest."""
+    began = clock.boot_ms()
+
+    def rest() -> None:
+        nonlocal began
+        took = (clock.boot_ms() - began) / 1_000
+        closing.wait(min(max(REST_TIMES * took, REST_SECONDS), REST_SECONDS_MAX))
+        began = clock.boot_ms()
+
+    return rest
 
 
 def alert_link(settings: CollectorSettings) -> Link:
