@@ -83,11 +83,12 @@ def ask(
     client: str = "127.0.0.1",
     at: str = HERE,
     data: Mapping[str, str] | None = None,
+    breaks: bool = False,
 ) -> httpx.Response:
-    """One request, as it comes from an address; redirections are not followed."""
+    """One request, as it comes from an address; redirections are not followed. `breaks`: an error may lie under it."""
 
     async def asked() -> httpx.Response:
-        transport = httpx.ASGITransport(app=app, client=(client, 40_000))
+        transport = httpx.ASGITransport(app=app, client=(client, 40_000), raise_app_exceptions=not breaks)
         async with httpx.AsyncClient(transport=transport, base_url=at) as browser:
             return await browser.request(method, url, headers=headers, data=data)
 

@@ -3,19 +3,15 @@
 `create_app` is handed what it needs; it opens no socket and reads no clock of its own.
 """
 
-from http import HTTPStatus
-
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
-from starlette.exceptions import HTTPException
 
-from cloud_collector.web import api, assets, console, gate, portal, shell, sign_in
+from cloud_collector.web import api, assets, console, faults, gate, portal, shell, sign_in
 from cloud_collector.web.api.pulse import Pulse
-from cloud_collector.web.console.screen import NAV
 from cloud_collector.web.shield import Shield
-from cloud_collector.web.site import Moment, Site
+from cloud_collector.web.site import Site
 
 
 def create_app(site: Site) -> FastAPI:
@@ -40,7 +36,7 @@ def create_app(site: Site) -> FastAPI:
     app.mount(api.PATH, api.application(site, app.state.pulse))
     app.include_router(console.routes(site))
     app.include_router(portal.routes(site))
-    _explain_errors(app, site)
+    faults.install(app, site)
     return app
 
 
@@ -58,19 +54,3 @@ def _serve_health(app: FastAPI, site: Site) -> None:
     @app.get("/metrics")
     def exposition(_who: gate.Operating) -> Response:
         return Response(generate_latest(site.metrics), media_type=CONTENT_TYPE_LATEST)
-
-
-def _explain_errors(app: FastAPI, site: Site) -> None:
-    @app.exception_handler(HTTPException)
-    async def explained(request: Request, error: HTTPException) -> Response:
-        """A page for people, RFC 9457 for programs."""
-        said = HTTPStatus(error.status_code).phrase
-        if gate.wants_page(request):
-            moment = Moment(now_ms=site.clock.utc_ms(), zone="UTC")
-            status, told = error.status_code, {"why": error.detail}
-            # Whoever is a customer has no use for the operator's menu, and comes to no page of it.
-            nav = () if shell.home_of(request) == "/portal" else NAV
-            title = gate.TITLES.get(error.status_code, said).capitalize()
-            return shell.page(request, "error.html", title=title, nav=nav, moment=moment, told=told, status=status)
-        problem = {"type": "about:blank", "title": said, "status": error.status_code, "detail": error.detail}
-        return JSONResponse(problem, error.status_code, error.headers, media_type="application/problem+json")

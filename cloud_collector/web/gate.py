@@ -3,7 +3,7 @@
 A route takes `Depends(viewer)` or `Depends(operator)`; what it does then begins with `must` and `must_see`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Annotated, Final
@@ -24,7 +24,15 @@ from cloud_collector.web.site import Site
 from shared.errors import DatabaseBusy
 
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-TITLES: Final = {401: "not signed in", 403: "not allowed", 404: "not found", 429: "too many requests"}
+TITLES: Final = {
+    401: "not signed in",
+    403: "not allowed",
+    404: "not found",
+    422: "not understood",
+    429: "too many requests",
+    500: "something went wrong",
+    503: "come again in a moment",
+}
 
 
 SESSION: Final = "session"
@@ -218,12 +226,12 @@ async def _shut(request: Request, error: Exception) -> Response:
     return problem(error.status_code, str(error.detail), dict(error.headers or {}))
 
 
-def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
+def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """A refusal as RFC 9457 writes it."""
     challenge = {"WWW-Authenticate": 'Bearer realm="meterseal"'} if status == 401 else {}
     return JSONResponse(
         {"type": "about:blank", "title": TITLES.get(status, "refused"), "status": status, "detail": detail},
         status_code=status,
-        headers=challenge | (headers or {}),
+        headers=challenge | dict(headers or {}),
         media_type="application/problem+json",
     )

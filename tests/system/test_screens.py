@@ -11,10 +11,12 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from typing import Final
+from unittest.mock import patch
 
 import pytest
 from playwright.sync_api import Browser, StorageState
 
+from cloud_collector.access.pace import neighbourhood
 from cloud_collector.access.people import put_person
 from cloud_collector.access.viewer import Role
 from cloud_collector.notify.post import Fate, Posted
@@ -286,6 +288,26 @@ def _sessions_of_two(town: Town, person: Visit) -> int:
     return 200
 
 
+def _too_often(town: Town, person: Visit) -> int:
+    """Somebody who tries keys is told to wait, and how long; a while later he may try again."""
+    site = town.console.site
+    while not site.paces.sign_ins.take(neighbourhood("127.0.0.1"), site.clock.utc_ms()):
+        pass
+    person.open(town.url("/sign-in/link/guessed"))
+    person.page.get_by_role("main").get_by_role("button", name="Sign in").click()
+    assert "wait" in person.page.inner_text("main")
+    town.console.clock.advance(600_000)
+    return 429
+
+
+def _broken(town: Town, person: Visit) -> int:
+    """What nobody has foreseen is said as such, and not what it was."""
+    with patch("cloud_collector.web.portal.month.account_cost", side_effect=RuntimeError("a secret of the house")):
+        person.open(town.url("/portal/harbour"))
+    assert "secret of the house" not in person.page.content()
+    return 500
+
+
 SCENES: Final[Mapping[str, tuple[str | None, Callable[[Town, Visit], int]]]] = {
     "door-link-sent": (None, _link_sent),
     "door-link-used": (None, _link_used),
@@ -295,6 +317,8 @@ SCENES: Final[Mapping[str, tuple[str | None, Callable[[Town, Visit], int]]]] = {
     "error-404-gateway": (OPERATOR, _opened("/gateways/nowhere", 404)),
     "error-404-page": (OPERATOR, _opened("/no-such-page", 404)),
     "error-404-portal": (BOARD, _opened("/portal/ridge", 404)),
+    "error-429": (None, _too_often),
+    "error-500": (BOARD, _broken),
     "error-404-invoice": (BOOKKEEPER, _opened("/portal/harbour/invoices/DEMO-12", 404)),
     "operator-dispute": (OPERATOR, _opened("/portal/harbour/disputes/1")),
     "operator-portal": (OPERATOR, _opened("/portal/kallio")),
