@@ -48,8 +48,9 @@ async def telling(
 ) -> AsyncIterator[None]:
     """Within, thresholds are watched, and what fires is delivered: of several collectors by the elected one."""
     closing = threading.Event()
-    watch = watch_of(settings, rest=resting(closing, clock))
-    task = asyncio.create_task(_tell(settings, watch, link, clock, elected))
+    turns = Turns(closing, clock)
+    watch = watch_of(settings, rest=turns.rest)
+    task = asyncio.create_task(_tell(settings, watch, turns, link, clock, elected))
     try:
         yield
     finally:
@@ -59,17 +60,23 @@ async def telling(
         await asyncio.gather(task, return_exceptions=True)
 
 
-def resting(closing: threading.Event, clock: Clock) -> Callable[[], None]:
-    """What a watch does after each contract: intake has the processor meanwhile. Whoever ends waits for no rest."""
-    began = clock.boot_ms()
+class Turns:
+    """The watch's, beside intake, which has the processor in between. Whoever ends waits for no rest."""
 
-    def rest() -> None:
-        nonlocal began
-        took = (clock.boot_ms() - began) / 1_000
-        closing.wait(min(max(REST_TIMES * took, REST_SECONDS), REST_SECONDS_MAX))
-        began = clock.boot_ms()
+    def __init__(self, closing: threading.Event, clock: Clock) -> None:
+        self._closing = closing
+        self._clock = clock
+        self._began = clock.boot_ms()
 
-    return rest
+    def begin(self) -> None:
+        """A contract is looked at from now on."""
+        self._began = self._clock.boot_ms()
+
+    def rest(self) -> None:
+        """It has been looked at, and the next one's turn comes after a rest."""
+        took = (self._clock.boot_ms() - self._began) / 1_000
+        self._closing.wait(min(max(REST_TIMES * took, REST_SECONDS), REST_SECONDS_MAX))
+        self.begin()
 
 
 def alert_link(settings: CollectorSettings) -> Link:
@@ -129,7 +136,7 @@ def watch_of(settings: CollectorSettings, rest: Callable[[], object] = lambda: N
 
 
 async def _tell(
-    settings: CollectorSettings, watch: Watch, link: Link, clock: Clock, elected: Callable[[], bool]
+    settings: CollectorSettings, watch: Watch, turns: Turns, link: Link, clock: Clock, elected: Callable[[], bool]
 ) -> None:
     ways = ways_of(settings)
     shown: dict[str, bytes] = {}
@@ -140,7 +147,7 @@ async def _tell(
             shown.clear()
             continue
         try:
-            wanted = await asyncio.to_thread(_round, settings, watch, ways, clock.utc_ms())
+            wanted = await asyncio.to_thread(_round, settings, watch, turns, ways, clock.utc_ms())
         except DatabaseError as error:
             _log.warning('event=warnings_waiting why="%s"', error)
             continue
@@ -153,9 +160,10 @@ async def _tell(
             shown |= await _published(settings, link, changed)
 
 
-def _round(settings: CollectorSettings, watch: Watch, ways: Ways, now_ms: int) -> dict[str, bytes]:
+def _round(settings: CollectorSettings, watch: Watch, turns: Turns, ways: Ways, now_ms: int) -> dict[str, bytes]:
     store = Store(open_database(settings), migrated=True)
     try:
+        turns.begin()
         for kept in watch.round(store, now_ms):
             _log.info("event=warning contract=%s what=%s", kept.contract, kept.warning.what.value)
         for each in deliver_due(store, now_ms, ways):

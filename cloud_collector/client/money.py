@@ -170,8 +170,6 @@ class Ended:
     """A contract's earliest period that has ended and is not billed, with its invoice as it would be now."""
 
     contract: Contract
-    period: date
-    """The local date on which it began: by it `cost_lines` names its lines."""
     start: Instant
     end: Instant
     waits_until: Instant | None
@@ -184,6 +182,8 @@ class Ended:
     """Null where it cannot be billed as it is."""
     total: Money | None
     currency: Currency | None
+    period: date | None = None
+    """The local date on which it began: by it `cost_lines` names its lines. Older collectors do not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

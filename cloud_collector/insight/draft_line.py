@@ -1,13 +1,15 @@
 """The lines of what is not billed yet, so far or ended: chosen, named, and each opened onto what it rests on."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from cloud_collector.contracts.period import Period
 from cloud_collector.contracts.revision import Revision
 from cloud_collector.insight.ended import ended_in
 from cloud_collector.insight.grounds import line_id
-from cloud_collector.insight.look import Look, look
+from cloud_collector.insight.look import Look, NotRunning, look
 from cloud_collector.insight.opened_line import ON_USAGE, Line, Rests, rests_on
 from cloud_collector.invoice.basis import reads_of
 from cloud_collector.rating.draft import Draft, DraftLine, LineKind
@@ -18,17 +20,34 @@ _REDUCING: Final = frozenset({LineKind.DISCOUNT, LineKind.CAP, LineKind.MINIMUM}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpenedDraft:
-    """One line of a draft with all that stands under it, and the lines that belong to it."""
+class NamedLine:
+    """A line of a draft, and what it is called in addresses."""
 
+    name: str
     line: DraftLine
-    draft: Draft
-    rests: Rests
-    beside: tuple[DraftLine, ...]
 
     def to_json(self) -> dict[str, Any]:
         """The public form."""
-        return {**named(self.line), **self.rests.to_json(), "beside": [line_id(each.key) for each in self.beside]}
+        return {"line": self.name, **self.line.to_json()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedDraft:
+    """One line of a draft with all that stands under it, and the lines that belong to it."""
+
+    named: NamedLine
+    draft: Draft
+    rests: Rests
+    beside: tuple[NamedLine, ...]
+
+    @property
+    def line(self) -> DraftLine:
+        """It without its name."""
+        return self.named.line
+
+    def to_json(self) -> dict[str, Any]:
+        """The public form."""
+        return {**self.named.to_json(), **self.rests.to_json(), "beside": [each.name for each in self.beside]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,21 +55,24 @@ class Charged:
     """What a contract costs so far, or what a period that has ended will be billed with."""
 
     draft: Draft
+    period: Period
     _seen: Callable[[DraftLine], Look]
     """The contract in the period of a line."""
 
     def opened(self, name: str) -> OpenedDraft | None:
         """One of its lines; None where there is none of that name now. Raises NotRunning and UnlikeUnits."""
-        line = next((each for each in self.draft.lines if line_id(each.key) == name), None)
-        if line is None:
+        every = lines_of(self.draft)
+        found = next((each for each in every if each.name == name), None)
+        if found is None:
             return None
+        line = found.line
         at = self._seen(line)
         opened = Line(key=line.key, end=line.service_end, reads=reads_of(line.reads), sealed={})
         return OpenedDraft(
-            line=line,
+            named=found,
             draft=self.draft,
             rests=rests_on(at.known, at.period, opened),
-            beside=tuple(each for each in self.draft.lines if _stands_beside(each, line)),
+            beside=tuple(each for each in every if _stands_beside(each.line, line)),
         )
 
 
@@ -61,28 +83,33 @@ def charged(store: Store, known: Sequence[Revision], contract: str, now_ms: int,
     """
     if not period:
         running = look(store, known, contract, now_ms, StoreView)
-        return Charged(draft=running.cost(foretold=False).draft, _seen=lambda _: running)
-    for each in ended_in(store, known, [contract], now_ms):
-        if each.draft is not None and each.period.first.isoformat() == period:
-            # Beside its own lines stand those that come too late for an earlier invoice.
-            return Charged(
-                draft=each.draft,
-                _seen=lambda line: look(store, known, contract, now_ms, StoreView, within=line.service_start),
-            )
-    return None
+        draft = running.cost(foretold=False).draft
+        return Charged(draft=draft, period=running.period, _seen=lambda _: running)
+    (ended,) = ended_in(store, known, [contract], now_ms) or (None,)
+    if ended is None or ended.draft is None or ended.period.first.isoformat() != period:
+        return None
+    begins = ended.draft.period.start
+
+    def seen(line: DraftLine) -> Look:
+        # Beside its own lines stand those that come too late for an earlier invoice.
+        try:
+            return look(store, known, contract, now_ms, StoreView, within=line.service_start)
+        except NotRunning:
+            # What falls due as the contract ends, and what was billed beyond its end, lies in no period of it.
+            return look(store, known, contract, now_ms, StoreView, within=begins)
+
+    return Charged(draft=ended.draft, period=ended.period, _seen=seen)
 
 
-def named(line: DraftLine) -> dict[str, Any]:
-    """A line with what it is called in addresses."""
-    return {"line": line_id(line.key), **line.to_json()}
+def lines_of(draft: Draft, *, charge: str = "", device: str = "", tax: str = "") -> list[NamedLine]:
+    """The lines of one charge, of one device, or under one tax; all where nothing is asked for.
 
-
-def lines_of(draft: Draft, *, charge: str = "", device: str = "", tax: str = "") -> list[DraftLine]:
-    """The lines of one charge, of one device, or under one tax; all where nothing is asked for."""
+    Where a line takes back what was billed under its key and another bills it anew, the second has a name of its own.
+    """
     under = {place for each in draft.taxes if each.name == tax for place in each.lines}
     return [
-        line
-        for place, line in enumerate(draft.lines)
+        NamedLine(name=name, line=line)
+        for place, (name, line) in enumerate(zip(_names(draft.lines), draft.lines, strict=True))
         if charge in {"", line.charge}
         and (not tax or place in under)
         # What is the whole contract's is shared out by usage: it is a part of every device's figure.
@@ -90,7 +117,16 @@ def lines_of(draft: Draft, *, charge: str = "", device: str = "", tax: str = "")
     ]
 
 
+def _names(lines: Sequence[DraftLine]) -> Iterator[str]:
+    seen: Counter[str] = Counter()
+    for line in lines:
+        name = line_id(line.key)
+        seen[name] += 1
+        yield name if seen[name] == 1 else f"{name}-{seen[name]}"
+
+
 def _stands_beside(other: DraftLine, line: DraftLine) -> bool:
-    """Whether one of them is a discount, a cap or a minimum of the other."""
+    """Whether one of them is a discount, a cap or a minimum of the other, or takes back what the other bills anew."""
     same = (other.charge, other.device, other.service_start) == (line.charge, line.device, line.service_start)
-    return same and (other.kind in _REDUCING) is not (line.kind in _REDUCING)
+    again = other is not line and other.key == line.key
+    return again or (same and (other.kind in _REDUCING) is not (line.kind in _REDUCING))

@@ -9,8 +9,9 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from cloud_collector.web import gate, shell
+from cloud_collector.web import api, gate, shell
 from cloud_collector.web.console.screen import NAV
+from cloud_collector.web.shield import headers_of
 from cloud_collector.web.site import Moment, Site
 from shared.errors import DatabaseBusy
 
@@ -52,6 +53,9 @@ def install(app: FastAPI, site: Site) -> None:
 
     @app.exception_handler(Exception)
     async def broken(request: Request, error: Exception) -> Response:
-        _log.error("event=page_failed method=%s path=%s", request.method, request.url.path, exc_info=error)
+        # The API has said so by itself, and answered.
+        if not request.url.path.startswith(f"{api.PATH}/"):
+            _log.error("event=page_failed method=%s path=%s", request.method, request.url.path, exc_info=error)
         # The shield does not stand around this answer.
-        return said(request, 500, "the collector is at fault, and its log says why", shell.HEADERS)
+        headers = headers_of(request, shell.HEADERS, https=site.door.https)
+        return said(request, 500, "the collector is at fault, and its log says why", headers)

@@ -6,6 +6,7 @@ A route takes `Depends(viewer)` or `Depends(operator)`; what it does then begins
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Annotated, Final
 from urllib.parse import quote
 
@@ -230,7 +231,12 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
     """A refusal as RFC 9457 writes it."""
     challenge = {"WWW-Authenticate": 'Bearer realm="meterseal"'} if status == 401 else {}
     return JSONResponse(
-        {"type": "about:blank", "title": TITLES.get(status, "refused"), "status": status, "detail": detail},
+        {
+            "type": "about:blank",
+            "title": TITLES.get(status, HTTPStatus(status).phrase.lower()),
+            "status": status,
+            "detail": detail,
+        },
         status_code=status,
         headers=challenge | dict(headers or {}),
         media_type="application/problem+json",

@@ -28,6 +28,16 @@ TRUSTED: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 YEAR_SECONDS: Final = 31_536_000
 
 
+def headers_of(request: Request, headers: Mapping[str, str], *, https: bool) -> Mapping[str, str]:
+    """What every answer to this request bears."""
+    found = {**headers, **ALONE}
+    if https or request.url.hostname in TRUSTED:
+        found["Cross-Origin-Opener-Policy"] = "same-origin"
+    if https:
+        found["Strict-Transport-Security"] = f"max-age={YEAR_SECONDS}"
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Shield:
     """An application with the shield around it."""
@@ -49,12 +59,8 @@ class Shield:
         async def shielded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 told = MutableHeaders(scope=message)
-                for name, value in (*self.headers.items(), *ALONE.items()):
+                for name, value in headers_of(request, self.headers, https=self.https).items():
                     told.setdefault(name, value)
-                if self.https or request.url.hostname in TRUSTED:
-                    told.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-                if self.https:
-                    told.setdefault("Strict-Transport-Security", f"max-age={YEAR_SECONDS}")
             await send(message)
 
         wait = self._wait(request)

@@ -223,6 +223,7 @@ def test_it_is_kept_who_looked_and_everything_can_be_taken_along(portal: Portal,
         assert "everything with its evidence" in {each["what"] for each in seen if each["deed"] == "export"}
 
 
+@pytest.mark.usefixtures("disputed")
 def test_a_token_that_may_only_read_takes_nothing_along_and_changes_nothing(portal: Portal, browser: Browser) -> None:
     store = Store(SqliteDatabase(portal.path), migrated=True)
     reading = ALLOWED[Role.AUDITOR] - {"export"}

@@ -12,7 +12,7 @@ from random import Random
 
 import pytest
 
-from cloud_collector.cli.telling import _published, _round, secret_path, telling, watch_of
+from cloud_collector.cli.telling import Turns, _published, _round, secret_path, telling, watch_of
 from cloud_collector.cli.webhook import _listener
 from cloud_collector.insight.alerts import public
 from cloud_collector.notify.deliveries import BACKOFF_SECONDS, Ways, deliver_due
@@ -199,8 +199,8 @@ def test_a_round_of_the_collector_warns_delivers_and_says_what_the_sites_topic_s
             receive(store, [line], at=at)
     store.run("webhook_add", "every", "https://every.example/hook", "", NOW)
     store.close()
-    web = Web()
-    wanted = _round(known, watch_of(known), replace(ways(web), secret=lambda _: SECRET), NOW)
+    web, turns = Web(), Turns(threading.Event(), SimpleClock())
+    wanted = _round(known, watch_of(known), turns, replace(ways(web), secret=lambda _: SECRET), NOW)
     assert web.got
     assert json.loads(wanted["roof-1"])["warnings"]
     taken, heard = asyncio.run(_over_a_broker(known, wanted))

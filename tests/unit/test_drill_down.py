@@ -266,3 +266,54 @@ def test_every_day_of_a_chart_opens_down_to_a_signed_line(pages: Pages) -> None:
         for said, where in found:
             assert where, f"{said} leads nowhere"
         assert pages.clicks_to_a_signed_line(found[0][1][0]) <= clicks
+
+
+VOLUME: Final = USED.replace("per_unit", "volume") + "tiers = [{ up_to = 1000, price = 0.30 }, { price = 0.25 }]\n"
+DECEMBER: Final = NOVEMBER + 30 * DAY
+
+
+def opens(pages: Pages, asked: str) -> list[dict[str, Any]]:
+    """Each line of the list as its own page's data say it; each has its own, and says the list's amount."""
+    lines = pages.data(asked)
+    base, _, query = asked.partition("?")
+    assert len({each["line"] for each in lines}) == len(lines)
+    opened = []
+    for each in lines:
+        one = f"{base}/{each['line']}?{query}"
+        found = pages.data(one)
+        assert (found["amount"], found["why"]) == (each["amount"], each["why"])
+        assert pages.main(one)
+        opened.append(found)
+    return opened
+
+
+def test_a_line_that_is_taken_back_and_the_one_that_bills_it_anew_each_open(tmp_path: Path) -> None:
+    """Late reports reprice what is billed: both lines stand on the next invoice, under one key."""
+    path = tmp_path / "collector.db"
+    store, gateway = new_store(path, CATALOG.replace(ENERGY, VOLUME + "\n")), Gateway()
+    lines = october(gateway, days=61).lines
+    receive(store, lines[:27], at=NOVEMBER)
+    bill_due(store, (NOVEMBER + 28 * DAY) * 1_000, store_biller(MemoryArchive()))
+    receive(store, lines[27:], at=DECEMBER)
+    store.close()
+    pages = Pages(path, "")
+    pages.app.state.gate.site.clock.step(utc_ms=(DECEMBER + DAY) * 1_000)
+    opened = opens(pages, "/portal/acme/cost/acme-chargers?period=2026-11-01")
+    again = [each for each in opened if each["line"].endswith("-2")]
+    assert len(again) == 1, "October's energy, at another price"
+    (taken,) = [each for each in opened if each["line"] == again[0]["line"].removesuffix("-2")]
+    assert Fraction(taken["amount"]) < 0 < Fraction(again[0]["amount"])
+    assert again[0]["line"] in taken["beside"]
+    assert taken["line"] in again[0]["beside"]
+
+
+def test_what_falls_due_as_a_contract_ends_opens_too(tmp_path: Path) -> None:
+    path = tmp_path / "collector.db"
+    last = '[[plans.charger.charges]]\nname = "Removal"\ntype = "one_time"\non = "ended"\nprice = 40\n\n'
+    store = new_store(path, CATALOG.replace(ENERGY, last + ENERGY) + "end = 2026-11-01\n")
+    receive(store, october(Gateway(), days=31).lines, at=NOVEMBER)
+    store.close()
+    opened = opens(Pages(path, ""), "/portal/acme/cost/acme-chargers?period=2026-10-01")
+    removals = [each for each in opened if each["charge"] == "Removal"]
+    assert [each["device"] for each in removals] == ["roof-1/sdm630-1", "roof-1/sdm630-2"]
+    assert all(each["devices"] for each in removals), "the states of what ended"

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from cloud_collector.cli.telling import REST_SECONDS, REST_SECONDS_MAX, REST_TIMES, resting
+from cloud_collector.cli.telling import REST_SECONDS, REST_SECONDS_MAX, REST_TIMES, Turns
 from shared.effects.memory import SimpleClock
 
 
@@ -29,16 +29,18 @@ class Closing(threading.Event):
 def test_it_rests_so_many_times_what_a_contract_took(took_ms: int, seconds: float) -> None:
     clock = SimpleClock()
     closing = Closing(clock)
-    rest = resting(closing, clock)
+    turns = Turns(closing, clock)
     for _ in range(3):
+        clock.advance(10_000)
+        turns.begin()
         clock.advance(took_ms)
-        rest()
+        turns.rest()
     assert closing.waits == pytest.approx([min(seconds, REST_SECONDS_MAX)] * 3)
 
 
 def test_whoever_ends_waits_for_no_rest() -> None:
     closing = threading.Event()
     closing.set()
-    rest = resting(closing, SimpleClock())
+    turns = Turns(closing, SimpleClock())
     for _ in range(1_000):
-        rest()
+        turns.rest()

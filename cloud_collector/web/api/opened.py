@@ -13,7 +13,7 @@ from cloud_collector.client.money import Line
 from cloud_collector.client.opened import Check, NamedLine, OpenedInvoiceLine, OpenedLine
 from cloud_collector.client.page import Page
 from cloud_collector.insight.billed_line import opened_billed
-from cloud_collector.insight.draft_line import Charged, charged, lines_of, named
+from cloud_collector.insight.draft_line import Charged, charged, lines_of
 from cloud_collector.insight.look import NotRunning
 from cloud_collector.insight.opened_line import counter_of
 from cloud_collector.proof.verify import summary
@@ -53,7 +53,7 @@ def cost_lines(
     tax: Of = "",
     period: Ended = None,
 ) -> Any:
-    """The lines of the cost so far, each with its id; of one charge, one device, or under one tax. 409: none runs.
+    """Lines of the cost so far, or of an ended `period`, by id; of one charge, device or tax. 409: none runs.
 
     With `period` those of a period that has ended and is not billed yet, as it would be billed now. 404: none such.
     """
@@ -62,7 +62,7 @@ def cost_lines(
         after = part.after((0,)) or (-1,)
         every = enumerate(lines_of(draft, charge=charge, device=device, tax=tax))
         found = page((each for each in every if (each[0],) > after), part, lambda each: (each[0],))
-        return told(found, lambda each: _named(named(each[1])))
+        return told(found, lambda each: _named(each[1].to_json()))
 
 
 @router.get(

@@ -10,10 +10,10 @@ from fastapi import APIRouter, Request, Response
 
 from cloud_collector.billing.revisions import revisions
 from cloud_collector.contracts.money import as_written, plain
-from cloud_collector.insight.draft_line import Charged, OpenedDraft, charged, lines_of, named
-from cloud_collector.insight.grounds import line_id
+from cloud_collector.contracts.period import Period
+from cloud_collector.insight.draft_line import Charged, NamedLine, OpenedDraft, charged, lines_of
 from cloud_collector.invoice.locale import Locale, locale_named
-from cloud_collector.rating.draft import Draft, DraftLine, LineKind
+from cloud_collector.rating.draft import LineKind
 from cloud_collector.web import gate
 from cloud_collector.web.looking import looked
 from cloud_collector.web.paging import pager
@@ -45,30 +45,30 @@ def add(router: APIRouter, site: Site) -> None:
 def _add_lines(router: APIRouter, site: Site) -> None:
     path = "/portal/{account}/cost/{contract}"
 
-    def found(look: Look, parts: Mapping[str, str]) -> tuple[Draft, list[DraftLine]]:
-        draft = _charged(look, parts).draft
-        return draft, lines_of(draft, **_asked(parts))
+    def found(look: Look, parts: Mapping[str, str]) -> tuple[Charged, list[NamedLine]]:
+        made = _charged(look, parts)
+        return made, lines_of(made.draft, **_asked(parts))
 
     def sheet(look: Look, parts: Mapping[str, str]) -> Table:
         people = locale_named(owner(look.store, parts["account"]).locale)
         return _lines(parts, *found(look, parts), people)
 
-    twins(router, site, path, sheet, lambda look, parts: [named(each) for each in found(look, parts)[1]])
+    twins(router, site, path, sheet, lambda look, parts: [each.to_json() for each in found(look, parts)[1]])
 
     @router.get(path, include_in_schema=False)
     def made(request: Request, account: str, contract: str, viewer: Visiting) -> Response:
         with site.look() as look:
             people = locale_named(owner(look.store, account).locale)
             parts = {**request.query_params, **request.path_params}
-            draft, lines = found(look, parts)
+            whole, lines = found(look, parts)
             page = pager(request, len(lines))
-            table = _lines(parts, draft, lines[page.rows], people)
+            table = _lines(parts, whole, lines[page.rows], people)
             told = {
                 "pager": page,
                 "asked": _asked(parts),
-                "ended": _ended(parts, draft, moment_of(look, account)),
+                "ended": _ended(parts, whole.period, moment_of(look, account)),
                 "all": table.path + _also(parts),
-                "net": people.amount(as_written(_net(lines)), draft.currency),
+                "net": people.amount(as_written(_net(lines)), whole.draft.currency),
                 "query": f"?{request.url.query}" if request.url.query else "",
             }
             answer = show(request, look, account, "made.html", title=f"Cost of {contract}", table=table, told=told)
@@ -127,9 +127,8 @@ def _also(parts: Mapping[str, str]) -> str:
     return f"?{urlencode({'period': parts['period']})}" if parts.get("period") else ""
 
 
-def _ended(parts: Mapping[str, str], draft: Draft, moment: Moment) -> str:
+def _ended(parts: Mapping[str, str], period: Period, moment: Moment) -> str:
     """The days of a period that has ended; empty: it runs."""
-    period = draft.period
     return f"{moment.day(period.start)} to {moment.day(period.end - 1)}" if parts.get("period") else ""
 
 
@@ -138,24 +137,25 @@ def _asked(parts: Mapping[str, str]) -> dict[str, str]:
     return {name: parts.get(name, "") for name in ("charge", "device", "tax")}
 
 
-def _net(lines: list[DraftLine]) -> Decimal:
-    return sum((line.amount for line in lines), Decimal(0))
+def _net(lines: list[NamedLine]) -> Decimal:
+    return sum((each.line.amount for each in lines), Decimal(0))
 
 
-def _lines(parts: Mapping[str, str], draft: Draft, lines: list[DraftLine], people: Locale) -> Table:
+def _lines(parts: Mapping[str, str], whole: Charged, lines: list[NamedLine], people: Locale) -> Table:
     account, contract = parts["account"], parts["contract"]
-    base, code = f"/portal/{account}/cost/{contract}", draft.currency
+    base, code = f"/portal/{account}/cost/{contract}", whole.draft.currency
     return Table(
         title="Lines",
         path=base,
         command=f"cloud-collector cost {contract}",
         empty="Nothing costs anything yet.",
         columns=_LINES,
-        rows=tuple(_line(f"{base}/{line_id(each.key)}{_also(parts)}", account, each, code, people) for each in lines),
+        rows=tuple(_line(f"{base}/{each.name}{_also(parts)}", account, each, code, people) for each in lines),
     )
 
 
-def _line(link: str, account: str, line: DraftLine, code: str, people: Locale) -> tuple[Cell, ...]:
+def _line(link: str, account: str, named: NamedLine, code: str, people: Locale) -> tuple[Cell, ...]:
+    line = named.line
     device = "" if line.device is None else f"/portal/{account}/devices/{line.device}"
     unit = "" if line.unit == "1" else line.unit
     return row(
@@ -167,7 +167,7 @@ def _line(link: str, account: str, line: DraftLine, code: str, people: Locale) -
         Cell(text=unit, value=line.unit),
         Cell(text=people.amount(as_written(line.amount), code), value=as_written(line.amount), link=link),
         Cell(text=code, value=code),
-        Cell(text=line_id(line.key), value=line_id(line.key)),
+        Cell(text=named.name, value=named.name),
     )
 
 
@@ -181,9 +181,9 @@ class Opened:
     def to_json(self) -> dict[str, Any]:
         """For programs."""
         return {
-            **named(self.found.line),
+            **self.found.named.to_json(),
             **self.under.to_json(),
-            "beside": [line_id(each.key) for each in self.found.beside],
+            "beside": [each.name for each in self.found.beside],
         }
 
 
@@ -215,7 +215,7 @@ def _told(look: Look, parts: Mapping[str, str], found: Opened) -> dict[str, Any]
         "price": "" if line.unit_price is None else people.number(as_written(line.unit_price)),
         "time": (moment.time(line.service_start), moment.time(line.service_end)),
         "steps": [step_told(dict(step), line.unit, people) for step in line.steps],
-        "beside": [(each.why, f"{path}/{line_id(each.key)}{also}") for each in found.found.beside[:_BESIDE_MAX]],
+        "beside": [(each.line.why, f"{path}/{each.name}{also}") for each in found.found.beside[:_BESIDE_MAX]],
         "crumbs": [("This month", f"/portal/{account}"), (f"Cost of {contract}", path + also)],
         "notes": [(_ALL_COUNT, path + also)] if line.kind is LineKind.TRUE_UP else [],
     }

@@ -75,6 +75,9 @@
     for (const kind of ["cost", "warning", "reset"]) stream.addEventListener(kind, fetchNow);
   };
 
+  // What came after the page was begun before: meanwhile its figures may have moved.
+  document.body.addEventListener("htmx:afterSettle", (event) => event.detail.elt.id === "month" && fetchNow());
+
   // A browser keeps few lines to one server: a page that nobody looks at gives its own back.
   const look = () => (document.hidden ? hang() : listen());
   document.addEventListener("visibilitychange", look);
