@@ -26,7 +26,7 @@ from shared.key import PublicKey, SigningKey
 from tests.processes import ROOT, Process, command, free_port, wait_until
 
 AGENT = command("edge-agent")
-LIVE_LINES_MAX: Final = 5
+LIVE_LINES_MAX = 5
 """That the display's meter has while a test waits."""
 
 
