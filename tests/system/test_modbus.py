@@ -291,7 +291,7 @@ async def test_a_device_that_answers_slowly_many_times_is_silent_for_the_round()
 
         def slow(answer: bytes) -> list[tuple[float, bytes]]:
             next(moments)
-            it.later(1)
+            it.later(1.1)
             return [(0.0, answer)]
 
         it.wire.faults[1] = slow
