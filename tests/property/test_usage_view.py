@@ -80,6 +80,10 @@ def test_look_ups_are_the_plain_sum(collector: PaperCollector, ends: list[int]) 
         assert view.spans(CHANNEL, start, end) == ledger.spans(CHANNEL, start, end)
         if start < end:
             assert view.measure(CHANNEL, start, end) == ledger.measure(CHANNEL, start, end)
+    # What begins or ends within a second is there, and nothing beside it.
+    for edge in {edge for span in view.spans(CHANNEL, FIRST, LAST) for edge in (span.start, span.end)}:
+        for start, end in ((edge - 1, edge + 1), (edge - 1, edge), (edge, edge + 1)):
+            assert StoreView(collector.store).spans(CHANNEL, start, end) == ledger.spans(CHANNEL, start, end)
     cuts = sorted({FIRST, *ends, LAST})
     parts = [view.measure(CHANNEL, start, end) for start, end in pairwise(cuts)]
     whole = view.measure(CHANNEL, FIRST, LAST)
