@@ -11,6 +11,7 @@ from playwright.sync_api import (
     Browser,
     BrowserContext,
     ConsoleMessage,
+    Locator,
     Page,
     Request,
     Response,
@@ -66,6 +67,14 @@ class Visit:
         """The page at this address, with all that it fetches."""
         self.weights.clear()
         self.page.goto(url, wait_until="load")
+        self.settle()
+        return self.page
+
+    def follow(self, led: Locator) -> Page:
+        """The page that this link or button leads to, once it is all there: a click by itself waits for less."""
+        self.weights.clear()
+        with self.page.expect_navigation(wait_until="load"):
+            led.click()
         self.settle()
         return self.page
 

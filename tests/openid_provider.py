@@ -7,9 +7,11 @@ refuses a code whose verifier does not fit (RFC 7636), which the provider itself
 import base64
 import hashlib
 import io
+import subprocess
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -48,6 +50,16 @@ class Pkce:
 
         found_answer: Iterable[bytes] = self._provider(environ, remembered)
         return found_answer
+
+
+@contextmanager
+def serving() -> Iterator[str]:
+    """Within, a provider is there, in a process of its own: its issuer."""
+    command = [sys.executable, "-m", "tests.openid_provider", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        yield f"http://localhost:{int(process.stdout.readline())}"
+        process.terminate()
 
 
 def main(port: int) -> None:

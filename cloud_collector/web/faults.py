@@ -10,12 +10,12 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from cloud_collector.web import api, gate, shell
+from cloud_collector.web.api.problem import RETRY_SECONDS
 from cloud_collector.web.console.screen import NAV
 from cloud_collector.web.shield import headers_of
 from cloud_collector.web.site import Moment, Site
 from shared.errors import DatabaseBusy
 
-RETRY_SECONDS: Final = 5
 WHY_MAX: Final = 200
 _log: Final = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from cloud_collector.proof.page import offline_page, page_with
 from cloud_collector.proof.trust import Trust
 from cloud_collector.proof.verify import verify
 from shared.words import WORDS
-from tests.chrome import ELSEWHERE, PHONE, Visit, chromium, visit
+from tests.chrome import ELSEWHERE, PHONE, Visit, visit
 from tests.portal_site import Portal, running, spoil
 from tests.unit.billing_samples import GATEWAY_KEY, RECEIPT_KEY
 
@@ -26,12 +26,6 @@ GREEN = (
 RED = "Report 11 of roof-1 of 10 October 2026 was changed after the gateway signed it"
 TRUST = Trust(fingerprints=frozenset({RECEIPT_KEY.public.sha256, GATEWAY_KEY.public.sha256}), words=frozenset())
 OLD, NEW = b"[330,", b"[930,"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

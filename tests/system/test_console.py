@@ -7,18 +7,12 @@ from playwright.sync_api import Browser
 
 from cloud_collector.access.tokens import make_token
 from cloud_collector.access.viewer import Deed
-from tests.chrome import PHONE, chromium, visit
+from tests.chrome import PHONE, visit
 from tests.console_site import DAY, HOLES, MARKUP, Console, running
 from tests.demo_story import NOW, story_in
 
 pytestmark = pytest.mark.system
 GARAGE = "/contracts/harbour-garage"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +56,9 @@ def test_everything_can_be_read_and_done_without_a_script(console: Console, brow
     with visit(browser, scripts=False, size=PHONE) as person:
         page = person.open(console.url("/"))
         page.locator("summary", has_text="Menu").click()
-        page.get_by_role("link", name="Fleet").click()
-        page.get_by_role("link", name=HOLES).click()
-        page.get_by_role("button", name="Ask for 4 missing lines again").click()
+        person.follow(page.get_by_role("link", name="Fleet"))
+        person.follow(page.get_by_role("link", name=HOLES))
+        person.follow(page.get_by_role("button", name="Ask for 4 missing lines again"))
         assert f"{HOLES} is asked for 4 lines again" in page.inner_text("[role=status]")
         assert "resend" in page.inner_text("section[aria-labelledby=commands]")
         page.reload()
@@ -120,22 +114,22 @@ def test_a_run_is_previewed_drafted_approved_by_another_and_issued(console: Cons
         page.wait_for_selector("#preview table")
         assert person.faults() == []
         person.shot("billing-due")
-        page.get_by_role("button", name="Draft what is due").click()
+        person.follow(page.get_by_role("button", name="Draft what is due"))
         assert "holds the drafts" in page.inner_text("[role=status]")
-        page.get_by_role("button", name="Approve what is ticked").click()
+        person.follow(page.get_by_role("button", name="Approve what is ticked"))
         assert "another person must approve it" in page.inner_text("[role=status]")
         assert person.faults() == []
         person.shot("billing-drafts")
     with visit(browser, headers={"Authorization": f"Bearer {token}"}, size=PHONE) as person:
         page = person.open(console.url("/billing"))
         assert page.inner_text(".who") == "token bert"
-        page.get_by_role("button", name="Approve what is ticked").click()
+        person.follow(page.get_by_role("button", name="Approve what is ticked"))
         assert "approved; a run issues them" in page.inner_text("[role=status]")
-        page.get_by_role("button", name="Issue what is approved").click()
+        person.follow(page.get_by_role("button", name="Issue what is approved"))
         assert "An issued document never changes." in page.inner_text("main")
         assert person.faults() == []
         person.shot("billing-sure")
-        page.get_by_role("button", name="Yes, issue them").click()
+        person.follow(page.get_by_role("button", name="Yes, issue them"))
         page.locator("#progress", has_text="has ended").wait_for()
         assert "issued" in page.inner_text("#progress")
         assert person.faults() == []
@@ -143,7 +137,7 @@ def test_a_run_is_previewed_drafted_approved_by_another_and_issued(console: Cons
         runs = page.inner_text("section[aria-labelledby=runs]")
         assert "bert" in runs
         page = person.open(console.url("/invoices"))
-        page.locator("#rows tbody tr a").first.click()
+        person.follow(page.locator("#rows tbody tr a").first)
         page.get_by_label("Why (it is printed").fill("Wrong <b>tariff</b>")
-        page.get_by_role("button", name="Take it back").click()
+        person.follow(page.get_by_role("button", name="Take it back"))
         assert "drafts taking" in page.inner_text("[role=status]"), "corrections are approved too"

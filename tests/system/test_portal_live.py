@@ -8,18 +8,12 @@ from playwright.sync_api import Browser, Route, expect
 
 from cloud_collector.store.store import Store
 from shared.effects.sqlite import SqliteDatabase
-from tests.chrome import Visit, chromium, visit
+from tests.chrome import Visit, visit
 from tests.portal_site import DAY, NOW, Portal, running
 from tests.unit.billing_samples import OCTOBER, Gateway, october, receive
 
 pytestmark = pytest.mark.system
 MONTH: Final = "/portal/acme"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

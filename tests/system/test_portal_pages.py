@@ -17,7 +17,7 @@ from cloud_collector.billing.void import Voiding, void
 from cloud_collector.insight import kept
 from cloud_collector.store.store import Store
 from shared.effects.sqlite import SqliteDatabase
-from tests.chrome import chromium, visit
+from tests.chrome import visit
 from tests.portal_site import FORMULA, MARKUP, NOW, Portal, running
 from tests.routes import every_route
 from tests.unit.billing_samples import RECEIPT_KEY
@@ -27,12 +27,6 @@ MONTH: Final = "/portal/acme"
 WARNINGS: Final = "/portal/acme/warnings"
 DISPUTE: Final = "/portal/acme/disputes/1"
 DISPUTING: Final = "/portal/acme/invoices/INV-1/dispute?line=3&why=The+counter+jumped"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +59,9 @@ def test_without_scripts_a_page_can_be_read_and_its_numbers_open_down_to_the_sig
         person.open(portal.url("/portal"))
         assert person.page.inner_text("h1") == "This month"
         assert "170,57" in person.page.inner_text(".figure")
-        person.page.click("text=12.11.2026")
-        person.page.click("text=roof-1/sdm630-1")
-        person.page.click("text=report 45 >> nth=0")
+        person.follow(person.page.locator("text=12.11.2026"))
+        person.follow(person.page.locator("text=roof-1/sdm630-1"))
+        person.follow(person.page.locator("text=report 45 >> nth=0"))
         assert "signed by the gateway's key" in person.page.inner_text("main")
         assert "crane-chess-cube-koala-cotton-domino-chess-cliff" in person.page.inner_text("main")
         assert "MS1|" in person.page.inner_text("pre")

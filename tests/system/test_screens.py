@@ -186,7 +186,7 @@ def town(story: Story, browser: Browser) -> Iterator[Town]:
             made.drawn["line"] = line.rpartition("/")[2]
             person.open(made.url(PAGES["/portal/{account}/invoices/{number}/dispute"][0]))
             person.page.fill("#why", "Nobody charged a car that night.")
-            person.page.get_by_role("button").filter(has_text="dispute").click()
+            person.follow(person.page.get_by_role("button").filter(has_text="dispute"))
             assert person.page.url.endswith("/portal/harbour/disputes/1")
         yield made
 
@@ -196,13 +196,12 @@ def sign_in(town: Town, browser: Browser, email: str) -> StorageState:
     with visit(browser) as person:
         person.open(town.url("/sign-in"))
         person.page.get_by_label("E-mail address").fill(email)
-        person.page.get_by_role("button", name="Send me a link").click()
+        person.follow(person.page.get_by_role("button", name="Send me a link"))
         letter = letter_to(town, person, email)
         found = re.search(r"/sign-in/link/\S+", letter.get_content())
         assert found is not None
         person.open(town.url(found[0]))
-        with person.page.expect_navigation():
-            person.page.get_by_role("main").get_by_role("button", name="Sign in").click()
+        person.follow(person.page.get_by_role("main").get_by_role("button", name="Sign in"))
         return person.context.storage_state()
 
 
@@ -253,14 +252,14 @@ def _opened(path: str, status: int = 200) -> Callable[[Town, Visit], int]:
 def _link_sent(town: Town, person: Visit) -> int:
     person.open(town.url("/sign-in"))
     person.page.get_by_label("E-mail address").fill("nobody@elsewhere.example")
-    person.page.get_by_role("button", name="Send me a link").click()
+    person.follow(person.page.get_by_role("button", name="Send me a link"))
     assert "If the address is known here" in person.page.inner_text("main"), "and not whether it is"
     return 200
 
 
 def _link_used(town: Town, person: Visit) -> int:
     person.open(town.url("/sign-in/link/used-long-ago"))
-    person.page.get_by_role("main").get_by_role("button", name="Sign in").click()
+    person.follow(person.page.get_by_role("main").get_by_role("button", name="Sign in"))
     assert "used before" in person.page.inner_text("[role=alert]")
     return 410
 
@@ -294,7 +293,7 @@ def _too_often(town: Town, person: Visit) -> int:
     while not site.paces.sign_ins.take(neighbourhood("127.0.0.1"), site.clock.utc_ms()):
         pass
     person.open(town.url("/sign-in/link/guessed"))
-    person.page.get_by_role("main").get_by_role("button", name="Sign in").click()
+    person.follow(person.page.get_by_role("main").get_by_role("button", name="Sign in"))
     assert "wait" in person.page.inner_text("main")
     town.console.clock.advance(600_000)
     return 429
@@ -372,7 +371,7 @@ def test_the_garages_board_finds_the_warning_of_its_budget(town: Town, browser: 
         person.open(town.url("/portal/harbour"))
         assert person.page.locator(".state.warn.likely").is_visible()
         person.page.locator("summary", has_text="Menu").click()
-        person.page.get_by_role("navigation", name="Pages").get_by_role("link", name="Warnings").click()
+        person.follow(person.page.get_by_role("navigation", name="Pages").get_by_role("link", name="Warnings"))
         told = person.page.locator("tbody tr", has_text="budget")
         assert told.count() == 2
         figure = str(said[-1][12]).replace(".", "[.,]")

@@ -1,7 +1,5 @@
 """Signing in by an OpenID provider in a real browser: its button, its page, and the way back; and who is refused."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Final
 
@@ -14,7 +12,8 @@ from cloud_collector.access.viewer import Role
 from cloud_collector.web.door import Door
 from cloud_collector.web.oidc import OpenIdProvider
 from shared.effects.clock import SystemClock
-from tests.chrome import PHONE, Visit, chromium, visit
+from tests import openid_provider
+from tests.chrome import PHONE, Visit, visit
 from tests.console_site import serving
 from tests.visitors import bare_site
 
@@ -24,22 +23,12 @@ STRANGER: Final = "eve@elsewhere.example"
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
 def issuer() -> Iterator[str]:
-    command = [sys.executable, "-m", "tests.openid_provider", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        assert process.stdout is not None
-        found = f"http://localhost:{int(process.stdout.readline())}"
+    with openid_provider.serving() as found:
         for email in (BERT, STRANGER):
             claims = {"email": email, "email_verified": True}
             httpx.put(f"{found}/users/{email}", json=claims).raise_for_status()
         yield found
-        process.terminate()
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +54,7 @@ def consents(person: Visit, pages: str, email: str) -> None:
     assert person.page.inner_text("h1") == "Sign in"
     assert person.faults() == []
     person.shot("door-provider")
-    person.page.get_by_role("link", name="Sign in with Utility").click()
+    person.follow(person.page.get_by_role("link", name="Sign in with Utility"))
     person.page.locator("input[name=sub]").fill(email)
     with person.page.expect_navigation(url=f"{pages}/**"):
         person.page.get_by_role("button", name="Authorize").click()

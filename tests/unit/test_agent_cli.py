@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -73,13 +74,21 @@ rate_max = 1000
 @pytest.fixture
 def agent(site: Path) -> Iterator[Process]:
     """A running agent whose first window is sealed."""
-    process = Process("agent", [*AGENT, "run", "--config", str(site / "agent.toml")], site / "agent.log")
+    with ended(Process("agent", [*AGENT, "run", "--config", str(site / "agent.toml")], site / "agent.log")) as process:
+        wait_until(lambda: "agent_started" in process.events or not process.alive(), 60, "the agent has started")
+        wait_until(lambda: (site / "spool.db.sock").exists() or not process.alive(), 10, "the door is open")
+        yield process
+
+
+@contextmanager
+def ended(process: Process) -> Iterator[Process]:
+    """Within it runs; afterwards it does not, whatever became of the test."""
     process.start()
-    wait_until(lambda: "agent_started" in process.events or not process.alive(), 60, "the agent has started")
-    wait_until(lambda: (site / "spool.db.sock").exists() or not process.alive(), 10, "the door is open")
-    yield process
-    if process.alive():
-        process.kill()
+    try:
+        yield process
+    finally:
+        if process.alive():
+            process.kill()
 
 
 def run(site: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -337,12 +346,12 @@ class TestRun:
                 'channels = [{device = "d", meter = "energy", unit = "W.h", rate_max = 10}]\n'
             )
         flags = ("--set", "interval_count=1", "--set", "step_seconds=60")
-        agent = Process("agent", [*AGENT, "run", "--config", str(site / "agent.toml"), *flags], site / "agent.log")
-        agent.start()
-        wait_until((site / "spool.db.sock").exists, 20, "the agent answers")
-        wait_until(lambda: answer(site, "backlog")["backlog_lines"] >= BACKLOG_LINES_MAX, 60, "history waits")
-        time.sleep(2 * BACKLOG_WAIT_SECONDS)
-        # Meanwhile the display is metered on, a line a minute.
-        bound = BACKLOG_LINES_MAX + READINGS_CHUNK_MAX + LIVE_LINES_MAX
-        assert answer(site, "backlog")["backlog_lines"] <= bound
-        assert agent.stop() == 0
+        words = [*AGENT, "run", "--config", str(site / "agent.toml"), *flags]
+        with ended(Process("agent", words, site / "agent.log")) as agent:
+            wait_until((site / "spool.db.sock").exists, 20, "the agent answers")
+            wait_until(lambda: answer(site, "backlog")["backlog_lines"] >= BACKLOG_LINES_MAX, 60, "history waits")
+            time.sleep(2 * BACKLOG_WAIT_SECONDS)
+            # Meanwhile the display is metered on, a line a minute.
+            bound = BACKLOG_LINES_MAX + READINGS_CHUNK_MAX + LIVE_LINES_MAX
+            assert answer(site, "backlog")["backlog_lines"] <= bound
+            assert agent.stop() == 0

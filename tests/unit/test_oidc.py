@@ -1,8 +1,6 @@
 """Signing in by an OpenID provider, against one that runs here: what is proven, and what proves nothing."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +26,7 @@ from shared.effects.chance import system_chance
 from shared.effects.clock import SystemClock
 from shared.effects.sqlite import SqliteDatabase
 from shared.errors import InvalidRecord
+from tests import openid_provider
 from tests.visitors import THERE, ask, bare_site
 
 FAR: Final = "192.0.2.7"
@@ -38,11 +37,8 @@ OWN: Final = {"Accept": "text/html", "Sec-Fetch-Site": "cross-site"}
 
 @pytest.fixture(scope="module")
 def issuer() -> Iterator[str]:
-    command = [sys.executable, "-m", "tests.openid_provider", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        assert process.stdout is not None
-        yield f"http://localhost:{int(process.stdout.readline())}"
-        process.terminate()
+    with openid_provider.serving() as found:
+        yield found
 
 
 @pytest.fixture
