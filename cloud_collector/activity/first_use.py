@@ -8,6 +8,7 @@ from typing import Final
 
 from cloud_collector.activity.activation import Activation, ActivationCause, Evidence, StateChange
 from cloud_collector.activity.lifecycle import FOREVER, ended_at, left_at, provisioned_at
+from cloud_collector.activity.recall import Recall, Spans
 from cloud_collector.activity.threshold import Interval, decide
 from cloud_collector.contracts.catalog import Aggregate, ContractDevice, Meter, Per, StartRule, State
 from cloud_collector.contracts.period import boundary, iso, later
@@ -50,12 +51,13 @@ def first_activity(
     until: int,
     foresee: bool = False,
     issued: Mapping[str, Activation] | None = None,
+    recall: Recall | None = None,
 ) -> dict[str, Activation]:
     """Each device's activation, by device; one that has not started is absent.
 
     Reports that begin before `until` are looked at, and starts up to it are named; with `foresee` also later ones
     that the rules alone give (grace, dates, devices that join). Starts that issued invoices rest on stay as they
-    are where `late_evidence` keeps them.
+    are where `late_evidence` keeps them. A `recall` spares looking at what has been looked at before.
     """
     members = [
         _Member(
@@ -76,9 +78,9 @@ def first_activity(
         case StartRule.DATE:
             ruled = [_on_date(terms, member) for member in members]
         case StartRule.FIRST_USE:
-            ruled = _first_use(terms, usage, members, until)
+            ruled = _first_use(terms, usage, members, until, recall)
     ruled += _set_active(members, states)
-    ruled += _moved(terms, members, usage, states, until=until, foresee=foresee)
+    ruled += _moved(terms, members, usage, states, until=until, foresee=foresee, recall=recall)
     found: dict[str, Activation] = {}
     ends = {member.id: member.end for member in members}
     for activation in sorted(ruled, key=lambda each: (each.at, _RANK.index(each.cause))):
@@ -112,11 +114,13 @@ def _earliest(usage: UsageView, channel: ChannelName, start: int, end: int) -> l
     return next((found for low, high in _stretches(start, end) if (found := usage.spans(channel, low, high))), [])
 
 
-def _first_use(terms: Terms, usage: UsageView, members: list[_Member], until: int) -> list[Activation]:
+def _first_use(
+    terms: Terms, usage: UsageView, members: list[_Member], until: int, recall: Recall | None
+) -> list[Activation]:
     members = [_with_channels(terms, usage, member, until) for member in members]
     if terms.activation.combine is Per.DEVICE:
-        return [start for member in members for start in _group(terms, usage, [member], until)]
-    starts = _group(terms, usage, members, until)
+        return [start for member in members for start in _recalled(terms, usage, (member,), until, recall)]
+    starts = _recalled(terms, usage, tuple(members), until, recall) if members else []
     if not starts:
         return []
     earliest = min(start.at for start in starts)
@@ -128,14 +132,23 @@ def _first_use(terms: Terms, usage: UsageView, members: list[_Member], until: in
     return [start for start in starts if start.at == earliest] + joined
 
 
-def _group(terms: Terms, usage: UsageView, members: list[_Member], until: int) -> list[Activation]:
+def _recalled(
+    terms: Terms, usage: UsageView, members: tuple[_Member, ...], until: int, recall: Recall | None
+) -> list[Activation]:
+    """The same as `_group`, remembered or found."""
+    if recall is None:
+        return _group(terms, usage.spans, members, until)
+    # Everything that is asked of the terms there.
+    key = (terms.activation, terms.timezone, tuple(terms.meters.items()), members)
+    return recall.made(key, until, lambda spans: _group(terms, spans, members, until))
+
+
+def _group(terms: Terms, spans: Spans, members: tuple[_Member, ...], until: int) -> list[Activation]:
     """What usage or grace gives devices that start together, at the earlier of the two instants."""
-    if not members:
-        return []
     grace = terms.activation.grace
     provisioned = min(member.provisioned for member in members)
     grace_at = FOREVER if grace is None else later(terms.timezone, provisioned, grace)
-    intervals = _intervals(terms, usage, members, min(until, grace_at))
+    intervals = _intervals(terms, spans, members, min(until, grace_at))
     levels = {meter.name for meter in terms.meters.values() if meter.aggregate is Aggregate.MAX}
     decided = decide(terms.activation, terms.timezone, intervals, levels)
     # What begins with grace comes too late, though it may have been looked at beside what goes on beyond it.
@@ -186,7 +199,7 @@ def _first_report(usage: UsageView, channels: Iterable[ChannelName], member: _Me
     return None
 
 
-def _intervals(terms: Terms, usage: UsageView, members: list[_Member], until: int) -> Iterator[Interval]:
+def _intervals(terms: Terms, look: Spans, members: tuple[_Member, ...], until: int) -> Iterator[Interval]:
     """Usage above zero in order of ends: what begins before `until`, and what ends before the last of that does."""
     rule = terms.activation
     thresholds = (*rule.any, *rule.all)
@@ -201,17 +214,17 @@ def _intervals(terms: Terms, usage: UsageView, members: list[_Member], until: in
     first = min((member.counts_from for member, _ in channels), default=FOREVER)
     seen = first
     for start, end in _stretches(first, until):
-        spans = [(member, span) for member, channel in channels for span in usage.spans(channel, start, end)]
+        spans = [(member, span) for member, channel in channels for span in look(channel, start, end)]
         # Whole intervals up to the stretch's end; one that goes on beyond it comes with the next stretch.
         ends = (seen, end)
         yield from _expanded(terms, spans, ends)
         seen = end
     # P18: an interval that goes on beyond `until` decides only after whatever ends before it does.
     ends = (until, FOREVER)
-    spans = [(member, span) for member, channel in channels for span in usage.spans(channel, until - 1, until)]
+    spans = [(member, span) for member, channel in channels for span in look(channel, until - 1, until)]
     astride = list(_expanded(terms, spans, ends, (0, until)))
     latest = max((interval.end for interval in astride), default=until)
-    spans = [(member, span) for member, channel in channels for span in usage.spans(channel, until, latest)]
+    spans = [(member, span) for member, channel in channels for span in look(channel, until, latest)]
     after = _expanded(terms, spans, (until, latest), (until, FOREVER))
     yield from sorted([*astride, *after], key=lambda each: each.order)
 
@@ -321,13 +334,15 @@ def _moved(
     *,
     until: int,
     foresee: bool,
+    recall: Recall | None,
 ) -> list[Activation]:
     """A device that was active in the contract of the account from which it came stays active."""
     found = []
     for member in members:
         origin = terms.origin_of(member.id)
         if origin is not None:
-            before = first_activity(origin, usage, states, until=until, foresee=foresee).get(member.id)
+            starts = first_activity(origin, usage, states, until=until, foresee=foresee, recall=recall)
+            before = starts.get(member.id)
             if before is not None:
                 why = f"moved here from {origin.contract}, where it was active since {iso(before.at)}"
                 found.append(_starts(member, member.provisioned, ActivationCause.MOVED, why))

@@ -70,7 +70,8 @@ def account_cost(
     absent: list[Absent] = []
     for name in names:
         try:
-            found.append(look(store, known, name, now_ms, view).cost(foretold=foretold, memory=memory, wait=wait))
+            seen = look(store, known, name, now_ms, view, memory=memory)
+            found.append(seen.cost(foretold=foretold, memory=memory, wait=wait))
         except DatabaseError:
             raise
         except MetersealError as error:

@@ -7,6 +7,7 @@ from typing import Any
 
 from cloud_collector.billing.export import Invoice
 from cloud_collector.billing.revisions import NoCatalog, revisions
+from cloud_collector.insight.kept import Kept
 from cloud_collector.insight.look import Look, look
 from cloud_collector.insight.opened_line import Line, Rests, rests_on
 from cloud_collector.rating.draft import BookingKey, LineKind
@@ -16,9 +17,11 @@ from cloud_collector.usage.quantity import UnlikeUnits, worth
 from shared.errors import DatabaseError, MetersealError
 
 
-def opened_billed(store: Store, found: Invoice, line: Mapping[str, Any], now_ms: int) -> Rests | None:
+def opened_billed(
+    store: Store, found: Invoice, line: Mapping[str, Any], now_ms: int, memory: Kept | None = None
+) -> Rests | None:
     """What a sealed line rests on; None where only its counters are left: it takes another back, or is no more."""
-    at = None if "voids" in found.body else _looked(store, found, line, now_ms)
+    at = None if "voids" in found.body else _looked(store, found, line, now_ms, memory)
     if at is None:
         return None
     opened = Line(
@@ -32,11 +35,12 @@ def instant_of(text: str) -> int:
     return int(datetime.fromisoformat(text).timestamp())
 
 
-def _looked(store: Store, found: Invoice, line: Mapping[str, Any], now_ms: int) -> Look | None:
+def _looked(store: Store, found: Invoice, line: Mapping[str, Any], now_ms: int, memory: Kept | None) -> Look | None:
     """The contract in the period of the line; None where the catalog has it no more."""
     within = instant_of(line["service_start"])
     try:
-        return look(store, revisions(store), found.body["contract"], now_ms, StoreView, within=within)
+        known, contract = revisions(store), found.body["contract"]
+        return look(store, known, contract, now_ms, StoreView, within=within, memory=memory)
     except DatabaseError:
         raise
     except (NoCatalog, KeyError):

@@ -7,6 +7,7 @@ from cloud_collector.activity.activation import Activation, StateChange
 from cloud_collector.activity.first_use import first_activity, tested_until
 from cloud_collector.activity.holding import Holding, holdings
 from cloud_collector.activity.lifecycle import FOREVER, Life, life_of
+from cloud_collector.activity.recall import Recall
 from cloud_collector.billing.case import stated_starts
 from cloud_collector.billing.device_states import changes_for
 from cloud_collector.contracts.catalog import ContractDevice, Per, State
@@ -15,6 +16,7 @@ from cloud_collector.contracts.period import later
 from cloud_collector.contracts.revision import Revision
 from cloud_collector.contracts.terms import Terms
 from cloud_collector.insight.agreement import Agreement
+from cloud_collector.insight.kept import Kept
 from cloud_collector.store.store import Store
 from cloud_collector.usage.span import Span, UsageView
 from shared.errors import MetersealError
@@ -74,18 +76,24 @@ def chapters(
     *,
     contracts: Iterable[str],
     only: Collection[str] | None = None,
+    memory: Kept | None = None,
 ) -> list[Chapter]:
     """Each device of these contracts, in the catalog's order, or `only` some; what was reported is looked at."""
-    return [chapter for contract in contracts for chapter in _of_contract(store, view, known, contract, now, only)]
+    recall = None if memory is None else memory.starts.over(view, view)
+    return [
+        chapter for contract in contracts for chapter in _of_contract(store, view, known, contract, now, only, recall)
+    ]
 
 
-def chapters_of(store: Store, view: UsageView, known: Sequence[Revision], device: str, now: int) -> list[Chapter]:
+def chapters_of(
+    store: Store, view: UsageView, known: Sequence[Revision], device: str, now: int, memory: Kept | None = None
+) -> list[Chapter]:
     """A device's time with each of its contracts, in order; raises UnknownDevice."""
     held = holdings(known[-1].catalog)
     if device not in held:
         raise UnknownDevice(f"no contract of the catalog has the device {device[:80]}{nearest(device, held)[:120]}")
     contracts = dict.fromkeys(each.contract for each in held[device])
-    found = chapters(store, view, known, now, contracts=contracts, only={device})
+    found = chapters(store, view, known, now, contracts=contracts, only={device}, memory=memory)
     return sorted(found, key=lambda each: each.held.start)
 
 
@@ -96,6 +104,7 @@ def _of_contract(
     contract: str,
     now: int,
     only: Collection[str] | None,
+    recall: Recall | None,
 ) -> list[Chapter]:
     catalog = known[-1].catalog
     terms = Agreement.of(store, known, contract, now).terms(now)
@@ -105,8 +114,8 @@ def _of_contract(
     states = changes_for(store, catalog, [contract])
     stated = stated_starts(store, known, [contract])
     issued = {each.activation.device: each.activation for each in stated}
-    starts = first_activity(terms, view, states, until=now, foresee=True, issued=issued)
-    evident = first_activity(terms, view, states, until=now) if issued else starts
+    starts = first_activity(terms, view, states, until=now, foresee=True, issued=issued, recall=recall)
+    evident = first_activity(terms, view, states, until=now, recall=recall) if issued else starts
     graces = _graces(terms)
     held_by = holdings(catalog)
     return [

@@ -9,6 +9,7 @@ from typing import Final
 from cloud_collector.contracts.revision import Revision
 from cloud_collector.insight.device_index import Entry, device_index
 from cloud_collector.insight.device_life import Chapter, chapters
+from cloud_collector.insight.kept import Kept
 from cloud_collector.store.store import Store
 from cloud_collector.usage.span import UsageView
 
@@ -52,6 +53,7 @@ def device_list(
     contract: str = "",
     account: str = "",
     rows: int = PAGE_ROWS,
+    memory: Kept | None = None,
 ) -> DeviceList:
     """Devices of the newest catalog after one of a name, which may have the name of its contract behind it."""
     catalog = known[-1].catalog
@@ -63,7 +65,13 @@ def device_list(
         (each.device.id, each.held.contract): each
         for name in dict.fromkeys(entry.contract for entry in shown)
         for each in chapters(
-            store, view, known, now, contracts=(name,), only={one.device for one in shown if one.contract == name}
+            store,
+            view,
+            known,
+            now,
+            contracts=(name,),
+            only={one.device for one in shown if one.contract == name},
+            memory=memory,
         )
     }
     return DeviceList(

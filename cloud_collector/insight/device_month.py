@@ -6,6 +6,7 @@ from typing import Any
 from cloud_collector.billing.revisions import revisions
 from cloud_collector.insight.account_cost import account_cost
 from cloud_collector.insight.cost import Cost, DeviceCost
+from cloud_collector.insight.kept import Kept
 from cloud_collector.insight.meter_days import MeterDays, device_days
 from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
@@ -29,9 +30,11 @@ class DeviceMonth:
         }
 
 
-def device_month(store: Store, account: str, device: str, now_ms: int, zone: str) -> DeviceMonth | None:
+def device_month(
+    store: Store, account: str, device: str, now_ms: int, zone: str, memory: Kept | None = None
+) -> DeviceMonth | None:
     """The device by local days of this zone; None where no running contract of the account has it (P20)."""
-    found = account_cost(store, account, now_ms, StoreView, foretold=False)
+    found = account_cost(store, account, now_ms, StoreView, foretold=False, memory=memory)
     for cost in found.contracts:
         for held in cost.devices:
             if held.device == device:

@@ -9,6 +9,7 @@ from cloud_collector.contracts.period import Period
 from cloud_collector.contracts.revision import Revision
 from cloud_collector.insight.ended import ended_in
 from cloud_collector.insight.grounds import line_id
+from cloud_collector.insight.kept import Kept
 from cloud_collector.insight.look import Look, NotRunning, look
 from cloud_collector.insight.opened_line import ON_USAGE, Line, Rests, rests_on
 from cloud_collector.invoice.basis import reads_of
@@ -76,13 +77,21 @@ class Charged:
         )
 
 
-def charged(store: Store, known: Sequence[Revision], contract: str, now_ms: int, period: str = "") -> Charged | None:
+def charged(
+    store: Store,
+    known: Sequence[Revision],
+    contract: str,
+    now_ms: int,
+    period: str = "",
+    *,
+    memory: Kept | None = None,
+) -> Charged | None:
     """The running period; or the one that began on the local date `period`, None where none such waits to be billed.
 
     Raises NotRunning and UnlikeUnits.
     """
     if not period:
-        running = look(store, known, contract, now_ms, StoreView)
+        running = look(store, known, contract, now_ms, StoreView, memory=memory)
         draft = running.cost(foretold=False).draft
         return Charged(draft=draft, period=running.period, _seen=lambda _: running)
     (ended,) = ended_in(store, known, [contract], now_ms) or (None,)
@@ -93,10 +102,10 @@ def charged(store: Store, known: Sequence[Revision], contract: str, now_ms: int,
     def seen(line: DraftLine) -> Look:
         # Beside its own lines stand those that come too late for an earlier invoice.
         try:
-            return look(store, known, contract, now_ms, StoreView, within=line.service_start)
+            return look(store, known, contract, now_ms, StoreView, within=line.service_start, memory=memory)
         except NotRunning:
             # What falls due as the contract ends, and what was billed beyond its end, lies in no period of it.
-            return look(store, known, contract, now_ms, StoreView, within=begins)
+            return look(store, known, contract, now_ms, StoreView, within=begins, memory=memory)
 
     return Charged(draft=ended.draft, period=ended.period, _seen=seen)
 

@@ -1,7 +1,8 @@
 """What was read out of many reports a moment ago, for pages: forecasts and charts, which change as slowly.
 
 How long a thing is kept follows from how much was read for it: what rests on a few reports is always made anew, and
-what rests on a hundred thousand stands for some minutes. The cost so far is never kept.
+what rests on a hundred thousand stands for some minutes. The cost so far is never kept; the starts of devices, on which
+it rests, are by what they rest on (`starts`).
 
 A page does not wait for what rests on many reports: it is shown without, and asks for it when it is there.
 """
@@ -10,6 +11,8 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from cloud_collector.insight.heard import Heard
+from cloud_collector.insight.starts import Starts
 from cloud_collector.usage.span import ChannelName, Measured, Span, UsageView
 from shared.latest import Latest
 
@@ -63,6 +66,8 @@ class Kept:
     """The memory of one store's pages."""
 
     def __init__(self) -> None:
+        self.starts = Starts()
+        self.heard = Heard()
         self._held = Latest[Hashable, _Made](KEPT_MAX)
         self._dear = Latest[Hashable, bool](KEPT_MAX)
         """What is known to rest on many reports."""

@@ -99,7 +99,8 @@ def so_far(
         cost, why = None, ""
         if len(found) < COSTS_MAX:
             try:
-                cost = look(store, known, name, now_ms, StoreView).cost(memory=memory, wait=wait)
+                seen = look(store, known, name, now_ms, StoreView, memory=memory)
+                cost = seen.cost(memory=memory, wait=wait)
             except DatabaseError:
                 raise
             except MetersealError as error:

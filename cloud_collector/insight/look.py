@@ -82,26 +82,30 @@ def look(
     *,
     past: bool = False,
     within: int | None = None,
+    memory: Kept | None = None,
 ) -> Look:
     """The contract in the period that holds the moment, or the instant `within`; raises NotRunning.
 
-    `past`: the moment lies back, so that what was received after it does not count.
+    `past`: the moment lies back, so that what was received after it does not count. A `memory` spares finding again
+    what was found for another page.
     """
     at = as_of_ms // 1_000
     agreement = Agreement.of(store, known, contract, at)
-    usage: UsageView = Remembered(AsOf(view(store), as_of_ms) if past else view(store))
+    held = view(store)
+    usage: UsageView = Remembered(AsOf(held, as_of_ms) if past else held)
+    recall = None if memory is None or past else memory.starts.over(usage, held)
     done = [change for change in changes_for(store, known[-1].catalog, (contract,)) if change.at <= at]
     terms = agreement.terms(at)
     begins = boundary(terms.timezone, terms.start)
     if at < begins:
         raise NotRunning(f"{contract} begins on {terms.start}")
-    looked = Known.of(terms, usage, done, until=at + AHEAD_SECONDS)
-    held = at if within is None else within
-    running = [each for each in agreement.periods(looked.activated, at) if each.start <= held < each.end]
+    looked = Known.of(terms, usage, done, until=at + AHEAD_SECONDS, recall=recall)
+    inside = at if within is None else within
+    running = [each for each in agreement.periods(looked.activated, at) if each.start <= inside < each.end]
     if not running:
         raise NotRunning(f"{contract} ended on {terms.end}")
     (period,) = running
     if agreement.plans(period.start).number != agreement.plans(at).number:
-        looked = Known.of(agreement.terms(period.start), usage, done, until=at + AHEAD_SECONDS)
+        looked = Known.of(agreement.terms(period.start), usage, done, until=at + AHEAD_SECONDS, recall=recall)
     budget = wished(store, known[-1].catalog.contracts[contract]).budget
     return Look(agreement=agreement, known=looked, period=period, as_of_ms=as_of_ms, budget=budget)

@@ -1,5 +1,6 @@
 """What sealed reports say of a device's meters beside usage: swaps, resets, gaps, holes, and what was set apart."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -23,7 +24,7 @@ _TOLD: Final = {
     Verdict.EXCHANGE: "another meter answered",
 }
 """Verdicts that stand on a timeline; what is estimated or missing is a gap's."""
-_MARKS: Final = tuple(f'"{verdict.value}"'.encode() for verdict in _TOLD)
+_MARK: Final = re.compile(b'"(?:' + "|".join(_TOLD).encode() + b')"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +141,7 @@ def _verdicts(store: Store, channel: _Channel) -> Iterator[Event]:
         for row in rows:
             if row[4] is not None:
                 yield _set_apart(channel, row)
-            if any(mark in bytes(row[8]) for mark in _MARKS):
+            if _MARK.search(row[8]):
                 yield from _noted(channel, row, report_of(row[8]))
 
 

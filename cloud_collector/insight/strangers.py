@@ -5,7 +5,7 @@ that a known gateway reports and no contract has is a stranger too: it is metere
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from difflib import get_close_matches
@@ -19,6 +19,7 @@ from cloud_collector.fleet import invitations
 from cloud_collector.fleet.gateways import add_gateway
 from cloud_collector.fleet.invitations import pending
 from cloud_collector.insight.device_index import device_index
+from cloud_collector.insight.kept import Kept
 from cloud_collector.limits import BLOCKS_MAX
 from cloud_collector.store.store import Store
 from shared.errors import MetersealError
@@ -27,6 +28,8 @@ from shared.key import PublicKey
 _KEY: Final = re.compile(r"the key (\S+) is not enrolled for this gateway")
 DEVICES_MAX: Final = 1_000
 """Devices without a contract that are listed."""
+NEAR_MAX: Final = 100
+"""Devices that never reported, of one gateway or of one name, among which the nearest is looked for."""
 REASON_CHARS_MAX: Final = 256
 
 
@@ -110,12 +113,15 @@ class Block:
     reason: str
 
 
-def strangers(store: Store) -> list[Stranger]:
+def strangers(store: Store, memory: Kept | None = None) -> list[Stranger]:
     """Everything that knocks and is not blocked: messages, the newest first, then devices by name."""
     waiting = {each.gateway for each in pending(store)}
     found = [_stranger(row, waiting) for row in store.rows("strangers")]
     blocked = {(each.kind, each.gateway, each.what) for each in blocks(store)}
-    return [*found, *(each for each in _devices(store) if (each.kind, each.gateway, each.what) not in blocked)]
+    return [
+        *found,
+        *(each for each in _devices(store, memory or Kept()) if (each.kind, each.gateway, each.what) not in blocked),
+    ]
 
 
 def stranger_of(store: Store, name: str) -> Stranger:
@@ -242,28 +248,41 @@ def _bare(kind: Kind, gateway: str, what: str) -> Stranger:
     )
 
 
-def _devices(store: Store) -> Iterator[Stranger]:
+def _devices(store: Store, memory: Kept) -> Iterator[Stranger]:
     """Devices that report and stand in no contract of the newest catalog; none where nothing has been agreed to."""
     try:
         catalog = revisions.revisions(store)[-1].catalog
     except NoCatalog:
         return
-    agreed = device_index(catalog).names
-    heard = store.rows("devices_heard")
-    alone = list(dict.fromkeys(name for (name,) in heard if name not in agreed))
+    agreed, heard = device_index(catalog).names, memory.heard.names(store)
+    alone = sorted(tuple(name.partition("/")[::2]) for name in heard.difference(agreed))[:DEVICES_MAX]
     if not alone:
         return
-    unheard = sorted(agreed.difference(name for (name,) in heard))
-    for name in alone[:DEVICES_MAX]:
-        gateway, _, device = name.partition("/")
+    beside = _beside(alone, agreed.difference(heard))
+    for gateway, device in alone:
+        near = sorted({*beside.get(gateway, ()), *beside.get(f"/{device}", ())})
         yield Stranger(
             kind=Kind.DEVICE,
             gateway=gateway,
             what=device,
             topic="",
             reason="the device is in no contract: what it meters is kept and billed to nobody",
-            nearest=next(iter(get_close_matches(name, unheard, 1)), ""),
+            nearest=next(iter(get_close_matches(f"{gateway}/{device}", near, 1)), ""),
             messages=0,
             first_at=None,
             last_at=None,
         )
+
+
+def _beside(alone: Collection[tuple[str, ...]], unheard: Collection[str]) -> dict[str, list[str]]:
+    """Which of the devices that were agreed on and never reported each may be: by its gateway, and by /its name.
+
+    To compare each with all of a large fleet would take minutes.
+    """
+    found: dict[str, list[str]] = {key: [] for gateway, device in alone for key in (gateway, f"/{device}")}
+    for name in unheard:
+        gateway, _, device = name.partition("/")
+        for key in (gateway, f"/{device}"):
+            if key in found and len(found[key]) < NEAR_MAX:
+                found[key].append(name)
+    return found

@@ -14,6 +14,7 @@ from cloud_collector.contracts.period import iso
 from cloud_collector.contracts.revision import Revision
 from cloud_collector.insight.device_life import TESTING, Chapter, chapters_of
 from cloud_collector.insight.event import Event, ReportName
+from cloud_collector.insight.kept import Kept
 from cloud_collector.insight.meter_history import meter_history
 from cloud_collector.store.store import Store
 from cloud_collector.usage.span import UsageView
@@ -22,9 +23,11 @@ _ORDER: Final = ("provisioned", TESTING, "active", "suspended", "resumed", "ende
 """What comes first where several things happen at one instant; everything else follows."""
 
 
-def timeline(store: Store, view: UsageView, known: Sequence[Revision], device: str, now: int) -> list[Event]:
+def timeline(
+    store: Store, view: UsageView, known: Sequence[Revision], device: str, now: int, memory: Kept | None = None
+) -> list[Event]:
     """Everything that is known up to now, and what is expected; raises UnknownDevice."""
-    found = chapters_of(store, view, known, device, now)
+    found = chapters_of(store, view, known, device, now, memory)
     deeds = deeds_of(store, device)
     events = meter_history(store, device, until=now)
     for at, chapter in enumerate(found):

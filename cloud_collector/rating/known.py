@@ -9,6 +9,7 @@ from datetime import date
 
 from cloud_collector.activity.activation import Activation, StateChange
 from cloud_collector.activity.first_use import first_activity
+from cloud_collector.activity.recall import Recall
 from cloud_collector.contracts.period import Period, local_date
 from cloud_collector.contracts.terms import Terms
 from cloud_collector.rating.booking import Booking
@@ -29,12 +30,22 @@ class Known:
     """Of the contracts that share a pool with this one."""
 
     @classmethod
-    def of(cls, terms: Terms, usage: UsageView, states: Sequence[StateChange] = (), *, until: int) -> "Known":
+    def of(
+        cls,
+        terms: Terms,
+        usage: UsageView,
+        states: Sequence[StateChange] = (),
+        *,
+        until: int,
+        recall: Recall | None = None,
+    ) -> "Known":
         """The starts by reports that begin before `until`, and those that rules alone will give."""
-        others = {
-            other.contract: first_activity(other, usage, states, until=until, foresee=True) for other in terms.pooled
-        }
-        starts = first_activity(terms, usage, states, until=until, foresee=True)
+
+        def starts_of(terms: Terms) -> dict[str, Activation]:
+            return first_activity(terms, usage, states, until=until, foresee=True, recall=recall)
+
+        others = {other.contract: starts_of(other) for other in terms.pooled}
+        starts = starts_of(terms)
         return cls(terms=terms, usage=usage, states=states, starts=starts, others=others)
 
     @property

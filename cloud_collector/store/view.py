@@ -67,15 +67,17 @@ class StoreView:
 
     def spans(self, channel: ChannelName, start: int, end: int) -> list[Span]:
         """Spans that overlap [start, end), by start, then epoch and seq."""
-        if channel not in self._reaches:
-            self._reaches[channel] = self._reach(channel)
-        known = self._reaches[channel]
+        known = self._reached(channel)
         if known is None:
             return []
-        used = known.begins is not None and known.begins < end
-        others = known.others_until is not None and known.others_until > start
-        # A device that waits for weeks before it reports is asked about in vain again and again.
-        return self._spans(known.channel, start, end, used=used, others=others)
+        return [_span(known.channel, row) for row in self._rows(known.channel, start, end, known)]
+
+    def facts(self, channel: ChannelName, start: int, end: int) -> list[Row]:
+        """What the spans of every stretch within [start, end) follow from; equal facts, equal spans."""
+        known = self._reached(channel)
+        if known is None:
+            return []
+        return [(known.channel.unit, known.channel.exponent), *self._rows(known.channel, start, end, known)]
 
     def channels(self, gateway: str, device: str) -> list[ChannelName]:
         """The channels of a device that have ever reported."""
@@ -89,6 +91,11 @@ class StoreView:
         names = [ChannelName(gateway=gateway, device=device, meter=meter) for meter in meters]
         self._names[gateway, device] = names
         return names
+
+    def _reached(self, name: ChannelName) -> _Reach | None:
+        if name not in self._reaches:
+            self._reaches[name] = self._reach(name)
+        return self._reaches[name]
 
     def _reach(self, name: ChannelName) -> _Reach | None:
         row = self._store.row("view_channel", name.gateway, name.device, name.meter)
@@ -150,7 +157,7 @@ class StoreView:
         return Measured(units=high - low, unit=unit, exponent=exponent, estimated=cuts, reads=(read,), gaps=gaps)
 
     def _hidden(self, channel: _Channel, start: int, end: int) -> bool:
-        return any(span.hides(start, end) for span in self._spans(channel, start, end))
+        return any(_span(channel, row).hides(start, end) for row in self._rows(channel, start, end))
 
     def _alone(self, channel: _Channel, chain: int, start: int, end: int) -> bool:
         """Whether this chain is in order of time and no other chain of the channel reaches into it."""
@@ -170,19 +177,22 @@ class StoreView:
                 return False
 
     def _summed(self, channel: _Channel, start: int, end: int, gaps: tuple[NamedGap, ...]) -> Measured | None:
-        spans = self._spans(channel, start, end)
+        spans = [_span(channel, row) for row in self._rows(channel, start, end)]
         if spans:
             return Ledger(spans, gaps).measure(channel.name, start, end)
         if not gaps or self._store.row("view_known", channel.id) is None:
             return None
         return Measured(units=0, unit=channel.unit, exponent=channel.exponent, estimated=False, reads=(), gaps=gaps)
 
-    def _spans(self, channel: _Channel, start: int, end: int, *, used: bool = True, others: bool = True) -> list[Span]:
-        rows = self._store.rows("view_usage", channel.id, end, start - channel.longest, start) if used else []
-        if others:
-            rows = [*rows, *self._store.rows("view_other", channel.id, start, end)]
-        found = [_span(channel, row) for row in rows]
-        return sorted(found, key=lambda span: (span.start, span.epoch, span.seq, span.kind))
+    def _rows(self, channel: _Channel, start: int, end: int, reach: _Reach | None = None) -> list[Row]:
+        """What overlaps [start, end), by start, then epoch, seq and kind."""
+        rows: list[Row] = []
+        # A device that waits for weeks before it reports is asked about in vain again and again.
+        if reach is None or (reach.begins is not None and reach.begins < end):
+            rows += self._store.rows("view_usage", channel.id, end, start - channel.longest, start)
+        if reach is None or (reach.others_until is not None and reach.others_until > start):
+            rows += self._store.rows("view_other", channel.id, start, end)
+        return sorted(rows, key=lambda row: (row[4], row[1], row[2], _KIND[row[3]]))
 
     def _gaps(self, channel: _Channel, start: int, end: int) -> tuple[NamedGap, ...]:
         rows = self._store.rows("view_unknown", channel.id, end, start)

@@ -11,6 +11,7 @@ from cloud_collector.billing.revisions import revisions
 from cloud_collector.cli.main import app
 from cloud_collector.contracts.assignment import CannotAssign, assigned
 from cloud_collector.contracts.read import load_catalog
+from cloud_collector.insight.heard import Heard
 from cloud_collector.insight.strangers import (
     Kind,
     NotAccepted,
@@ -23,8 +24,10 @@ from cloud_collector.insight.strangers import (
     strangers,
     unblock,
 )
+from cloud_collector.intake.replay import rebuild
 from cloud_collector.intake.verdict import Accepted, Unmatched
 from cloud_collector.limits import BLOCKS_MAX
+from cloud_collector.settings import CollectorSettings
 from cloud_collector.store.store import Store
 from shared.effects.sqlite import SqliteDatabase
 from shared.key import SigningKey
@@ -156,7 +159,20 @@ def test_a_blocked_device_is_listed_no_more_and_still_metered() -> None:
     store = two_devices()
     silence(store, "roof-1/sdm630-2")
     assert strangers(store) == []
-    assert ("roof-1/sdm630-2",) in store.rows("devices_heard")
+    assert "roof-1/sdm630-2" in Heard().names(store)
+
+
+def test_what_is_remembered_of_devices_that_were_heard_is_what_the_store_has() -> None:
+    store, heard = new_store(catalog=CATALOG), Heard()
+    assert heard.names(store) == frozenset()
+    gateway = october(Gateway())
+    receive(store, gateway.lines, at=NOVEMBER)
+    for _ in range(2):
+        assert heard.names(store) == {"roof-1/sdm630-1", "roof-1/sdm630-2"}
+    store.run("channel_add", "roof-1", "sdm630-3", "energy", "Wh", 0, 0)
+    assert heard.names(store) == {"roof-1/sdm630-1", "roof-1/sdm630-2", "roof-1/sdm630-3"}
+    rebuild(store, CollectorSettings())
+    assert heard.names(store) == {"roof-1/sdm630-1", "roof-1/sdm630-2"}, "what was made anew is read anew"
 
 
 ONE_LINE = 'devices = ["gw/a"]'

@@ -93,7 +93,9 @@ def _chapters(sight: Sight, contract: str, first: str, at_once: int) -> Iterator
     names = sorted(name for name in held if name >= first and any(each.contract == contract for each in held[name]))
     for at in range(0, len(names), at_once):
         only = set(names[at : at + at_once])
-        found = chapters(sight.store, sight.view, sight.known, sight.now, contracts=[contract], only=only)
+        found = chapters(
+            sight.store, sight.view, sight.known, sight.now, contracts=[contract], only=only, memory=sight.kept
+        )
         yield from sorted(found, key=_key)
 
 

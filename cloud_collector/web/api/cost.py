@@ -34,9 +34,10 @@ def contract_cost(
         sight.contract(contract)
         at_ms = _at(as_of, sight.now_ms)
         try:
-            found = look(sight.store, sight.known, contract, at_ms, StoreView, past=as_of is not None)
             # What is asked of an earlier instant rests on other facts than what was foretold a moment ago.
-            return found.cost(memory=sight.kept if as_of is None else None).to_json()
+            memory = sight.kept if as_of is None else None
+            found = look(sight.store, sight.known, contract, at_ms, StoreView, past=as_of is not None, memory=memory)
+            return found.cost(memory=memory).to_json()
         except (NotRunning, UnlikeUnits) as error:
             raise Refusal(409, str(error)) from None
 
@@ -44,7 +45,7 @@ def contract_cost(
 def cost_of(sight: Sight, contract: str) -> Cost | None:
     """The cost now; None where no period runs, or where units do not fit (P19)."""
     try:
-        found = look(sight.store, sight.known, contract, sight.now_ms, StoreView)
+        found = look(sight.store, sight.known, contract, sight.now_ms, StoreView, memory=sight.kept)
         return shaped(Cost, found.cost(memory=sight.kept).to_json())
     except (NotRunning, UnlikeUnits):
         return None

@@ -109,7 +109,7 @@ def device_of_account(site: Here, viewer: Asking, account: str, gateway: OfGatew
     with seen(site, viewer) as sight:
         sight.account(account)
         zone = zone_of(sight.known[-1].catalog, account)
-        found = device_month(sight.store, account, f"{gateway}/{device}", sight.now_ms, zone)
+        found = device_month(sight.store, account, f"{gateway}/{device}", sight.now_ms, zone, sight.kept)
         if found is None:
             raise absent()
         return shaped(DeviceMonth, found.to_json())
@@ -175,7 +175,7 @@ def days_of_contract(site: Here, viewer: Asking, contract: str) -> Any:
     with seen(site, viewer) as sight:
         agreed = sight.contract(contract)
         try:
-            period = look(sight.store, sight.known, contract, sight.now_ms, StoreView).period
+            period = look(sight.store, sight.known, contract, sight.now_ms, StoreView, memory=sight.kept).period
         except (NotRunning, UnlikeUnits) as error:
             raise Refusal(409, str(error)) from None
         found = meter_days(sight.known[-1].catalog, agreed, sight.view, period, sight.now)

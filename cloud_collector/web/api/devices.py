@@ -53,7 +53,7 @@ def device(site: Here, viewer: Asking, gateway: OfGateway, device: OfDevice) -> 
     with seen(site, viewer) as sight:
         name = f"{gateway}/{device}"
         mine = {(each.contract, each.start) for each in sight.held(name)}
-        found = chapters_of(sight.store, sight.view, sight.known, name, sight.now)
+        found = chapters_of(sight.store, sight.view, sight.known, name, sight.now, sight.kept)
         return [standing_of(each, sight.now) for each in found if (each.held.contract, each.held.start) in mine]
 
 
@@ -65,7 +65,7 @@ def device_timeline(site: Here, viewer: Asking, gateway: OfGateway, device: OfDe
         mine = sight.held(name)
         # P20: an operator sees what happened in nobody's time as well, as on his page.
         whole = viewer.accounts is None
-        told_of = timeline(sight.store, sight.view, sight.known, name, sight.now)
+        told_of = timeline(sight.store, sight.view, sight.known, name, sight.now, sight.kept)
         after = part.after((0, 0)) or (-(2**62), 0)
         return told(
             page(

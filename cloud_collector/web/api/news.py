@@ -17,6 +17,7 @@ from cloud_collector.fleet.progress import progress
 from cloud_collector.fleet.roster import seen_one
 from cloud_collector.insight.alerts import public
 from cloud_collector.insight.cost import Cost
+from cloud_collector.insight.kept import Kept
 from cloud_collector.insight.look import NotRunning, look
 from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
@@ -46,7 +47,8 @@ class Happening:
 class News:
     """Remembers which facts it has seen."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory: Kept) -> None:
+        self._memory = memory
         self._sums: dict[str, int] | None = None
         self._line = 0
         self._warning = 0
@@ -133,7 +135,7 @@ class News:
             if agreed is None or not wanted(agreed.account):
                 continue
             try:
-                cost = look(store, known, contract, now_ms, StoreView).cost(foretold=False)
+                cost = look(store, known, contract, now_ms, StoreView, memory=self._memory).cost(foretold=False)
             except (NotRunning, UnlikeUnits):
                 continue
             found.append(Happening(kind="cost", accounts=frozenset({cost.account}), data=_told(cost)))

@@ -99,7 +99,7 @@ def invoice_line(site: Here, viewer: Asking, number: str, place: Annotated[int, 
         line = lines[place - 1]
         said: dict[str, Any] = {"devices": [], "states": [], "deciding": None}
         said["counters"] = [counter_of(each) for each in line["reads"]]
-        rests = opened_billed(sight.store, found, line, sight.now_ms)
+        rests = opened_billed(sight.store, found, line, sight.now_ms, sight.kept)
         # P19: what cannot be said now is not guessed; the sealed counters stand all the same.
         with suppress(UnlikeUnits):
             said = said if rests is None else rests.to_json()
@@ -152,7 +152,8 @@ def _charged(sight: Sight, contract: str, period: date | None) -> Charged:
     """The contract in its running period, or in one that ended; raises Refusal (404, 409)."""
     sight.contract(contract)
     try:
-        found = charged(sight.store, sight.known, contract, sight.now_ms, "" if period is None else period.isoformat())
+        begins = "" if period is None else period.isoformat()
+        found = charged(sight.store, sight.known, contract, sight.now_ms, begins, memory=sight.kept)
     except (NotRunning, UnlikeUnits) as error:
         raise Refusal(409, str(error)) from None
     if found is None:

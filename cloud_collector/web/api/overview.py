@@ -85,6 +85,7 @@ def standings(
                 contract=contract or "",
                 account=account or "",
                 rows=part.limit + 1,
+                memory=sight.kept,
             )
         return told(
             page(found.devices, part, lambda each: (each.device, each.contract)),

@@ -71,7 +71,7 @@ class Pulse:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._news = News()
+        self._news = News(self._site.kept)
         self._boot = site.clock.utc_ms()
         self._place = 0
         self._history: deque[Told] = deque(maxlen=HISTORY_MAX)
@@ -155,7 +155,7 @@ class Pulse:
             took = (self._site.clock.boot_ms() - began) / 1_000
             await self._site.clock.sleep(min(took / 4, LOOK_SECONDS) if self._news.owes else LOOK_SECONDS)
         # Whoever listens next hears of what moves from then on; who comes back has missed something.
-        self._news = News()
+        self._news = News(self._site.kept)
         self._place += 2
         self._history.clear()
 

@@ -34,7 +34,7 @@ def unmatched(site: Here, viewer: Operating, part: Part) -> Any:
     """
     with seen(site, viewer) as sight:
         after = part.after((0, "")) or (-(2**62), "")
-        found = sorted(strangers(sight.store), key=_place)
+        found = sorted(strangers(sight.store, sight.kept), key=_place)
         return told(page((each for each in found if _place(each) > after), part, _place), _unmatched)
 
 

@@ -147,7 +147,9 @@ def _one(look: Look, ask: Ask) -> Screen:
         preview=preview,
     )
     path = web_path("contracts", name)
-    devices = device_list(look.store, StoreView(look.store), known, moment.now, contract=name, rows=DEVICES_SHOWN)
+    devices = device_list(
+        look.store, StoreView(look.store), known, moment.now, contract=name, rows=DEVICES_SHOWN, memory=look.kept
+    )
     return Screen(
         title=name,
         data=sheet,

@@ -77,8 +77,8 @@ def _screen(look: Look, ask: Ask) -> Screen:
     name, moment, view = _name(ask), look.moment, StoreView(look.store)
     known = revisions(look.store)
     try:
-        found = chapters_of(look.store, view, known, name, moment.now)
-        events = timeline(look.store, view, known, name, moment.now)
+        found = chapters_of(look.store, view, known, name, moment.now, look.kept)
+        events = timeline(look.store, view, known, name, moment.now, look.kept)
     except UnknownDevice as error:
         raise NotThere(str(error)) from None
     held = next((each for each in reversed(found) if each.held.start <= moment.now), found[0])

@@ -80,6 +80,7 @@ def _screen(look: Look, ask: Ask) -> Screen:
             contract=asked["contract"],
             account=asked["account"],
             rows=WHOLE_ROWS if ask.whole else PAGE_ROWS,
+            memory=look.kept,
         )
     except NoCatalog:
         found = DeviceList(total=0, devices=(), next=None)

@@ -73,7 +73,7 @@ def add(router: APIRouter, site: Site) -> None:
 
 
 def _screen(look: Look, ask: Ask) -> Screen:
-    known = [_knocking(each) for each in strangers(look.store)]
+    known = [_knocking(each) for each in strangers(look.store, look.kept)]
     held = blocks(look.store)
     try:
         contracts = sorted(revisions(look.store)[-1].catalog.contracts)

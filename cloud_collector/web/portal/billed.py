@@ -68,7 +68,7 @@ def _under(look: Look, account: str, found: Invoice, line: dict[str, Any], reque
     without = Under(
         devices=nothing, reads=reads_table(account, line["reads"], moment_of(look, account)), peak=None, pager=None
     )
-    rests = opened_billed(look.store, found, line, look.moment.now_ms)
+    rests = opened_billed(look.store, found, line, look.moment.now_ms, look.kept)
     if rests is None:
         return without
     try:

@@ -203,7 +203,7 @@ def _everything(look: Look, account: str, until: int) -> dict[str, Any]:
         "account": account,
         "made_at": iso(look.moment.now),
         "terms": terms_of_data(owner(store, account)).to_json(),
-        "cost": account_cost(store, account, look.moment.now_ms, StoreView).to_json(),
+        "cost": account_cost(store, account, look.moment.now_ms, StoreView, memory=look.kept).to_json(),
         "wishes": [wish_of(store, each).to_json() for each in contracts_of(store, account)],
         "deleted": [each.to_json() for each in deletions(store, account)],
         "disputes": [each.to_json() for each in disputes(store, account)],

@@ -101,7 +101,7 @@ def _sheet(look: Look, account: str, gateway: str, name: str) -> tuple[DeviceMon
     """A device in its running period, and its days as a table; raises Closed with 404 where it is none (P20)."""
     owner(look.store, account)
     moment = moment_of(look, account)
-    found = device_month(look.store, account, f"{gateway}/{name}", look.moment.now_ms, moment.zone)
+    found = device_month(look.store, account, f"{gateway}/{name}", look.moment.now_ms, moment.zone, look.kept)
     if found is None:
         raise gate.Closed(404, gate.NOT_THERE)
     return found, _days_table(account, found.device.device, found.meters, moment)
@@ -136,7 +136,7 @@ def _days_table(account: str, device: str, meters: Sequence[MeterDays], moment: 
 def _table(look: Look, account: str) -> tuple[Table, AccountCost]:
     owner(look.store, account)
     moment = moment_of(look, account)
-    found = account_cost(look.store, account, look.moment.now_ms, StoreView, foretold=False)
+    found = account_cost(look.store, account, look.moment.now_ms, StoreView, foretold=False, memory=look.kept)
     return (
         Table(
             title="Devices",

@@ -111,7 +111,7 @@ def _charged(look: Look, parts: Mapping[str, str]) -> Charged:
     if held is None or held.account != parts["account"]:
         raise gate.Closed(404, gate.NOT_THERE)
     try:
-        found = charged(look.store, known, held.key, look.moment.now_ms, parts.get("period", ""))
+        found = charged(look.store, known, held.key, look.moment.now_ms, parts.get("period", ""), memory=look.kept)
     except DatabaseError:
         raise
     except MetersealError as error:

@@ -72,7 +72,8 @@ def add(router: APIRouter, site: Site) -> None:
     def sheet(look: Look, parts: Mapping[str, str]) -> Table:
         account = parts["account"]
         owner(look.store, account)
-        return _lines_table(account, account_cost(look.store, account, look.moment.now_ms, StoreView, foretold=False))
+        found = account_cost(look.store, account, look.moment.now_ms, StoreView, foretold=False, memory=look.kept)
+        return _lines_table(account, found)
 
     twins(router, site, path, sheet, facts)
 

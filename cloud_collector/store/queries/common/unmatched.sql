@@ -8,7 +8,10 @@ delete from unmatched where topic = ? and reason = ?;
 
 -- name: devices_heard
 -- A row a channel: whoever reads them leaves out the few that come twice, which is cheaper than to do it here.
-select gateway || '/' || device from channel order by gateway, device, meter;
+select id, gateway || '/' || device from channel where id > ? order by id;
+
+-- name: channels_count
+select count(*) from channel;
 
 -- name: blocks
 select kind, gateway, what, at, by_whom, reason from block order by kind, gateway, what;
