@@ -143,8 +143,8 @@ def damages(store: Store, unsound: Iterable[Unsound], faults: Iterable[Fault], b
 
 
 def _catalogs(store: Store, books: Books) -> Iterator[Fault]:
-    rows = store.rows("catalog_revisions")
-    for number, digest, _, content in rows:
+    rows = store.rows("catalog_revisions_whole")
+    for number, digest, _, content, *_ in rows:
         if hashlib.sha256(bytes(content)).hexdigest() != digest:
             yield Fault(number=f"catalog {number}", sentences=("its bytes are not those that were applied",))
             return

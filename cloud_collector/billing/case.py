@@ -263,13 +263,20 @@ def stated_starts(store: Store, known: Sequence[Revision], contracts: Iterable[s
     """The latest word of issued invoices on each device's start, where late evidence keeps it."""
     found: dict[tuple[str, str], Stated] = {}
     for name in contracts:
-        agreed = [revision.catalog.contracts.get(name) for revision in known]
-        if all(each is None or each.plan.activation.late_evidence_adjusts for each in agreed):
+        if not any(_keeps(revision, name) for revision in reversed(known)):
             continue
         for number, device, at, rule, why in store.rows("starts_stated", name):
             activation = Activation(device=device, at=at, cause=ActivationCause(rule), why=why)
             found[name, device] = Stated(number=number, contract=name, activation=activation)
     return tuple(found[key] for key in sorted(found))
+
+
+def _keeps(revision: Revision, contract: str) -> bool:
+    """Whether late evidence changes nothing of what an invoice has said of its devices' starts."""
+    # Where nothing is said, it adjusts.
+    if not (revision.mentions("late_evidence") and revision.knows(contract)):
+        return False
+    return not revision.catalog.contracts[contract].plan.activation.late_evidence_adjusts
 
 
 def _booked(store: Store, contract: str, since: int | None) -> tuple[Booked, ...]:

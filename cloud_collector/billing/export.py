@@ -92,8 +92,9 @@ def _bundle(
     lines = {name: tuple(_lines(store, name, wanted)) for name in wanted.logs()}
     headers = [report.header for log in lines.values() for line in log if (report := _report(line)) is not None]
     keys = _keys(store, headers)
-    contents = {revision.number: revision.catalog.text.encode() for revision in known}
     newest, *older = (row["revision"] for row in body["catalog"])
+    named = {newest, *older}
+    contents = {each.number: each.catalog.text.encode() for each in known if each.number in named}
     bundle = Bundle(
         invoice=found.line,
         catalog=contents[newest],

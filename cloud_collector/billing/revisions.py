@@ -1,7 +1,9 @@
 """Every catalog that was ever applied, byte for byte, numbered and hashed: facts in the store."""
 
 import hashlib
+import re
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from cloud_collector.billing.billable import require_billable
@@ -47,19 +49,50 @@ def apply(store: Store, catalog: Catalog, *, now_ms: int, effective_at: int | No
 
 
 def revisions(store: Store) -> tuple[Revision, ...]:
-    """Every revision, the newest last; raises NoCatalog where there is none."""
+    """Every revision, the newest last; raises NoCatalog where there is none. Each is read while the store is open."""
     rows = store.rows("catalog_revisions")
     if not rows:
         raise NoCatalog
     return tuple(
-        Revision(number=number, effective_at=effective_at, catalog=_parsed(digest, bytes(content)))
-        for number, digest, effective_at, content in rows
+        Revision(
+            number=number,
+            effective_at=effective_at,
+            read=partial(_read, store, number, digest),
+            mentions=partial(_mentions, store, number, digest),
+        )
+        for number, digest, effective_at in rows
     )
 
 
-_KNOWN: Final = Latest[str, Catalog](64)
+PARSED_BYTES_MAX: Final = 32_000_000
+"""Of catalogs that are kept as they were read; one of a hundred thousand devices has 1.6 MB, and takes 20 MB then."""
+MENTIONS_MAX: Final = 65_536
+_PARSED: Final = Latest[str, Catalog](PARSED_BYTES_MAX, lambda catalog: len(catalog.text))
+_MENTIONS: Final = Latest[tuple[str, tuple[str, ...]], bool](MENTIONS_MAX)
+"""Both are pure functions of a catalog's bytes, which never change, by its hash."""
 
 
-def _parsed(digest: str, content: bytes) -> Catalog:
-    """Parsing is a pure function of bytes that never change, so the last few are kept."""
-    return _KNOWN.made(digest, lambda: load_catalog(content.decode()))
+def _read(store: Store, number: int, digest: str) -> Catalog:
+    return _PARSED.made(digest, lambda: load_catalog(_content(store, number).decode()))
+
+
+def _mentions(store: Store, number: int, digest: str, *path: str) -> bool:
+    return _MENTIONS.made((digest, path), lambda: may_mention(_content(store, number), *path))
+
+
+_ESCAPED: Final = re.compile(rb'\\.[^"\n]*"[ \t]*[.=\]]')
+"""A key that may be written otherwise than it reads."""
+
+
+def may_mention(content: bytes, *path: str) -> bool:
+    """False only where the catalog has no such key: `late_evidence`, or `contracts`, `acme`. It reads no TOML."""
+    quoted = [b"[\"']?" + re.escape(each.encode()) + b"[\"']?" for each in path]
+    key = rb"(?<![A-Za-z0-9_-])" + rb"[ \t]*\.[ \t]*".join(quoted) + rb"(?![A-Za-z0-9_-])"
+    # A table may also stand under its own heading, or in braces, with its keys alone.
+    above = rb"[ \t]*\.[ \t]*".join(quoted[:-1]) + rb"[ \t]*[=\]]"
+    found = [re.search(key, content), _ESCAPED.search(content)]
+    return any(found) or (len(path) > 1 and re.search(above, content) is not None)
+
+
+def _content(store: Store, number: int) -> bytes:
+    return bytes(store.rows("catalog_content", number)[0][0])

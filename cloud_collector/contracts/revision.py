@@ -5,31 +5,50 @@ which devices, is always what the newest revision says, also for a period that i
 anchor and zone are frozen with the contract's first closed period: its cadence.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Final
 
 from cloud_collector.contracts.catalog import Catalog
 from cloud_collector.contracts.period import Period, periods
-from cloud_collector.contracts.terms import Stretch, Terms, terms_of
+from cloud_collector.contracts.terms import Stretch, Terms, UnknownContract, terms_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revision:
-    """A catalog as it was applied, numbered from 1; its plans rate what begins at `effective_at` or later."""
+    """A catalog as it was applied, numbered from 1; its plans rate what begins at `effective_at` or later.
+
+    Over the years there are many, and each is read when it is asked for.
+    """
 
     number: int
     effective_at: int
     """Unix seconds."""
-    catalog: Catalog
+    read: Callable[[], Catalog] = field(compare=False)
+    mentions: Callable[..., bool] = field(default=lambda *_: True, compare=False)
+    """Whether it may have a key, such as `contracts`, `acme`: False is sure, and spares reading it."""
+
+    @property
+    def catalog(self) -> Catalog:
+        """What was applied."""
+        return self.read()
+
+    def knows(self, contract: str) -> bool:
+        """Whether it has this contract."""
+        return self.mentions("contracts", contract) and contract in self.catalog.contracts
 
 
 def plans_revision(revisions: Sequence[Revision], contract: str, period_start: int) -> Revision:
-    """The newest revision in effect at a period's start that knows the contract, else the first that does."""
-    knowing = [revision for revision in revisions if contract in revision.catalog.contracts]
-    in_effect = [revision for revision in knowing if revision.effective_at <= period_start]
-    return in_effect[-1] if in_effect else knowing[0]
+    """The newest revision in effect at a period's start that knows the contract, else the first that does.
+
+    Raises UnknownContract where none does.
+    """
+    in_effect = (each for each in reversed(revisions) if each.effective_at <= period_start)
+    for revision in (*in_effect, *revisions):
+        if revision.knows(contract):
+            return revision
+    raise UnknownContract(f"no revision of the catalog has a contract {contract!r}")
 
 
 TERMS_MAX: Final = 16_384

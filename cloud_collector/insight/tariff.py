@@ -124,7 +124,7 @@ def difference(
     states: Sequence[StateChange] = (),
 ) -> Difference:
     """The contract's periods under both; raises OtherCurrency, or UnlikeUnits where a side cannot be rated."""
-    tried = Revision(number=1, effective_at=0, catalog=candidate)
+    tried = Revision(number=1, effective_at=0, read=lambda: candidate)
     other = Agreement(contract=agreement.contract, known=(tried,), closed={}, now=agreement.now)
     terms, currency = agreement.terms(agreement.now), other.terms(agreement.now).currency.code
     if currency != terms.currency.code:

@@ -7,6 +7,7 @@ body is composed anew and compared.
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any, TypeVar
 
 from cloud_collector.activity.activation import Activation, ActivationCause, StateChange
@@ -46,7 +47,8 @@ def _read(make: Callable[[], _Made]) -> _Made | Refused:
 
 def _order(body: Body, catalogs: dict[int, Catalog]) -> Order:
     revisions = {
-        number: Revision(number=number, effective_at=0, catalog=catalog) for number, catalog in catalogs.items()
+        number: Revision(number=number, effective_at=0, read=partial(catalogs.__getitem__, number))
+        for number in catalogs
     }
     tasks = tuple(
         Task(

@@ -242,7 +242,7 @@ def test_a_revision_of_the_catalog_that_was_applied_after_the_backup_comes_back(
     file = backup()
     catalog = here / "catalog.toml"
     store = Store(SqliteDatabase(here / "collector.db"))
-    catalog.write_bytes(bytes(store.rows("catalog_revisions")[0][3]).replace(b"price = 9.90", b"price = 8.80"))
+    catalog.write_bytes(bytes(store.rows("catalog_content", 1)[0][0]).replace(b"price = 9.90", b"price = 8.80"))
     store.close()
     assert run("catalog", "apply", catalog, "--effective", "2026-10-01").exit_code == 0
     bill(here, NOVEMBER + 3 * DAY)

@@ -26,13 +26,28 @@ def test_what_was_made_is_not_made_again_until_so_many_others_were() -> None:
     assert made == [1, 2, 3, 1]
 
 
-def test_what_is_put_again_keeps_its_place() -> None:
+def test_what_was_asked_for_longest_ago_goes_first() -> None:
     latest: Latest[str, int] = Latest(2)
     latest.put("a", 1)
     latest.put("b", 2)
     assert latest.put("a", 3) == 3
     latest.put("c", 4)
-    assert (latest.get("a"), latest.get("b"), latest.get("c")) == (None, 2, 4)
+    assert (latest.get("b"), latest.get("a"), latest.get("c")) == (None, 3, 4)
+    assert latest.get("a") == 3
+    latest.put("d", 5)
+    assert (latest.get("a"), latest.get("c"), latest.get("d")) == (3, None, 5)
+
+
+def test_heavy_values_are_fewer_and_one_is_kept_whatever_it_weighs() -> None:
+    latest: Latest[str, str] = Latest(10, len)
+    latest.put("a", "four")
+    latest.put("b", "four")
+    latest.put("a", "sixsix")
+    assert (latest.get("a"), latest.get("b")) == ("sixsix", "four"), "what it was before weighs no more"
+    latest.put("c", "five5")
+    assert (latest.get("a"), latest.get("b"), latest.get("c")) == (None, "four", "five5")
+    latest.put("d", "more than ten")
+    assert [latest.get(each) for each in "abcd"] == [None, None, None, "more than ten"]
 
 
 def test_each_of_many_threads_gets_what_it_asked_for() -> None:

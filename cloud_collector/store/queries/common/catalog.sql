@@ -1,5 +1,5 @@
 -- name: catalog_revisions
-select number, sha256, effective_at, content from catalog_revision order by number;
+select number, sha256, effective_at from catalog_revision order by number;
 
 -- name: catalog_newest
 select number, sha256, effective_at, content from catalog_revision order by number desc limit 1;

@@ -1,0 +1,132 @@
+"""Revisions of the catalog: many over the years, each read only where something of it is asked for."""
+
+import tomllib
+from typing import Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloud_collector.billing import revisions as room
+from cloud_collector.billing.revisions import apply, may_mention, revisions
+from cloud_collector.contracts.catalog import Catalog
+from cloud_collector.contracts.read import load_catalog
+from cloud_collector.contracts.revision import Revision, plans_revision
+from cloud_collector.contracts.terms import UnknownContract
+from cloud_collector.store.store import Store
+from shared.effects.sqlite import SqliteDatabase
+from tests.quoting import catalog_text
+from tests.unit.billing_samples import CATALOG, OCTOBER
+
+SECOND: Final = (
+    CATALOG[CATALOG.index("[contracts.acme-chargers]") :].replace("acme-chargers", "acme").replace("-1/", "-2/")
+)
+
+
+def catalog_with(*names: str) -> Catalog:
+    """A catalog with these contracts, and `c`."""
+    more = "".join(f'\n[contracts.{name}]\naccount = "acme"\nplan = "p"\nstart = 2026-01-01\n' for name in names)
+    return load_catalog(catalog_text() + more)
+
+
+CATALOGS: Final = {names: catalog_with(*names) for names in ((), ("a",), ("b",), ("a", "b"))}
+
+
+@given(
+    held=st.lists(st.tuples(st.sampled_from(sorted(CATALOGS)), st.integers(0, 9)), min_size=1, max_size=6),
+    contract=st.sampled_from(("a", "b", "c")),
+    start=st.integers(0, 9),
+)
+def test_the_revision_of_a_period_is_the_newest_in_effect_that_knows_the_contract_else_the_first(
+    held: list[tuple[tuple[str, ...], int]], contract: str, start: int
+) -> None:
+    known = [
+        Revision(number=number, effective_at=at, read=lambda names=names: CATALOGS[names])  # type: ignore[misc]
+        for number, (names, at) in enumerate(held, start=1)
+    ]
+    knowing = [each for each in known if contract in each.catalog.contracts]
+    in_effect = [each for each in knowing if each.effective_at <= start]
+    if knowing:
+        assert plans_revision(known, contract, start) is (in_effect[-1] if in_effect else knowing[0])
+    else:
+        with pytest.raises(UnknownContract):
+            plans_revision(known, contract, start)
+
+
+ROOF: Final = 'account = "acme"\nplan = "p"\nstart = 2026-01-01\n'
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "[contracts.roof-a]\n" + ROOF,
+        '[contracts."roof-a"]\n' + ROOF,
+        "[contracts.'roof-a']\n" + ROOF,
+        "[ contracts . roof-a ]\n" + ROOF,
+        "['contracts'\t.\t\"roof-a\"]\n" + ROOF,
+        '[contracts."roof\\u002Da"]\n' + ROOF,
+        '["\\u0063ontracts".roof-a]\n' + ROOF,
+        "[contracts.roof-a.plan]\nprice = 1\n",
+    ],
+)
+def test_a_contract_is_mentioned_however_its_key_is_written(written: str) -> None:
+    text = catalog_text() + f"\n{written}"
+    assert "roof-a" in tomllib.loads(text)["contracts"]
+    assert may_mention(text.encode(), "contracts", "roof-a")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'contracts.roof-a.account = "acme"\n',
+        'contracts = { c = { plan = "p" }, roof-a = { plan = "p" } }\n',
+        '[contracts]\nc.plan = "p"\nroof-a.plan = "p"\n',
+        '["contracts"]\n"roof-a" = { plan = "p" }\n',
+        '[contracts]\n"roof\\"a\\u002Da".plan = "p"\n"roof-a" = {}\n',
+    ],
+)
+def test_a_contract_is_mentioned_wherever_its_table_stands(text: str) -> None:
+    assert "roof-a" in tomllib.loads(text)["contracts"]
+    assert may_mention(text.encode(), "contracts", "roof-a")
+
+
+def test_a_key_that_is_written_with_quotes_in_it_is_not_overlooked() -> None:
+    for text in ('["con\\"tracts".x]\n', '[contracts."\\"\\"x"]\n', '[contracts."a\\u002Db"]\n'):
+        assert tomllib.loads(text)
+        assert may_mention(text.encode(), "contracts", "nowhere")
+
+
+def test_what_is_a_part_of_another_name_or_is_no_contract_is_no_mention() -> None:
+    content = catalog_with("roof-a", "north-roof", "roofs").text.encode()
+    for name in ("roof", "r.ofs", "acme", "p", "energy"):
+        assert not may_mention(content, "contracts", name), name
+    assert may_mention(content, "contracts", "roofs")
+    assert not may_mention(content, "late_evidence")
+    assert may_mention(content + b'\n[plans.q.activation]\nlate_evidence = "keep"', "late_evidence")
+    address = content.replace(b'name = "Acme Oy"', b'name = "Acme \\"the\\" Oy"')
+    assert not may_mention(address, "contracts", "acme"), "quotes in a text are no key"
+
+
+def test_of_many_revisions_few_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A contract that came late, in its first period: every older revision is asked whether it knew it."""
+    store = Store(SqliteDatabase(":memory:"))
+    for number in range(1, 101):
+        text = CATALOG + (SECOND if number >= 60 else "") + f"\n# {number}\n"
+        apply(store, load_catalog(text), now_ms=(OCTOBER + number) * 1_000)
+    read: list[str] = []
+
+    def reading(text: str) -> Catalog:
+        read.append(text.rpartition("#")[2].strip())
+        return load_catalog(text)
+
+    monkeypatch.setattr(room, "load_catalog", reading)
+    known = revisions(store)
+    assert read == []
+    assert plans_revision(known, "acme", OCTOBER - 5).number == 60
+    assert plans_revision(known, "acme-chargers", OCTOBER + 70).number == 70
+    assert plans_revision(known, "acme-chargers", OCTOBER - 5).number == 1
+    assert known[-1].catalog.contracts
+    assert read == ["60", "70", "1", "100"]
+    for _ in range(2):
+        assert plans_revision(revisions(store), "acme", OCTOBER - 5).number == 60
+    assert len(read) == 4, "and each once"
