@@ -1,13 +1,13 @@
 """Every catalog that was ever applied, byte for byte, numbered and hashed: facts in the store."""
 
 import hashlib
-import re
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from cloud_collector.billing.billable import require_billable
 from cloud_collector.contracts.catalog import Catalog
+from cloud_collector.contracts.glance import Glance, glance
 from cloud_collector.contracts.read import load_catalog
 from cloud_collector.contracts.revision import Revision
 from cloud_collector.store.store import Store
@@ -58,7 +58,7 @@ def revisions(store: Store) -> tuple[Revision, ...]:
             number=number,
             effective_at=effective_at,
             read=partial(_read, store, number, digest),
-            mentions=partial(_mentions, store, number, digest),
+            glance=partial(_glance, store, number, digest),
         )
         for number, digest, effective_at in rows
     )
@@ -66,9 +66,10 @@ def revisions(store: Store) -> tuple[Revision, ...]:
 
 PARSED_BYTES_MAX: Final = 32_000_000
 """Of catalogs that are kept as they were read; one of a hundred thousand devices has 1.6 MB, and takes 20 MB then."""
-MENTIONS_MAX: Final = 65_536
+NAMES_MAX: Final = 500_000
+"""Of contracts in glances that are kept."""
 _PARSED: Final = Latest[str, Catalog](PARSED_BYTES_MAX, lambda catalog: len(catalog.text))
-_MENTIONS: Final = Latest[tuple[str, tuple[str, ...]], bool](MENTIONS_MAX)
+_GLANCES: Final = Latest[str, Glance](NAMES_MAX, lambda found: 1 + len(found.contracts or ()))
 """Both are pure functions of a catalog's bytes, which never change, by its hash."""
 
 
@@ -76,22 +77,8 @@ def _read(store: Store, number: int, digest: str) -> Catalog:
     return _PARSED.made(digest, lambda: load_catalog(_content(store, number).decode()))
 
 
-def _mentions(store: Store, number: int, digest: str, *path: str) -> bool:
-    return _MENTIONS.made((digest, path), lambda: may_mention(_content(store, number), *path))
-
-
-_ESCAPED: Final = re.compile(rb'\\.[^"\n]*"[ \t]*[.=\]]')
-"""A key that may be written otherwise than it reads."""
-
-
-def may_mention(content: bytes, *path: str) -> bool:
-    """False only where the catalog has no such key: `late_evidence`, or `contracts`, `acme`. It reads no TOML."""
-    quoted = [b"[\"']?" + re.escape(each.encode()) + b"[\"']?" for each in path]
-    key = rb"(?<![A-Za-z0-9_-])" + rb"[ \t]*\.[ \t]*".join(quoted) + rb"(?![A-Za-z0-9_-])"
-    # A table may also stand under its own heading, or in braces, with its keys alone.
-    above = rb"[ \t]*\.[ \t]*".join(quoted[:-1]) + rb"[ \t]*[=\]]"
-    found = [re.search(key, content), _ESCAPED.search(content)]
-    return any(found) or (len(path) > 1 and re.search(above, content) is not None)
+def _glance(store: Store, number: int, digest: str) -> Glance:
+    return _GLANCES.made(digest, lambda: glance(_content(store, number)))
 
 
 def _content(store: Store, number: int) -> bytes:

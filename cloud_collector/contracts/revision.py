@@ -11,6 +11,7 @@ from datetime import date
 from typing import Final
 
 from cloud_collector.contracts.catalog import Catalog
+from cloud_collector.contracts.glance import ANYTHING, Glance
 from cloud_collector.contracts.period import Period, periods
 from cloud_collector.contracts.terms import Stretch, Terms, UnknownContract, terms_of
 
@@ -26,8 +27,8 @@ class Revision:
     effective_at: int
     """Unix seconds."""
     read: Callable[[], Catalog] = field(compare=False)
-    mentions: Callable[..., bool] = field(default=lambda *_: True, compare=False)
-    """Whether it may have a key, such as `contracts`, `acme`: False is sure, and spares reading it."""
+    glance: Callable[[], Glance] = field(default=lambda: ANYTHING, compare=False)
+    """What it may have: it spares reading a catalog for what it does not have."""
 
     @property
     def catalog(self) -> Catalog:
@@ -36,7 +37,7 @@ class Revision:
 
     def knows(self, contract: str) -> bool:
         """Whether it has this contract."""
-        return self.mentions("contracts", contract) and contract in self.catalog.contracts
+        return self.glance().may_have(contract) and contract in self.catalog.contracts
 
 
 def plans_revision(revisions: Sequence[Revision], contract: str, period_start: int) -> Revision:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from cloud_collector.billing.accounts import State, open_credits, standings
+from cloud_collector.billing.accounts import open_credits
 from cloud_collector.contracts.catalog import Catalog
 from cloud_collector.contracts.revision import Revision
 from cloud_collector.insight.cost import Cost
@@ -113,11 +113,10 @@ def so_far(
 
 
 def _open(store: Store) -> dict[str, dict[str, Decimal]]:
-    """What each account owes, by currency."""
-    owners = {number: (account, currency) for number, _, _, account, _, _, currency, *_ in store.rows("invoices")}
+    """What each account owes, by currency: what its documents come to and nothing has settled or taken back."""
     owed: dict[str, dict[str, Decimal]] = defaultdict(dict)
-    for number, standing in standings(store).items():
-        if standing.state is State.ISSUED and standing.kind.value != "credit_note" and standing.open:
-            account, currency = owners[number]
-            owed[account][currency] = owed[account].get(currency, Decimal(0)) + standing.open
-    return owed
+    for query, sign in (("owed_sums", 1), ("settled_sums", -1)):
+        for account, currency, decimals, units in store.rows(query):
+            amount = sign * Decimal(units).scaleb(-decimals)
+            owed[account][currency] = owed[account].get(currency, Decimal(0)) + amount
+    return {account: {code: left for code, left in sums.items() if left} for account, sums in owed.items()}

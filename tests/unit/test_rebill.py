@@ -7,14 +7,16 @@ from decimal import Decimal
 
 import pytest
 
-from cloud_collector.billing.accounts import NotPossible, State, open_credits, pay, pay_out, standing
+from cloud_collector.billing.accounts import NotPossible, State, open_credits, pay, pay_out, standing, standings
 from cloud_collector.billing.archive import ArchiveFailed, MemoryArchive
 from cloud_collector.billing.export import as_bundle, invoice
 from cloud_collector.billing.rebill import Rebilling, rebill
-from cloud_collector.billing.revisions import apply
+from cloud_collector.billing.revisions import apply, revisions
 from cloud_collector.billing.run import Biller, bill_due
 from cloud_collector.billing.void import Voiding, void
 from cloud_collector.contracts.read import load_catalog
+from cloud_collector.insight.ledger import account_rows
+from cloud_collector.invoice.document import InvoiceKind
 from cloud_collector.proof.bundle import Bundle, from_zip, to_zip
 from cloud_collector.proof.trust import Trust
 from cloud_collector.proof.verify import verify
@@ -195,6 +197,36 @@ def test_credit_pays_a_part_and_what_is_left_is_asked_for() -> None:
     second = said(biller, "INV-2")
     assert (second["payable"], second["due"]) == ("294.61", "2026-11-18")
     assert standing(store, "INV-2").open == Decimal("294.61")
+
+
+def test_what_an_account_owes_is_the_sum_of_what_stands_open() -> None:
+    store, biller = billed()
+
+    def owed() -> dict[str, Decimal]:
+        (row,) = account_rows(store, revisions(store)[-1].catalog)
+        open_ = [
+            each.open
+            for each in standings(store).values()
+            if each.state is State.ISSUED and each.kind is not InvoiceKind.CREDIT_NOTE
+        ]
+        assert sum(row.open.values(), Decimal(0)) == sum(open_)
+        return row.open
+
+    assert owed() == {"EUR": Decimal("394.61")}
+    pay(store, "INV-1", amount=Decimal("94.60"), at=NOW // 1000, by="Anna")
+    pay(store, "INV-1", amount=Decimal("0.1"), at=NOW // 1000, by="Anna")
+    assert owed() == {"EUR": Decimal("299.91")}
+    take_back(store, biller, "INV-1", at=NOW)
+    assert owed() == {}
+    again(store, biller, "INV-1", at=NOW)
+    assert owed() == {"EUR": Decimal("299.91")}
+    bill_due(store, LATER, biller)
+    assert len(standings(store)) > 3
+    assert owed()["EUR"] > 299
+    for number, each in standings(store).items():
+        if each.state is State.ISSUED and each.kind is not InvoiceKind.CREDIT_NOTE:
+            pay(store, number, amount=None, at=NOW // 1000, by="Anna")
+    assert owed() == {}
 
 
 def test_credit_that_was_paid_out_pays_nothing_more() -> None:

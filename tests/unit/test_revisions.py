@@ -1,6 +1,5 @@
 """Revisions of the catalog: many over the years, each read only where something of it is asked for."""
 
-import tomllib
 from typing import Final
 
 import pytest
@@ -8,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud_collector.billing import revisions as room
-from cloud_collector.billing.revisions import apply, may_mention, revisions
+from cloud_collector.billing.revisions import apply, revisions
 from cloud_collector.contracts.catalog import Catalog
 from cloud_collector.contracts.read import load_catalog
 from cloud_collector.contracts.revision import Revision, plans_revision
@@ -51,60 +50,6 @@ def test_the_revision_of_a_period_is_the_newest_in_effect_that_knows_the_contrac
     else:
         with pytest.raises(UnknownContract):
             plans_revision(known, contract, start)
-
-
-ROOF: Final = 'account = "acme"\nplan = "p"\nstart = 2026-01-01\n'
-
-
-@pytest.mark.parametrize(
-    "written",
-    [
-        "[contracts.roof-a]\n" + ROOF,
-        '[contracts."roof-a"]\n' + ROOF,
-        "[contracts.'roof-a']\n" + ROOF,
-        "[ contracts . roof-a ]\n" + ROOF,
-        "['contracts'\t.\t\"roof-a\"]\n" + ROOF,
-        '[contracts."roof\\u002Da"]\n' + ROOF,
-        '["\\u0063ontracts".roof-a]\n' + ROOF,
-        "[contracts.roof-a.plan]\nprice = 1\n",
-    ],
-)
-def test_a_contract_is_mentioned_however_its_key_is_written(written: str) -> None:
-    text = catalog_text() + f"\n{written}"
-    assert "roof-a" in tomllib.loads(text)["contracts"]
-    assert may_mention(text.encode(), "contracts", "roof-a")
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        'contracts.roof-a.account = "acme"\n',
-        'contracts = { c = { plan = "p" }, roof-a = { plan = "p" } }\n',
-        '[contracts]\nc.plan = "p"\nroof-a.plan = "p"\n',
-        '["contracts"]\n"roof-a" = { plan = "p" }\n',
-        '[contracts]\n"roof\\"a\\u002Da".plan = "p"\n"roof-a" = {}\n',
-    ],
-)
-def test_a_contract_is_mentioned_wherever_its_table_stands(text: str) -> None:
-    assert "roof-a" in tomllib.loads(text)["contracts"]
-    assert may_mention(text.encode(), "contracts", "roof-a")
-
-
-def test_a_key_that_is_written_with_quotes_in_it_is_not_overlooked() -> None:
-    for text in ('["con\\"tracts".x]\n', '[contracts."\\"\\"x"]\n', '[contracts."a\\u002Db"]\n'):
-        assert tomllib.loads(text)
-        assert may_mention(text.encode(), "contracts", "nowhere")
-
-
-def test_what_is_a_part_of_another_name_or_is_no_contract_is_no_mention() -> None:
-    content = catalog_with("roof-a", "north-roof", "roofs").text.encode()
-    for name in ("roof", "r.ofs", "acme", "p", "energy"):
-        assert not may_mention(content, "contracts", name), name
-    assert may_mention(content, "contracts", "roofs")
-    assert not may_mention(content, "late_evidence")
-    assert may_mention(content + b'\n[plans.q.activation]\nlate_evidence = "keep"', "late_evidence")
-    address = content.replace(b'name = "Acme Oy"', b'name = "Acme \\"the\\" Oy"')
-    assert not may_mention(address, "contracts", "acme"), "quotes in a text are no key"
 
 
 def test_of_many_revisions_few_are_read(monkeypatch: pytest.MonkeyPatch) -> None:

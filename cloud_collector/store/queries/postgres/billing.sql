@@ -25,3 +25,13 @@ select case when exists (
     and objid = (hashtext(current_schema())::bigint & 4294967295)::oid
     and database = (select oid from pg_database where datname = current_database())
 ) then 1 else pg_try_advisory_lock(hashtext('meterseal scheduler'), hashtext(current_schema()))::int end;
+
+-- name: owed_sums
+select i.account, i.currency, 0, sum(cast(i.total as numeric)) from invoice i
+where i.kind <> 'credit_note' and substr(i.total, 1, 1) <> '-' and not exists (select 1 from voided v where v.invoice = i.id)
+group by i.account, i.currency;
+
+-- name: settled_sums
+select i.account, i.currency, 0, sum(cast(e.amount as numeric)) from account_entry e join invoice i on i.id = e.invoice
+where i.kind <> 'credit_note' and substr(i.total, 1, 1) <> '-' and not exists (select 1 from voided v where v.invoice = i.id)
+group by i.account, i.currency;
