@@ -23,7 +23,7 @@ ON_BOTH: Final = frozenset(
     unit.test_enrolment unit.test_enrolment_cli unit.test_keys_cli unit.test_collector_cli unit.test_commands
     unit.test_device_states unit.test_billing unit.test_billing_cli unit.test_billing_terms unit.test_void
     unit.test_strangers unit.test_alarms unit.test_rebill unit.test_sending unit.test_signing unit.test_tariff
-    unit.test_web unit.test_ingest_log
+    unit.test_web unit.test_ingest_log unit.test_device_cli unit.test_starts
     unit.test_extremes
     unit.test_retention unit.test_gate unit.test_tokens unit.test_people unit.test_sign_in unit.test_trail
     """.split()

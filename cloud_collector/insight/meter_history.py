@@ -1,6 +1,5 @@
 """What sealed reports say of a device's meters beside usage: swaps, resets, gaps, holes, and what was set apart."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -12,10 +11,9 @@ from cloud_collector.intake.fact import report_of
 from cloud_collector.store.store import Store
 from cloud_collector.usage.derive import RowKind
 from shared.effects.database import Row
-from shared.kinds import Exchange, Gap, Report, Summary, Usage
+from shared.kinds import Exchange, Gap, Summary, Usage
 from shared.rows import Verdict
 
-LINES_AT_ONCE: Final = 1_000
 _TOLD: Final = {
     Verdict.RESET: "the counter began again at zero",
     Verdict.ROLLOVER: "the counter rolled over",
@@ -24,7 +22,6 @@ _TOLD: Final = {
     Verdict.EXCHANGE: "another meter answered",
 }
 """Verdicts that stand on a timeline; what is estimated or missing is a gap's."""
-_MARK: Final = re.compile(b'"(?:' + "|".join(_TOLD).encode() + b')"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +62,7 @@ def meter_history(store: Store, device: str, *, until: int) -> list[Event]:
 def _marks(store: Store, channel: _Channel) -> Iterator[Event]:
     serial: str | None = None
     epoch = ""
-    for row in store.rows("device_marks", channel.id):
+    for row in store.rows("device_marks", channel.id, channel.id):
         seq, kind, start, until, register, register_end, new_serial, display, reason, log, in_epoch, received, raw = row
         report = ReportName(gateway=channel.gateway, log=log, epoch=in_epoch, seq=seq, received_at=received)
         units = register_end - register
@@ -134,37 +131,31 @@ def _unknown(store: Store, channel: _Channel) -> Iterator[Event]:
 
 
 def _verdicts(store: Store, channel: _Channel) -> Iterator[Event]:
-    """Resets and the like, which stand in usage reports: each is read, and only one that may hold any is parsed."""
-    chain, seq = 0, 0
-    while rows := store.rows("device_lines", channel.id, chain, chain, seq, LINES_AT_ONCE):
-        chain, seq = rows[-1][0], rows[-1][1]
-        for row in rows:
-            if row[4] is not None:
-                yield _set_apart(channel, row)
-            if _MARK.search(row[8]):
-                yield from _noted(channel, row, report_of(row[8]))
+    """Resets and the like, which stand in usage reports: only one that may tell of any is read."""
+    for seq, start, reason, log, epoch, received in store.rows("device_set_apart", channel.gateway, channel.id):
+        report = ReportName(gateway=channel.gateway, log=log, epoch=epoch, seq=seq, received_at=received)
+        yield channel.event(start, "set apart", f"{reason}: not billed", report, reason=reason)
+    place, summaries = (channel.id, channel.gateway), set()
+    for start, step, log, epoch, received, raw in store.rows("device_noted", *place, *place):
+        told = report_of(raw)
+        if not isinstance(told, Usage | Summary) or (log, epoch, told.header.seq) in summaries:
+            continue
+        if isinstance(told, Summary):
+            # Of lines that came after all its row was parted.
+            summaries.add((log, epoch, told.header.seq))
+        name = ReportName(gateway=channel.gateway, log=log, epoch=epoch, seq=told.header.seq, received_at=received)
+        yield from _noted(channel, told, name, (start, step))
 
 
-def _set_apart(channel: _Channel, row: Row) -> Event:
-    return channel.event(row[2], "set apart", f"{row[4]}: not billed", _name(channel, row, row[1]), reason=row[4])
-
-
-def _noted(channel: _Channel, row: Row, report: Report | None) -> Iterator[Event]:
-    _, _, start, step, *_ = row
-    if not isinstance(report, Usage | Summary):
-        return
-    # A summary tells of its own hours, of which the row is a part.
-    placed = report.start if isinstance(report, Summary) and report.header.clock.placed else start
-    length = report.step if isinstance(report, Summary) else step
-    name = _name(channel, row, report.header.seq)
-    for said in report.rows:
+def _noted(channel: _Channel, told: Usage | Summary, name: ReportName, placed: tuple[int, int]) -> Iterator[Event]:
+    start, step = placed
+    if isinstance(told, Summary):
+        # It tells of its own hours, of which the row is a part.
+        start, step = told.start if told.header.clock.placed else start, told.step
+    for said in told.rows:
         if (said.device, said.meter) != (channel.device, channel.meter):
             continue
         for index, note in sorted(said.notes.items()):
             if note in _TOLD:
-                at = placed + index * length
-                yield channel.event(at, note.value, _TOLD[note], name, interval=index, until=iso(at + length))
-
-
-def _name(channel: _Channel, row: Row, seq: int) -> ReportName:
-    return ReportName(gateway=channel.gateway, log=row[5], epoch=row[6], seq=seq, received_at=row[7])
+                at = start + index * step
+                yield channel.event(at, note.value, _TOLD[note], name, interval=index, until=iso(at + step))

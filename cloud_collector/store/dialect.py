@@ -16,6 +16,8 @@ _TYPES: Final = {"integer": "bigint", "blob": "bytea", "text": 'text collate "C"
 _COLUMN: Final = re.compile(
     r'((?:^|[(,]|\badd column\b)\s*)("?\w+"?) (integer|blob|text)\b( primary key)?', re.MULTILINE
 )
+_INSTR: Final = re.compile(r"instr\((\w+), x'([0-9a-f]+)'\)")
+"""Where bytes stand in bytes."""
 _TRIGGER: Final = re.compile(
     r"create trigger (?P<name>\w+) (?P<moment>before|after) "
     r"(?P<event>delete|insert|update(?: of [\w, \n]+)?)\s+on (?P<table>\w+)"
@@ -35,6 +37,7 @@ def for_postgres(statement: str) -> str:
     dropped = re.fullmatch(r"(drop trigger \w+) /\* (on \w+) \*/", bare)
     if dropped is not None:
         return f"{dropped[1]} {dropped[2]}"
+    bare = _INSTR.sub(r"position('\\x\2'::bytea in \1)", bare)
     if re.match(r"create table|alter table", bare):
         bare = _COLUMN.sub(_column, bare)
         return re.sub(r"\)\s*(?:without rowid|strict)(?:, strict)?$", ")", bare)

@@ -18,7 +18,7 @@ from cloud_collector.insight.timeline import timeline
 from cloud_collector.store.store import Store
 from cloud_collector.store.view import StoreView
 from shared.effects.sqlite import SqliteDatabase
-from shared.report import Clock, Exchange, ExchangeRow, Usage
+from shared.report import Clock, Exchange, ExchangeRow, Summary, Usage
 from shared.rows import Verdict
 from tests.unit.billing_samples import CATALOG, NOVEMBER, OCTOBER, Gateway, new_store, october, receive, store_biller
 
@@ -316,3 +316,38 @@ def test_a_verdict_in_a_usage_report_stands_at_its_interval(verdict: Verdict) ->
     assert (event.at, event.data["interval"], event.data["report"]["seq"]) == (OCTOBER + 7 * 900, 7, 2)
     other = timeline(store, StoreView(store), revisions(store), TWO, OCTOBER + 2 * DAY)
     assert not [each for each in other if each.what == verdict.value]
+
+
+def test_what_a_summary_notes_stands_once_though_a_line_of_it_came_after_all() -> None:
+    store, gateway = new_store(), Gateway()
+    gateway.birth(OCTOBER - 3_600)
+    for day in range(3):
+        gateway.day(OCTOBER + day * DAY, {"sdm630-1": 330})
+    sealing = gateway._seal
+
+    def noted(report: Any) -> None:
+        assert isinstance(report, Summary)
+        rows = (report.rows[0]._replace(notes={7: Verdict.RESET, 30: Verdict.ROLLOVER}), *report.rows[1:])
+        sealing(replace(report, rows=rows))
+
+    gateway._seal = noted  # type: ignore[method-assign]
+    gateway.fold(3)
+    birth, _, second, _, summary = gateway.lines
+    for lines in ([birth, summary], [second]):
+        receive(store, lines, at=OCTOBER + 3 * DAY)
+        events = timeline(store, StoreView(store), revisions(store), ONE, OCTOBER + 4 * DAY)
+        told = [(each.what, each.at, each.data["report"]["seq"]) for each in events if each.what in set(Verdict)]
+        assert told == [("reset", OCTOBER + 7 * 3_600, 5), ("rollover", OCTOBER + 30 * 3_600, 5)]
+
+
+def test_a_report_that_was_set_apart_stands_with_its_reason() -> None:
+    store, gateway = new_store(), Gateway()
+    gateway.birth(OCTOBER - 3_600)
+    gateway.day(OCTOBER, {"sdm630-1": 330})
+    gateway.registers["sdm630-1"] -= 5_000
+    gateway.day(OCTOBER + DAY, {"sdm630-1": 330})
+    receive(store, gateway.lines, at=OCTOBER + 3 * DAY)
+    events = timeline(store, StoreView(store), revisions(store), ONE, OCTOBER + 4 * DAY)
+    (apart,) = [each for each in events if each.what == "set apart"]
+    assert (apart.at, apart.data["report"]["seq"]) == (OCTOBER + DAY, 3)
+    assert apart.data["reason"] in apart.told

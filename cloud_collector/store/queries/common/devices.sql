@@ -17,22 +17,10 @@ select number from invoice where contract = ? and period_end > ? and kind <> 'cr
 -- name: device_channels
 select id, meter, unit, exponent from channel where gateway = ? and device = ? order by meter;
 
--- name: device_marks
-select s.seq, s.kind, s.start, s.until, s.register, s.register_end, s.serial, s.raw, s.reason, h.log, h.epoch,
-    l.received_at, case when s.kind in (2, 3) then l.raw end
-from span s join chain h on h.id = s.chain join line l on l.id = s.line
-where s.channel = ? and s.kind <> 4 and s.start is not null order by s.start, s.chain, s.seq, s.kind;
-
 -- name: device_unknown
 select u.seq, u.start, u.until, u.cause, u.why, h.log, h.epoch, l.received_at
 from unknown u join chain h on h.id = u.chain join line l on l.id = u.line
 where u.channel = ? and u.start is not null order by u.start, u.chain, u.seq, u.kind;
-
--- name: device_lines
-select s.chain, s.seq, s.start, s.step, s.reason, h.log, h.epoch, l.received_at, l.raw
-from span s join chain h on h.id = s.chain join line l on l.id = s.line
-where s.channel = ? and s.kind = 4 and s.start is not null and (s.chain > ? or (s.chain = ? and s.seq > ?))
-order by s.chain, s.seq limit ?;
 
 -- name: device_bookings
 select i.number, i.issued_at, i.currency, b.line from booking b join invoice i on i.id = b.invoice
