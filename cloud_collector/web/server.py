@@ -4,12 +4,13 @@ import asyncio
 import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import uvicorn
+from starlette.concurrency import run_in_threadpool
 
 from cloud_collector.access.sessions import Lasting
 from cloud_collector.billing.approval import Approval
@@ -21,6 +22,7 @@ from cloud_collector.collector import Collector
 from cloud_collector.fleet.authority import Authority
 from cloud_collector.fleet.desk import Desk
 from cloud_collector.fleet.pki import ENROLMENT, PUBLIC, Pki, PkiUnusable
+from cloud_collector.insight.prepare import prepare
 from cloud_collector.limits import ENROLMENT_CONNECTIONS_MAX, WEB_CONNECTIONS_MAX
 from cloud_collector.notify.post import smtp
 from cloud_collector.settings import CollectorSettings
@@ -41,6 +43,8 @@ from shared.key import PublicKey
 
 _log: Final = logging.getLogger(__name__)
 RELOAD_SECONDS: Final = 300
+PREPARE_SECONDS: Final = 5
+"""So soon after a catalog was applied its indexes are made."""
 REMIND_SECONDS: Final = 86_400
 
 
@@ -96,13 +100,28 @@ async def serving(
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[_listening(settings.web.host, settings.web.port, "web", "pages")]))
     _log.info("event=web_started address=http://%s:%d/", settings.web.host, settings.web.port)
+    preparing = asyncio.create_task(_preparing(settings, clock))
     try:
         yield
     finally:
+        preparing.cancel()
         # A stream of events would keep the server for as long as somebody listens.
         app.state.pulse.close()
         server.should_exit = True
         await task
+
+
+async def _preparing(settings: CollectorSettings, clock: Clock) -> None:
+    """Whoever opens the first page after a catalog was applied does not wait for its indexes."""
+
+    def prepared() -> None:
+        # Whoever opens a page is told why there is none.
+        with suppress(MetersealError), _reading(settings) as store:
+            prepare(store)
+
+    while True:
+        await run_in_threadpool(prepared)
+        await clock.sleep(PREPARE_SECONDS)
 
 
 @asynccontextmanager
