@@ -8,7 +8,7 @@ from io import BytesIO
 from typing import Final
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from cloud_collector.access.tokens import make_token
 from cloud_collector.access.viewer import ALLOWED, Role
@@ -86,9 +86,21 @@ def test_what_rests_on_many_reports_comes_after_the_page(
     """Nobody waits for a forecast: it comes by itself, or for whoever asks."""
     monkeypatch.setattr(kept, "READ_AT_ONCE_MAX", 0)
     with visit(browser, headers=portal.headers("acme"), scripts=scripts) as person:
+        rest: list[Route] = []
+
+        def holds(route: Route) -> None:
+            rest.append(route)
+
+        if scripts:
+            person.page.route("**/portal/acme?wait=true", holds)
         person.page.goto(portal.url(MONTH), wait_until="commit")
         assert "170,57" in person.page.inner_text(".figure"), "what it costs so far is there at once"
-        if not scripts:
+        lines = person.page.locator("[data-why=acme-chargers] li").first
+        if scripts:
+            person.page.click("text=Every line, and why")
+            expect(lines).to_be_visible()
+            rest.pop().continue_()
+        else:
             assert person.page.locator("[data-forecast]").inner_text().endswith("…\nit rests on many reports")
             assert person.page.locator("table.days").count() == 0
             person.page.click("text=Wait for them")
@@ -96,6 +108,8 @@ def test_what_rests_on_many_reports_comes_after_the_page(
         expect(person.page.locator("table.days")).to_have_count(1)
         expect(person.page.locator(".chart canvas")).to_have_count(1 if scripts else 0)
         expect(person.page.locator("[aria-label='Still to come']")).to_have_count(0)
+        if scripts:
+            assert lines.is_visible(), "what was opened meanwhile stays open"
         assert person.errors == []
     with visit(browser, scripts=scripts) as operator:
         for path in ("/accounts/acme", "/contracts/acme-chargers"):

@@ -148,7 +148,7 @@ def _one(look: Look, ask: Ask) -> Screen:
 
 def waiting_for(found: Sequence[SoFar], ask: Ask) -> str:
     """Where this page is with what it was shown without; empty: nothing is missing."""
-    return ask.also(wait="1") if any(each.cost is not None and each.cost.later for each in found) else ""
+    return ask.also(wait="true") if any(each.cost is not None and each.cost.later for each in found) else ""
 
 
 def costs_table(found: Sequence[SoFar], path: str, command: str) -> Table:

@@ -95,7 +95,7 @@ def serve(router: APIRouter, site: Site, path: str, build: Build) -> None:
     """The page at `path`, its JSON at `path.json` and its CSV at `path.csv`; those of `/` are called `/overview`."""
 
     def made(request: Request, *, whole: bool = False, data: bool = False) -> tuple[Screen, Moment]:
-        waits = data or bool(request.query_params.get("wait"))
+        waits = data or request.query_params.get("wait") == "true"
         with site.look() as look:
             try:
                 screen, moment = build(look, Ask(request=request, whole=whole, waits=waits)), look.moment
