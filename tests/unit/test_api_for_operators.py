@@ -1,5 +1,6 @@
 """What the console shows and does is there for programs too, and comes from the same functions."""
 
+import re
 from typing import Any
 
 import pytest
@@ -7,12 +8,14 @@ import pytest
 from cloud_collector.access.trail import enter
 from cloud_collector.access.viewer import LOCAL_OPERATOR, Deed, Means, Role, everything
 from cloud_collector.insight.strangers import strangers
+from cloud_collector.web.console import warnings
 from cloud_collector.web.console.warnings import standing_warnings
 from cloud_collector.web.site import Site
 from shared.key import SigningKey
 from tests.api_world import DAYS, NOW
 from tests.unit.billing_samples import Gateway, october, receive
 from tests.unit.test_api import Program, desk, site, world
+from tests.unit.test_web import Browser
 
 __all__ = ["desk", "site", "world"]
 
@@ -184,4 +187,24 @@ def test_of_warnings_those_that_stand_are_asked_for_as_on_the_page(desk: Program
     with site.look() as look:
         told = standing_warnings(look.store, ["acme-chargers", "beta-chargers"], NOW)
     assert {each.id for each in told} == {each["id"] for each in standing}
-    assert len(desk.every("/warnings")) == len(whole) + 1
+    every = desk.every("/warnings")
+    assert len(every) == len(whole) + 1
+    pages = Browser(site)
+    shown = pages.get("/warnings.json").json()
+    assert [each["id"] for each in shown] == [each["id"] for each in every], "the newest first"
+    assert {each["id"] for each in shown if each["standing"]} == {each["id"] for each in standing}
+    assert {each["id"] for each in pages.get("/warnings.json?standing=1").json()} == {each["id"] for each in standing}
+
+
+@pytest.mark.parametrize("only", [0, 1])
+def test_warnings_come_page_by_page(desk: Program, site: Site, monkeypatch: pytest.MonkeyPatch, only: int) -> None:
+    wanted = [each["id"] for each in desk.every(f"/warnings?standing={bool(only)}")]
+    assert len(wanted) > 1
+    monkeypatch.setattr(warnings, "PAGE_ROWS", 1)
+    pages, found, address = Browser(site), [], f"/warnings?standing={only}"
+    for _ in wanted:
+        found += [each["id"] for each in pages.get(address.replace("/warnings", "/warnings.json")).json()]
+        (address,) = re.findall(r'href="(/warnings\?[^"]*after=[1-9][^"]*)"', pages.get(address).text)[-1:] or [""]
+        address = address.replace("&amp;", "&")
+    assert found == wanted
+    assert address == "", "there is no further page"

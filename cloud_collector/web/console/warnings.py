@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
 from typing import Any, Final
 
 from fastapi import APIRouter
@@ -17,6 +16,8 @@ from cloud_collector.web.table import Column, Mood, Table, row
 
 PAGE_ROWS: Final = 100
 WHOLE_ROWS: Final = 100_000
+NEWEST: Final = 2**62
+"""Beyond every warning."""
 _COLUMNS: Final = (
     Column(title="When", key="at", whole=True),
     Column(title="Warning", key="said", wrap=True),
@@ -84,15 +85,11 @@ def table(found: Sequence[Warned], moment: Moment, path: str = "/warnings") -> T
 
 
 def _screen(look: Look, ask: Ask) -> Screen:
-    rows = look.store.rows("warnings")
-    last = {(each[1], each[3], *each[5:9]): each[0] for each in rows}
-    kept = set(last.values())
     only = ask.text("standing") == "1"
-    found = [_warned(each, standing=each[0] in kept and each[10] == "fired") for each in reversed(rows)]
     before = int(ask.text("after")) if ask.text("after").isdecimal() else None
-    fitting = (each for each in found if (each.standing or not only) and (before is None or each.id < before))
     most = WHOLE_ROWS if ask.whole else PAGE_ROWS
-    shown = list(islice(fitting, most + 1))
+    rows = look.store.rows("warnings_before", NEWEST if before is None else min(before, NEWEST), int(only), most + 1)
+    shown = [_warned(each[:-1], standing=bool(each[-1])) for each in rows]
     further = str(shown[most - 1].id) if len(shown) > most else ""
     return Screen(
         title="Warnings",

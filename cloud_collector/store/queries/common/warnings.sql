@@ -8,12 +8,23 @@ select against, side, way, percent, what, turn, figure, threshold, unit
 from warning where contract = ? and period_start = ? order by id;
 
 -- name: contracts_warned
-select distinct contract from warning where what = 'fired' and period_end > ?;
+select contract from warning where what = 'fired' and period_end > ?;
 
 -- name: warnings
 select id, contract, account, period_start, period_end, against, side, way, percent, turn, what, at, figure, threshold,
     unit, said
 from warning order by id;
+
+-- name: warnings_before
+-- Each with whether it stands: it fired, and no later turn has withdrawn it.
+select * from (
+    select w.id, w.contract, w.account, w.period_start, w.period_end, w.against, w.side, w.way, w.percent, w.turn, w.what,
+        w.at, w.figure, w.threshold, w.unit, w.said, case when w.what = 'fired' and not exists (
+            select 1 from warning o where o.contract = w.contract and o.period_start = w.period_start
+            and o.against = w.against and o.side = w.side and o.way = w.way and o.percent = w.percent and o.turn > w.turn
+        ) then 1 else 0 end as stands
+    from warning w where w.id < ?
+) w where stands >= ? order by id desc limit ?;
 
 -- name: warning_one
 select id, contract, account, period_start, period_end, against, side, way, percent, turn, what, at, figure, threshold,
