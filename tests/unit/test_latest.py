@@ -1,8 +1,11 @@
 """What was worked out is kept, bounded, and threads that ask at once do not meet."""
 
+import sys
 import threading
+from dataclasses import dataclass
 from functools import partial
 from operator import mul
+from random import Random
 
 from shared.latest import Latest
 
@@ -71,3 +74,45 @@ def test_each_of_many_threads_gets_what_it_asked_for() -> None:
         each.join()
     assert wrong == []
     assert sum(latest.get(key) is not None for key in range(17)) <= 3
+
+
+@dataclass(frozen=True)
+class Named:
+    """A key that compares itself in Python, so that another thread may come in between."""
+
+    parts: tuple[object, ...]
+
+
+def test_keys_that_compare_themselves_do_not_break_it() -> None:
+    """Within an OrderedDict they do: it loses its order, and forgets nothing for ever."""
+    latest: Latest[Named, int] = Latest(20)
+    wrong: list[object] = []
+
+    def named(number: int) -> Named:
+        return Named((Named((str(number),)), Named((number,))))
+
+    def ask(seed: int) -> None:
+        chance = Random(seed)
+        try:
+            for _ in range(2_000):
+                number = chance.randrange(30)
+                if chance.random() < 0.5:
+                    latest.put(named(number), number)
+                elif latest.get(named(number)) not in (None, number):
+                    wrong.append(number)
+        except Exception as error:  # noqa: BLE001  whatever it is, it is wrong
+            wrong.append(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=ask, args=(each,), daemon=True) for each in range(8)]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join(30)
+    finally:
+        sys.setswitchinterval(interval)
+    assert wrong == []
+    assert not any(each.is_alive() for each in threads)
+    assert sum(latest.get(named(number)) is not None for number in range(30)) <= 20
