@@ -44,6 +44,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("engine", ["sqlite"] if alone else ["sqlite", "postgres"], indirect=True)
 
 
+@pytest.fixture(autouse=True)
+def _on_engine(request: pytest.FixtureRequest) -> None:
+    """Before anything else a test of the store has its engine."""
+    if request.module.__name__ in ON_BOTH:
+        request.getfixturevalue("engine")
+
+
 @pytest.fixture
 def engine(request: pytest.FixtureRequest) -> Iterator[str]:
     """The engine that this test's stores are kept by."""

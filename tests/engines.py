@@ -11,7 +11,8 @@ from unittest.mock import patch
 
 import pytest
 
-from cloud_collector.store.store import migrate
+from cloud_collector.store.copy import copy_store
+from cloud_collector.store.store import Store, migrate
 from shared.effects.postgres import PostgresDatabase
 from shared.effects.sqlite import SqliteDatabase
 from tests.postgres import new_schema
@@ -23,16 +24,21 @@ ON_BOTH: Final = frozenset(
     unit.test_enrolment unit.test_enrolment_cli unit.test_keys_cli unit.test_collector_cli unit.test_commands
     unit.test_device_states unit.test_billing unit.test_billing_cli unit.test_billing_terms unit.test_void
     unit.test_strangers unit.test_alarms unit.test_rebill unit.test_sending unit.test_signing unit.test_tariff
-    unit.test_web unit.test_ingest_log unit.test_device_cli unit.test_starts
-    unit.test_extremes
+    unit.test_web unit.test_ingest_log
+    unit.test_extremes unit.test_device_cli unit.test_starts
     unit.test_retention unit.test_gate unit.test_tokens unit.test_people unit.test_sign_in unit.test_trail
     """.split()
 )
 """Modules that touch the store: all of their tests run twice."""
 SQLITE_ALONE: Final[dict[str, str]] = {
+    "tests.unit.test_billing.test_a_store_older_than_the_folder_is_refused_before_a_number_is_used_twice": (
+        "the backup is made by SQLite"
+    ),
     "tests.unit.test_ingest_log.test_a_backup_with_keys_puts_a_logs_key_back": "a database server has tools of its own",
 }
 """Tests that are about SQLite itself, with the reason."""
+SQLITES_OWN: Final = (__name__, "tests.unit.test_parity", "cloud_collector.store.copy")
+"""Modules that mean SQLite itself."""
 _EMPTY: Final = """
 do $$
 declare each record; filled boolean;
@@ -60,17 +66,18 @@ class Schemas:
         self._open: list[PostgresDatabase] = []
 
     def opened(
-        self, path: Path | str, *, exclusive: bool = False, read_only: bool = False
+        self, path: Path | str, *, exclusive: bool = False, read_only: bool = False, log_pages: int | None = None
     ) -> SqliteDatabase | PostgresDatabase:
-        """A connection to the schema that stands for the file."""
+        """A connection to the schema that stands for the file; it has no log of its own."""
+        del log_pages
         assert not exclusive, "a store is shared"
-        database = PostgresDatabase(self._schema(str(path)), read_only=read_only)
+        database = PostgresDatabase(self._schema(_named(path)), read_only=read_only)
         self._open.append(database)
         return database
 
     def is_there(self, path: Path) -> bool:
         """Whether a test has begun that file."""
-        return str(path) in self._named or path.exists()
+        return _named(path) in self._named or path.exists()
 
     def end(self) -> None:
         """Every schema is as good as new."""
@@ -95,7 +102,24 @@ class Schemas:
         self._taken.append(url)
         if path != ":memory:":
             self._named[path] = url
+            if Path(path).exists():
+                _moved(Path(path), url)
         return url
+
+
+def _moved(file: Path, url: str) -> None:
+    """What an earlier fixture laid down as a file is in the schema."""
+    source, target = SqliteDatabase(file), PostgresDatabase(url)
+    try:
+        copy_store(Store(source), Store(target))
+    finally:
+        source.close()
+        target.close()
+
+
+def _named(path: Path | str) -> str:
+    """One name for a file, from wherever it is opened."""
+    return str(path) if str(path) == ":memory:" else str(Path(path).absolute())
 
 
 def run_on(engine: str) -> Iterator[None]:
@@ -106,7 +130,7 @@ def run_on(engine: str) -> Iterator[None]:
     schemas = Schemas()
     with pytest.MonkeyPatch.context() as swapped:
         for name, module in list(sys.modules.items()):
-            mine = name.startswith(("tests.", "cloud_collector.")) and name not in (__name__, "tests.unit.test_parity")
+            mine = name.startswith(("tests.", "cloud_collector.")) and name not in SQLITES_OWN
             if mine and vars(module).get("SqliteDatabase") is SqliteDatabase:
                 swapped.setattr(module, "SqliteDatabase", schemas.opened)
         with patch("cloud_collector.store.place.is_there", lambda known: schemas.is_there(known.store_path)):

@@ -118,9 +118,17 @@ def _first_use(
     terms: Terms, usage: UsageView, members: list[_Member], until: int, recall: Recall | None
 ) -> list[Activation]:
     members = [_with_channels(terms, usage, member, until) for member in members]
+    # Everything that is asked of the terms for a group, to the letter: 0.5 and 0.50 are said otherwise.
+    rule = repr((terms.activation, terms.timezone, sorted(terms.meters.items())))
+
+    def starts_of(*group: _Member) -> list[Activation]:
+        if recall is None:
+            return _group(terms, usage.spans, group, until)
+        return recall.made((rule, group), until, lambda spans: _group(terms, spans, group, until))
+
     if terms.activation.combine is Per.DEVICE:
-        return [start for member in members for start in _recalled(terms, usage, (member,), until, recall)]
-    starts = _recalled(terms, usage, tuple(members), until, recall) if members else []
+        return [start for member in members for start in starts_of(member)]
+    starts = starts_of(*members) if members else []
     if not starts:
         return []
     earliest = min(start.at for start in starts)
@@ -130,17 +138,6 @@ def _first_use(
         if member.provisioned > earliest
     ]
     return [start for start in starts if start.at == earliest] + joined
-
-
-def _recalled(
-    terms: Terms, usage: UsageView, members: tuple[_Member, ...], until: int, recall: Recall | None
-) -> list[Activation]:
-    """The same as `_group`, remembered or found."""
-    if recall is None:
-        return _group(terms, usage.spans, members, until)
-    # Everything that is asked of the terms there.
-    key = (terms.activation, terms.timezone, tuple(terms.meters.items()), members)
-    return recall.made(key, until, lambda spans: _group(terms, spans, members, until))
 
 
 def _group(terms: Terms, spans: Spans, members: tuple[_Member, ...], until: int) -> list[Activation]:

@@ -273,8 +273,7 @@ def stated_starts(store: Store, known: Sequence[Revision], contracts: Iterable[s
 
 def _keeps(revision: Revision, contract: str) -> bool:
     """Whether late evidence changes nothing of what an invoice has said of its devices' starts."""
-    # Where nothing is said, it adjusts.
-    if not (revision.glance().late_evidence and revision.knows(contract)):
+    if not (revision.glance().may_keep(contract) and revision.knows(contract)):
         return False
     return not revision.catalog.contracts[contract].plan.activation.late_evidence_adjusts
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from cloud_collector.billing.billable import require_billable
 from cloud_collector.contracts.catalog import Catalog
-from cloud_collector.contracts.glance import Glance, glance
+from cloud_collector.contracts.glance import Glance, glance, seen
 from cloud_collector.contracts.read import load_catalog
 from cloud_collector.contracts.revision import Revision
 from cloud_collector.store.store import Store
@@ -74,7 +74,11 @@ _GLANCES: Final = Latest[str, Glance](NAMES_MAX, lambda found: 1 + len(found.con
 
 
 def _read(store: Store, number: int, digest: str) -> Catalog:
-    return _PARSED.made(digest, lambda: load_catalog(_content(store, number).decode()))
+    found = _PARSED.get(digest)
+    if found is None:
+        found = _PARSED.put(digest, load_catalog(_content(store, number).decode()))
+        _GLANCES.put(digest, seen(found))
+    return found
 
 
 def _glance(store: Store, number: int, digest: str) -> Glance:

@@ -25,7 +25,7 @@ from cloud_collector.billing.revisions import revisions
 from cloud_collector.billing.too_late import keep_too_late
 from cloud_collector.billing.turns import Turn, begin_turns, take_contract
 from cloud_collector.contracts.period import Period, iso
-from cloud_collector.contracts.revision import Revision
+from cloud_collector.contracts.revision import Revision, plans_revision
 from cloud_collector.invoice.compose import Composition, compose
 from cloud_collector.rating.draft import Draft
 from cloud_collector.store.store import Store
@@ -177,7 +177,9 @@ class Closing(NamedTuple):
 
 def _may_be_due(run: Run, contract: str) -> bool:
     try:
-        return ended_period(run.store, contract, run.known, run.as_of_ms // 1000, run.sight) is not None
+        ended = ended_period(run.store, contract, run.known, run.as_of_ms // 1000, run.sight)
+        # A transaction, in which others wait, reads no catalog that was not read before.
+        return ended is not None and plans_revision(run.known, contract, ended.start).catalog is not None
     except DatabaseError:
         raise
     except MetersealError:

@@ -101,19 +101,20 @@ def show(number: Number = None, store: StoreOption = None, json_: Json = False) 
         known = _revisions(held)
         chosen = known[-1] if number is None else _numbered(known, str(number))
         applied = {row[0]: row[2] for row in held.rows("catalog_applied")}[chosen.number]
+        catalog = chosen.catalog
     head = {
         "revision": chosen.number,
         "applied_at": iso(applied // 1000),
         "effective_at": iso(chosen.effective_at),
-        **summary(chosen.catalog),
+        **summary(catalog),
     }
-    rows = [_contract(chosen.catalog, name) for name in sorted(chosen.catalog.contracts)]
+    rows = [_contract(catalog, name) for name in sorted(catalog.contracts)]
     if json_:
-        told = [row | agreed(chosen.catalog, str(row["contract"])) for row in rows]
+        told = [row | agreed(catalog, str(row["contract"])) for row in rows]
         print(json.dumps(head | {"contracts": told}, indent=2, ensure_ascii=False))
         return
     print(f"revision {chosen.number}, applied {head['applied_at']}, in effect from {head['effective_at']}")
-    print(f"sha256 {chosen.catalog.hash}\n")
+    print(f"sha256 {catalog.hash}\n")
     show_rows(rows, as_json=False, empty="it has no contracts")
 
 

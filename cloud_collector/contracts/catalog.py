@@ -373,7 +373,7 @@ class Contract:
     """The account's other contracts that share a pool with this one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class Catalog:
     """One revision of the whole catalog; `hash` is SHA-256 of `text`, in hex."""
 

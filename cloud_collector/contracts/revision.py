@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Final
+from weakref import ReferenceType, ref
 
 from cloud_collector.contracts.catalog import Catalog
 from cloud_collector.contracts.glance import ANYTHING, Glance
@@ -54,18 +55,19 @@ def plans_revision(revisions: Sequence[Revision], contract: str, period_start: i
 
 TERMS_MAX: Final = 16_384
 """Terms that are remembered; then they are all forgotten and made again."""
-_TERMS: Final[dict[tuple[int, int, int, str], tuple[Terms, tuple[Catalog, Catalog, Catalog]]]] = {}
-"""By the very catalogs, which are kept here so that no other can take their place."""
+_TERMS: Final[dict[tuple[int, int, int, str], tuple[Terms, tuple[ReferenceType[Catalog], ...]]]] = {}
+"""By the very catalogs, each as long as somebody else keeps it: another one may take its place in memory."""
 
 
 def terms_in_force(plans: Catalog, newest: Catalog, cadence: Catalog, contract: str) -> Terms:
     """A contract's terms: prices and rules of `plans`; account, dates, devices of `newest`; periods of `cadence`."""
     key = (id(plans), id(newest), id(cadence), contract)
+    catalogs = (plans, newest, cadence)
     found = _TERMS.get(key)
-    if found is None:
+    if found is None or any(held() is not each for held, each in zip(found[1], catalogs, strict=True)):
         if len(_TERMS) >= TERMS_MAX:
             _TERMS.clear()
-        found = _TERMS[key] = (_terms(plans, newest, cadence, contract), (plans, newest, cadence))
+        found = _TERMS[key] = (_terms(plans, newest, cadence, contract), tuple(map(ref, catalogs)))
     return found[0]
 
 

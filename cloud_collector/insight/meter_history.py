@@ -1,5 +1,6 @@
 """What sealed reports say of a device's meters beside usage: swaps, resets, gaps, holes, and what was set apart."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -22,6 +23,7 @@ _TOLD: Final = {
     Verdict.EXCHANGE: "another meter answered",
 }
 """Verdicts that stand on a timeline; what is estimated or missing is a gap's."""
+_MARK: Final = re.compile(b'"(?:' + "|".join(_TOLD).encode() + b')"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +139,7 @@ def _verdicts(store: Store, channel: _Channel) -> Iterator[Event]:
         yield channel.event(start, "set apart", f"{reason}: not billed", report, reason=reason)
     place, summaries = (channel.id, channel.gateway), set()
     for start, step, log, epoch, received, raw in store.rows("device_noted", *place, *place):
-        told = report_of(raw)
+        told = report_of(raw) if _MARK.search(raw) else None
         if not isinstance(told, Usage | Summary) or (log, epoch, told.header.seq) in summaries:
             continue
         if isinstance(told, Summary):

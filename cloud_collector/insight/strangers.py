@@ -5,7 +5,8 @@ that a known gateway reports and no contract has is a stranger too: it is metere
 """
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from bisect import bisect
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from difflib import get_close_matches
@@ -28,8 +29,8 @@ from shared.key import PublicKey
 _KEY: Final = re.compile(r"the key (\S+) is not enrolled for this gateway")
 DEVICES_MAX: Final = 1_000
 """Devices without a contract that are listed."""
-NEAR_MAX: Final = 100
-"""Devices that never reported, of one gateway or of one name, among which the nearest is looked for."""
+NEAR_MAX: Final = 4
+"""Devices that never reported, before and after in the order of names, among which the nearest is looked for."""
 REASON_CHARS_MAX: Final = 256
 
 
@@ -258,31 +259,25 @@ def _devices(store: Store, memory: Kept) -> Iterator[Stranger]:
     alone = sorted(tuple(name.partition("/")[::2]) for name in heard.difference(agreed))[:DEVICES_MAX]
     if not alone:
         return
-    beside = _beside(alone, agreed.difference(heard))
+    # Alike by their beginning, or by their end: to compare each with all of a large fleet would take minutes.
+    ahead = sorted(agreed.difference(heard))
+    behind = sorted(name[::-1] for name in ahead)
     for gateway, device in alone:
-        near = sorted({*beside.get(gateway, ()), *beside.get(f"/{device}", ())})
+        name = f"{gateway}/{device}"
+        near = {*_around(ahead, name), *(each[::-1] for each in _around(behind, name[::-1]))}
         yield Stranger(
             kind=Kind.DEVICE,
             gateway=gateway,
             what=device,
             topic="",
             reason="the device is in no contract: what it meters is kept and billed to nobody",
-            nearest=next(iter(get_close_matches(f"{gateway}/{device}", near, 1)), ""),
+            nearest=next(iter(get_close_matches(name, sorted(near), 1)), ""),
             messages=0,
             first_at=None,
             last_at=None,
         )
 
 
-def _beside(alone: Collection[tuple[str, ...]], unheard: Collection[str]) -> dict[str, list[str]]:
-    """Which of the devices that were agreed on and never reported each may be: by its gateway, and by /its name.
-
-    To compare each with all of a large fleet would take minutes.
-    """
-    found: dict[str, list[str]] = {key: [] for gateway, device in alone for key in (gateway, f"/{device}")}
-    for name in unheard:
-        gateway, _, device = name.partition("/")
-        for key in (gateway, f"/{device}"):
-            if key in found and len(found[key]) < NEAR_MAX:
-                found[key].append(name)
-    return found
+def _around(names: Sequence[str], name: str) -> Sequence[str]:
+    at = bisect(names, name)
+    return names[max(at - NEAR_MAX, 0) : at + NEAR_MAX]

@@ -120,7 +120,11 @@ async def _preparing(settings: CollectorSettings, clock: Clock) -> None:
             prepare(store)
 
     while True:
-        await run_in_threadpool(prepared)
+        try:
+            await run_in_threadpool(prepared)
+        except Exception:  # noqa: BLE001
+            # The one broad except of this task: the pages make what they need by themselves.
+            _log.exception("event=pages_not_prepared")
         await clock.sleep(PREPARE_SECONDS)
 
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from cloud_collector.contracts.glance import ANYTHING, Glance, glance
+from cloud_collector.contracts.glance import ANYTHING, Glance, glance, seen
 from cloud_collector.contracts.read import load_catalog
 from tests.quoting import catalog_text
 
@@ -55,13 +55,39 @@ def test_a_key_that_is_written_with_quotes_in_it_is_not_overlooked() -> None:
 def test_what_is_a_part_of_another_name_or_is_no_contract_is_not_had() -> None:
     more = "".join(f"\n[contracts.{name}]\n{ROOF}" for name in ("roof-a", "north-roof", "roofs"))
     content = (catalog_text() + more).encode()
-    assert glance(content) == Glance(contracts=frozenset({"c", "roof-a", "north-roof", "roofs"}), late_evidence=False)
+    assert glance(content) == Glance(contracts=frozenset({"c", "roof-a", "north-roof", "roofs"}), keeping=frozenset())
     address = content.replace(b'name = "Acme Oy"', b'name = "Acme \\"the\\" Oy"')
     assert glance(address) == glance(content), "quotes in a text are no key"
 
 
-@pytest.mark.parametrize("key", ["late_evidence", '"late_evidence"', '"late\\u005fevidence"'])
-def test_what_keeps_late_evidence_from_adjusting_is_seen(key: str) -> None:
-    text = catalog_text(f"[plans.p.activation]\nrule = 'first_use'\n{key} = 'keep'\n")
-    assert not load_catalog(text).plans["p"].activation.late_evidence_adjusts
-    assert glance(text.encode()).late_evidence
+KEEPING: Final = """[plans.p.activation]
+rule = 'first_use'
+# late_evidence = "adjust"
+{}
+"""
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "late_evidence = 'keep'",
+        '"late_evidence" = "keep"',
+        '"late\\u005fevidence" = "keep"',
+        'late_evidence = "keep" # as agreed',
+        "  late_evidence='keep'",
+    ],
+)
+def test_whoever_keeps_what_invoices_have_said_is_seen(written: str) -> None:
+    text = catalog_text(KEEPING.format(written))
+    catalog = load_catalog(text)
+    assert not catalog.plans["p"].activation.late_evidence_adjusts
+    assert glance(text.encode()).may_keep("c")
+    assert seen(catalog) == Glance(contracts=frozenset({"c"}), keeping=frozenset({"c"}))
+
+
+def test_a_comment_keeps_nothing_unless_it_may_be_none() -> None:
+    text = catalog_text(KEEPING.format(""))
+    assert glance(text.encode()) == seen(load_catalog(text))
+    odd = text.replace('name = "Acme Oy"', 'name = """\\\nAcme\n# """')
+    assert tomllib.loads(odd)
+    assert glance(odd.encode()).may_keep("c")

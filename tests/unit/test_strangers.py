@@ -141,6 +141,24 @@ def test_a_device_in_no_contract_is_listed_with_the_name_it_may_have_been_meant_
     assert (found.kind, found.name, found.nearest) == (Kind.DEVICE, "roof-1/sdm630-2", "roof-1/sdm630-3")
 
 
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("roof-1/meter-0815x", "roof-1/meter-0815"),
+        ("roof-1/metre-0815", "roof-1/meter-0815"),
+        ("roof-11/meter-0815", "roof-1/meter-0815"),
+        ("roof-1/zzz", ""),
+    ],
+)
+def test_the_nearest_is_found_among_thousands_that_never_reported(name: str, nearest: str) -> None:
+    devices = ", ".join(f'"roof-1/meter-{number:04}"' for number in range(3_000))
+    store = new_store(catalog=CATALOG.replace('"roof-1/sdm630-1", "roof-1/sdm630-2"', devices))
+    gateway, device = name.split("/")
+    store.run("channel_add", gateway, device, "energy", "Wh", 0, 0)
+    (found,) = strangers(store)
+    assert (found.name, found.nearest) == (name, nearest)
+
+
 def test_a_device_is_accepted_into_a_contract_as_the_next_revision() -> None:
     store = two_devices()
     before = revisions(store)[-1].catalog
@@ -171,6 +189,10 @@ def test_what_is_remembered_of_devices_that_were_heard_is_what_the_store_has() -
         assert heard.names(store) == {"roof-1/sdm630-1", "roof-1/sdm630-2"}
     store.run("channel_add", "roof-1", "sdm630-3", "energy", "Wh", 0, 0)
     assert heard.names(store) == {"roof-1/sdm630-1", "roof-1/sdm630-2", "roof-1/sdm630-3"}
+    other = new_store(catalog=CATALOG)
+    for number in range(3):
+        other.run("channel_add", "barn-1", f"pump-{number}", "energy", "Wh", 0, 0)
+    assert heard.names(other) == {"barn-1/pump-0", "barn-1/pump-1", "barn-1/pump-2"}, "as many, and others"
     rebuild(store, CollectorSettings())
     assert heard.names(store) == {"roof-1/sdm630-1", "roof-1/sdm630-2"}, "what was made anew is read anew"
 
@@ -262,3 +284,8 @@ def test_the_commands_say_what_they_do_and_end_as_the_reference_says(
     (tmp_path / "key.pub").write_text(stranger.key.public.pem, encoding="ascii")
     done = run("unmatched", "accept", "gw-11", "--key", str(tmp_path / "key.pub"))
     assert (done.exit_code, "enrolled" in done.stdout) == (0, True)
+
+
+def test_what_runs_on_both_engines_does(engine: str) -> None:
+    """Else everything here would say yes twice, and be asked once."""
+    assert new_store(catalog=CATALOG).engine == engine

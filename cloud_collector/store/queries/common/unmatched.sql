@@ -8,7 +8,7 @@ delete from unmatched where topic = ? and reason = ?;
 
 -- name: devices_heard
 -- A row a channel: whoever reads them leaves out the few that come twice, which is cheaper than to do it here.
-select id, gateway || '/' || device from channel where id > ? order by id;
+select id, gateway || '/' || device from channel where id >= ? order by id;
 
 -- name: channels_count
 select count(*) from channel;

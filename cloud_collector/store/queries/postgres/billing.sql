@@ -27,11 +27,11 @@ select case when exists (
 ) then 1 else pg_try_advisory_lock(hashtext('meterseal scheduler'), hashtext(current_schema()))::int end;
 
 -- name: owed_sums
-select i.account, i.currency, 0, sum(cast(i.total as numeric)) from invoice i
+select i.account, i.currency, 0, cast(sum(cast(i.total as numeric)) as text) from invoice i
 where i.kind <> 'credit_note' and substr(i.total, 1, 1) <> '-' and not exists (select 1 from voided v where v.invoice = i.id)
 group by i.account, i.currency;
 
 -- name: settled_sums
-select i.account, i.currency, 0, sum(cast(e.amount as numeric)) from account_entry e join invoice i on i.id = e.invoice
+select i.account, i.currency, 0, cast(sum(cast(e.amount as numeric)) as text) from account_entry e join invoice i on i.id = e.invoice
 where i.kind <> 'credit_note' and substr(i.total, 1, 1) <> '-' and not exists (select 1 from voided v where v.invoice = i.id)
 group by i.account, i.currency;

@@ -17,21 +17,16 @@ where h.gateway = ? and s.channel = ? and s.kind = 4 and s.start is not null and
 order by s.chain, s.seq;
 
 -- name: device_noted
+-- Whatever PostgreSQL makes of how many lines are noted, it looks up the rows of each (`offset 0`).
 -- A summary tells of positions before its own: its rows bear theirs, and name it.
 select s.start, s.step, h.log, h.epoch, l.received_at, l.raw from chain h
-join line l on l.chain = h.id and (position('\x22726573657422'::bytea in l.raw) > 0
-    or position('\x22726f6c6c6f76657222'::bytea in l.raw) > 0
-    or position('\x22726f6c6c6261636b22'::bytea in l.raw) > 0
-    or position('\x22676c6974636822'::bytea in l.raw) > 0
-    or position('\x2265786368616e676522'::bytea in l.raw) > 0)
-join span s on s.channel = ? and s.chain = h.id and s.seq = l.seq and s.kind = 4 and s.folded is null
+join line l on l.chain = h.id and position('\x5d2c7b22'::bytea in l.raw) > 0
+cross join lateral (select * from span where channel = ? and chain = h.id and seq = l.seq and kind = 4
+    and folded is null offset 0) s
 where h.gateway = ? and s.start is not null and s.line = l.id
 union all
 select s.start, s.step, h.log, h.epoch, l.received_at, l.raw from chain h
-join line l on l.chain = h.id and l.kind = 'summary' and (position('\x22726573657422'::bytea in l.raw) > 0
-    or position('\x22726f6c6c6f76657222'::bytea in l.raw) > 0
-    or position('\x22726f6c6c6261636b22'::bytea in l.raw) > 0
-    or position('\x22676c6974636822'::bytea in l.raw) > 0
-    or position('\x2265786368616e676522'::bytea in l.raw) > 0)
-join span s on s.channel = ? and s.chain = h.id and s.folded is not null and s.folded = l.seq and s.kind = 4
+join line l on l.chain = h.id and l.kind = 'summary' and position('\x5d2c7b22'::bytea in l.raw) > 0
+cross join lateral (select * from span where channel = ? and chain = h.id and folded is not null and folded = l.seq
+    and kind = 4 offset 0) s
 where h.gateway = ? and s.start is not null and s.line = l.id order by 1;

@@ -20,19 +20,11 @@ order by s.chain, s.seq;
 -- name: device_noted
 -- A summary tells of positions before its own: its rows bear theirs, and name it.
 select s.start, s.step, h.log, h.epoch, l.received_at, l.raw from chain h
-cross join line l indexed by line_noted on l.chain = h.id and (instr(l.raw, x'22726573657422') > 0
-    or instr(l.raw, x'22726f6c6c6f76657222') > 0
-    or instr(l.raw, x'22726f6c6c6261636b22') > 0
-    or instr(l.raw, x'22676c6974636822') > 0
-    or instr(l.raw, x'2265786368616e676522') > 0)
+cross join line l indexed by line_noted on l.chain = h.id and instr(l.raw, x'5d2c7b22') > 0
 cross join span s on s.channel = ? and s.chain = h.id and s.seq = l.seq and s.kind = 4 and s.folded is null
 where h.gateway = ? and s.start is not null and s.line = l.id
 union all
 select s.start, s.step, h.log, h.epoch, l.received_at, l.raw from chain h
-cross join line l indexed by line_noted on l.chain = h.id and l.kind = 'summary' and (instr(l.raw, x'22726573657422') > 0
-    or instr(l.raw, x'22726f6c6c6f76657222') > 0
-    or instr(l.raw, x'22726f6c6c6261636b22') > 0
-    or instr(l.raw, x'22676c6974636822') > 0
-    or instr(l.raw, x'2265786368616e676522') > 0)
+cross join line l indexed by line_noted on l.chain = h.id and l.kind = 'summary' and instr(l.raw, x'5d2c7b22') > 0
 cross join span s indexed by span_folded on s.channel = ? and s.chain = h.id and s.folded is not null and s.folded = l.seq and s.kind = 4
 where h.gateway = ? and s.start is not null and s.line = l.id order by 1;
