@@ -156,9 +156,7 @@ def test_an_audit_holds_what_an_invoice_states_against_what_was_done() -> None:
     assert audited(store, archive) == [], "what was said later is the next invoice's"
     keep(store, replace(before, at=OCTOBER + 3 * DAY))
     assert audited(store, archive) == ["it does not state that roof-1/sdm630-1 was suspended from 2026-10-03T21:00:00Z"]
-    store._database.execute(
-        "drop trigger device_state_is_kept" + (" on device_state" if store.engine == "postgres" else "")
-    )
+    store._database.execute("drop trigger device_state_is_kept")
     store._database.execute("delete from device_state")
     assert audited(store, archive) == [
         "it states that roof-1/sdm630-1 was suspended from 2026-10-01T21:00:00Z, and nobody has said so"
