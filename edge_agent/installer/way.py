@@ -204,7 +204,9 @@ async def refused(broker: BrokerSettings) -> str:
         return ""  # Silence is consent; that the broker can be reached at all was looked at before.
     finally:
         if writer is not None:
-            writer.close()
+            # Nothing is left to be said, and whoever asked may end the loop at once.
+            writer.transport.abort()
+            await asyncio.sleep(0)
     return ""
 
 
